@@ -1,0 +1,19 @@
+/** Tests run the TypeScript sources; worker threads and the addon come from the last `npm run build`. */
+// As lib/engine/addon.ts does; a test's own process.env is a copy that the OpenMP library never sees.
+process.env.GOMP_SPINCOUNT ??= '1000';
+
+module.exports = {
+  testEnvironment: './test/support/environment.js',
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  testPathIgnorePatterns: ['/node_modules/', '/dist/', ...(process.env.TRACIN_SLOW ? [] : ['\\.slow\\.test\\.ts$'])],
+  transform: {
+    '^.+\\.[jt]s$': ['@swc/jest', { jsc: { target: 'es2023', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } }],
+  },
+  // ESM-only dependencies are turned into CommonJS like our own sources.
+  transformIgnorePatterns: ['/node_modules/(?!(nifti-reader-js|fast-check|pure-rand|fast-png|iobuffer|hyparquet-writer|hyparquet)/)'],
+  // Its package.json offers `import` only, which jest's resolver does not take for CommonJS.
+  moduleNameMapper: { '^nifti-reader-js$': '<rootDir>/node_modules/nifti-reader-js/dist/nifti.js' },
+  testTimeout: 60_000,
+  maxWorkers: 2,
+  reporters: ['default', './test/support/closing-line.js'],
+};

@@ -1,0 +1,20 @@
+/** Keeps compute fed: the next item is loaded while the current one is worked on. */
+
+/** Yields load(0) … load(count − 1) in order, always one load ahead; a consumer that stops early waits for the load in flight. */
+export async function* readAhead<T>(count: number, load: (item: number) => Promise<T>): AsyncGenerator<T> {
+  const start = (item: number): Promise<T> | undefined => {
+    const pending = item < count ? load(item) : undefined;
+    pending?.catch(() => undefined); // met when it is awaited below
+    return pending;
+  };
+  let next = start(0);
+  try {
+    for (let item = 0; next; item++) {
+      const current: T = await next;
+      next = start(item + 1);
+      yield current;
+    }
+  } finally {
+    await next?.catch(() => undefined);
+  }
+}

@@ -1,0 +1,137 @@
+/** A worker thread that answers calls in order. It is stopped by message: terminating one inside native code ends the process. */
+import { existsSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { parentPort, Worker, workerData, type Transferable } from 'node:worker_threads';
+import { TracinError, type ErrorCode } from './errors';
+
+interface Call {
+  readonly id: number;
+  readonly method: string;
+  readonly argument: unknown;
+  readonly abort: Int32Array;
+}
+interface Answer {
+  readonly id: number;
+  readonly result?: unknown;
+  readonly error?: { readonly code: ErrorCode; readonly message: string; readonly stack: string };
+}
+const STOP = 'stop';
+
+/** The compiled twin of a module under lib/: beside this file when compiled, in dist/ when the sources run (tests). */
+function compiled(module: string): string {
+  const here = join(__dirname, `${module}.js`);
+  if (existsSync(here)) return here;
+  const root = __dirname.slice(0, __dirname.lastIndexOf(`${sep}lib`));
+  const built = join(root, 'dist', 'lib', `${module}.js`);
+  if (existsSync(built)) return built;
+  throw new TracinError('ERR_TRACIN_ENGINE', `worker ${module} is not compiled (looked for ${here}, ${built}): run \`npm run build\``);
+}
+
+export class WorkerThread {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  #next = 0;
+  #ended: Error | undefined;
+  #closing = false;
+
+  /** @param module path under lib/ without extension, e.g. `inference/session-worker` */
+  constructor(module: string, data?: unknown) {
+    this.#worker = new Worker(compiled(module), { workerData: data });
+    this.#worker.on('message', (answer: Answer) => {
+      const call = this.#waiting.get(answer.id);
+      this.#waiting.delete(answer.id);
+      // While it is being closed its end is waited for.
+      if (this.#waiting.size === 0 && !this.#closing) this.#worker.unref();
+      if (!call) return;
+      if (answer.error) call.reject(new TracinError(answer.error.code, answer.error.message, { cause: answer.error.stack }));
+      else call.resolve(answer.result);
+    });
+    const end = (error: Error): void => {
+      this.#ended ??= error;
+      for (const call of this.#waiting.values()) call.reject(this.#ended);
+      this.#waiting.clear();
+    };
+    this.#worker.on('error', (error) => {
+      end(new TracinError('ERR_TRACIN_INTERNAL', `worker ${module} failed: ${error.message}`, { cause: error }));
+    });
+    this.#worker.on('exit', () => {
+      end(new TracinError('ERR_TRACIN_INTERNAL', `worker ${module} has ended`));
+    });
+    this.#worker.unref();
+  }
+
+  /** Calls a method that the worker serves. The signal sets a flag the worker polls. */
+  async call<T>(
+    method: string,
+    argument: unknown,
+    options: { readonly transfer?: readonly Transferable[]; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<T> {
+    if (this.#ended) throw this.#ended;
+    const abort = new Int32Array(new SharedArrayBuffer(4));
+    const onAbort = (): void => void Atomics.store(abort, 0, 1);
+    if (options.signal?.aborted) onAbort();
+    options.signal?.addEventListener('abort', onAbort, { once: true });
+    const id = this.#next++;
+    this.#worker.ref();
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        const call: Call = { id, method, argument, abort };
+        this.#worker.postMessage(call, options.transfer ? [...options.transfer] : []);
+      });
+    } finally {
+      options.signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Lets the call in flight finish, then ends the thread. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    this.#closing = true;
+    this.#worker.ref();
+    const exit = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#worker.postMessage(STOP);
+    await exit;
+  }
+}
+
+export interface ServedCall {
+  /** Throws ERR_TRACIN_ABORTED once the caller's signal has fired. */
+  throwIfAborted(): void;
+}
+
+/** A method's answer: the result and the buffers to hand over instead of copying. */
+export interface Served {
+  readonly result: unknown;
+  readonly transfer?: readonly Transferable[];
+}
+
+/** Run in a worker module: answers calls one at a time until told to stop. */
+export function serve(create: (data: unknown) => Record<string, (argument: never, call: ServedCall) => Served | Promise<Served>>): void {
+  const port = parentPort;
+  if (!port) return;
+  const methods = create(workerData);
+  let last: Promise<void> = Promise.resolve();
+  port.on('message', (message: Call | typeof STOP) => {
+    last = last.then(async () => {
+      if (message === STOP) return port.close();
+      const { id, method, argument, abort } = message;
+      const call: ServedCall = {
+        throwIfAborted() {
+          if (Atomics.load(abort, 0)) throw new TracinError('ERR_TRACIN_ABORTED', 'interrupted');
+        },
+      };
+      try {
+        const serveMethod = methods[method];
+        if (!serveMethod) throw new TracinError('ERR_TRACIN_INTERNAL', `worker has no method ${method}`);
+        call.throwIfAborted();
+        const { result, transfer } = await serveMethod(argument as never, call);
+        port.postMessage({ id, result } satisfies Answer, transfer ? [...transfer] : []);
+      } catch (error) {
+        const failure = error instanceof Error ? error : new Error(String(error));
+        const code = failure instanceof TracinError ? failure.code : 'ERR_TRACIN_INTERNAL';
+        port.postMessage({ id, error: { code, message: failure.message, stack: failure.stack ?? '' } } satisfies Answer);
+      }
+    });
+  });
+}
