@@ -1,0 +1,47 @@
+/** A network as its ONNX file holds it: named tensors, nodes in topological order, initializers, metadata. */
+
+export type ElementType = 'float32' | 'float64' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int16' | 'int8' | 'uint8' | 'bool';
+
+/**
+ * Values in row-major order. Floating types are held as Float32Array (float64 as Float64Array),
+ * integers and booleans as BigInt64Array; `type` is what the file says and what is written back.
+ */
+export interface Tensor {
+  readonly type: ElementType;
+  readonly dims: readonly number[];
+  readonly data: Float32Array | Float64Array | BigInt64Array;
+}
+
+export type AttributeValue = number | string | readonly number[] | readonly string[] | Tensor;
+
+export interface Node {
+  readonly name: string;
+  /** ONNX operator name, e.g. `Conv`; a custom domain is kept in `domain`. */
+  readonly operator: string;
+  readonly domain: string;
+  /** Value names; an omitted optional input is ''. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: ReadonlyMap<string, AttributeValue>;
+}
+
+export interface ValueInfo {
+  readonly name: string;
+  readonly type: ElementType;
+  /** A named or unknown dimension is a string ('' when unnamed). */
+  readonly dims: readonly (number | string)[];
+}
+
+export interface Graph {
+  readonly name: string;
+  readonly opset: number;
+  readonly producer: string;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly initializers: ReadonlyMap<string, Tensor>;
+  readonly nodes: readonly Node[];
+  /** `metadata_props`: checkpoints of ours carry `tracin.epoch`, `tracin.learning_rate`, `tracin.network`. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Where it was read from, for messages. */
+  readonly source: string;
+}

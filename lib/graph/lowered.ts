@@ -1,0 +1,95 @@
+/**
+ * A Graph fixed to one input size: constants folded, attributes made explicit, every shape known.
+ * This is what engines execute. Spatial attributes are arrays over the spatial axes, so rank is data.
+ *
+ * Shapes: an activation's `dims` leave out the batch axis ([C, H, W] for a feature map); every other value is as stored.
+ */
+
+/** What a trainable initializer is, by how operators use it (never by its name). */
+export type ParameterKind = 'kernel' | 'bias' | 'scale' | 'shift' | 'slope' | 'matrix';
+
+export type Value =
+  | { readonly kind: 'activation'; readonly name: string; readonly dims: readonly number[] }
+  /** Trainable; its numbers come from the loaded checkpoint's initializer of that name. */
+  | { readonly kind: 'parameter'; readonly name: string; readonly dims: readonly number[]; readonly role: ParameterKind }
+  /** Running mean or variance of a BatchNormalization: from the checkpoint, updated in training, never a parameter. */
+  | { readonly kind: 'statistic'; readonly name: string; readonly dims: readonly number[] }
+  /** A number of the arithmetic (not trainable), fixed at lowering. */
+  | { readonly kind: 'constant'; readonly name: string; readonly dims: readonly number[]; readonly data: Float64Array };
+
+/** A window over the spatial axes. Output o reads input o·stride − before + k·dilation. */
+export interface Window {
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  readonly dilations: readonly number[];
+}
+
+/**
+ * One axis of a Resize as a sparse linear map: out[o] = Σ_t weight[o·taps + t] · in[index[o·taps + t]].
+ * Nearest is one tap of weight 1, linear two; every coordinate mode of ONNX becomes data here.
+ */
+export interface AxisTaps {
+  readonly inputSize: number;
+  readonly outputSize: number;
+  readonly taps: number;
+  readonly index: Int32Array;
+  readonly weight: Float64Array;
+}
+
+/**
+ * Operator by operator: inputs (indices into `values`, −1 where an optional one is absent) and attributes.
+ *  Conv [x, kernel [Cout, Cin/groups, …], bias?] · ConvTranspose [x, kernel [Cin, Cout/groups, …], bias?]
+ *  BatchNormalization [x, scale, shift, mean, variance]
+ *  Concat [x…] on an axis counted WITHOUT the batch axis (0 = channels) · Softmax likewise
+ *  Add, Sub, Mul [a, b] with numpy broadcasting (batch axis of an activation aligned to the batch axis of the other)
+ */
+export type OperationKind =
+  | { readonly type: 'Conv'; readonly attributes: Window & { readonly groups: number } }
+  | {
+      readonly type: 'ConvTranspose';
+      readonly attributes: Window & { readonly groups: number; readonly outputPadding: readonly number[] };
+    }
+  | { readonly type: 'BatchNormalization'; readonly attributes: { readonly epsilon: number; readonly momentum: number } }
+  | { readonly type: 'Relu'; readonly attributes: Record<string, never> }
+  | { readonly type: 'LeakyRelu'; readonly attributes: { readonly alpha: number } }
+  | { readonly type: 'Sigmoid'; readonly attributes: Record<string, never> }
+  | { readonly type: 'Softmax'; readonly attributes: { readonly axis: number } }
+  | { readonly type: 'MaxPool'; readonly attributes: Window }
+  | { readonly type: 'AveragePool'; readonly attributes: Window & { readonly countIncludePad: boolean } }
+  | { readonly type: 'GlobalAveragePool'; readonly attributes: Record<string, never> }
+  | { readonly type: 'Resize'; readonly attributes: { readonly axes: readonly AxisTaps[] } }
+  | { readonly type: 'Concat'; readonly attributes: { readonly axis: number } }
+  | { readonly type: 'Add' | 'Sub' | 'Mul'; readonly attributes: Record<string, never> };
+
+export type OperatorType = OperationKind['type'];
+
+export type Operation = OperationKind & {
+  readonly name: string;
+  readonly inputs: readonly number[];
+  readonly output: number;
+};
+
+export interface Parameter {
+  readonly name: string;
+  readonly role: ParameterKind;
+  readonly dims: readonly number[];
+  readonly size: number;
+  /** Index into `values`. */
+  readonly value: number;
+}
+
+export interface Lowered {
+  readonly values: readonly Value[];
+  /** In an order in which they can run. */
+  readonly operations: readonly Operation[];
+  /** Every trainable initializer, in the order operators first use them. */
+  readonly parameters: readonly Parameter[];
+  /** Image value, dims [M, …spatial]. */
+  readonly input: number;
+  /** Logits value, dims [C, …spatial]. */
+  readonly logits: number;
+  /** Index into `operations` of the last convolution: `head` parameters are its kernel, feature maps its input. */
+  readonly head: number;
+}

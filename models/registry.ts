@@ -1,0 +1,70 @@
+/** The network zoo by name. */
+import { TracinError } from '../lib/errors';
+import { GraphBuilder, type Feature } from '../lib/graph/builder';
+import type { Graph } from '../lib/graph/graph';
+import { attentionUnet } from './attention-unet';
+import type { NetworkSize } from './blocks';
+import { deepseg } from './deepseg';
+import { resunet } from './resunet';
+import { unet } from './unet';
+
+interface NetworkEntry {
+  /** The paper's size. */
+  readonly width: number;
+  readonly levels: number;
+  /** Adds the network to a builder, from its image to the logits. */
+  readonly build: (builder: GraphBuilder, size: NetworkSize) => Feature;
+}
+
+const ENTRIES = {
+  unet: { width: 64, levels: 5, build: unet },
+  deepseg: { width: 32, levels: 5, build: deepseg },
+  resunet: { width: 64, levels: 4, build: resunet },
+  'attention-unet': { width: 64, levels: 5, build: attentionUnet },
+} as const satisfies Record<string, NetworkEntry>;
+
+export type NetworkName = keyof typeof ENTRIES;
+
+export const NETWORKS = Object.keys(ENTRIES) as readonly NetworkName[];
+
+export interface NetworkOptions {
+  readonly network: NetworkName;
+  /** Channels of the first level; the paper's by default. */
+  readonly width?: number | undefined;
+  /** Resolutions; the paper's by default. Image sizes must be divisible by 2^(levels − 1). */
+  readonly levels?: number | undefined;
+  /** Image channels, default 4. */
+  readonly modalities?: number | undefined;
+  /** Channels of the logits, background included, default 4. */
+  readonly classes?: number | undefined;
+  /** Of the initial numbers, default 0: same seed, same bytes. */
+  readonly seed?: number | undefined;
+}
+
+function inRange(name: string, value: number, least: number, most: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new TracinError('ERR_TRACIN_USAGE', `network ${name} ${value} must be a whole number from ${least} to ${most}`);
+}
+
+/**
+ * A network of the zoo with its initial numbers: `image` [N, M, H, W] to `logits` [N, C, H, W], ending in its 1×1 head convolution.
+ * @throws TracinError ERR_TRACIN_USAGE for an unknown name or an impossible size
+ */
+export function buildNetwork(options: NetworkOptions): Graph {
+  const { network } = options;
+  if (!Object.hasOwn(ENTRIES, network)) {
+    throw new TracinError('ERR_TRACIN_USAGE', `network '${String(network)}' is not known: choose one of ${NETWORKS.join(', ')}`);
+  }
+  const entry: NetworkEntry = ENTRIES[network];
+  const size: NetworkSize = {
+    width: inRange('width', options.width ?? entry.width, 1, 1024),
+    levels: inRange('levels', options.levels ?? entry.levels, 2, 8),
+    classes: inRange('classes', options.classes ?? 4, 2, 256),
+  };
+  const builder = new GraphBuilder({
+    name: network,
+    modalities: inRange('modalities', options.modalities ?? 4, 1, 1024),
+    seed: inRange('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
+  });
+  return builder.build(entry.build(builder, size));
+}
