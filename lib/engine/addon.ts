@@ -1,0 +1,126 @@
+/** The native module: found, checked, declared. */
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { TracinError } from '../errors';
+
+declare const handle: unique symbol;
+/** Opaque to us; the addon checks what it is given. */
+export interface ProgramHandle {
+  readonly [handle]: 'program';
+}
+export interface BlockHandle {
+  readonly [handle]: 'block';
+}
+
+export interface AddonRegions {
+  slices: number;
+  images: Float32Array;
+  targets: Uint8Array;
+  masks: Uint8Array;
+  boxes: Int32Array | null;
+  dice: boolean;
+  sum: boolean;
+  /** [B, K], written */
+  norms: Float32Array;
+  losses: Float32Array;
+}
+
+export interface AddonTraining {
+  slices: number;
+  images: Float32Array;
+  targets: Uint8Array;
+  dice: boolean;
+  crossEntropy: boolean;
+  classWeights: readonly number[];
+}
+
+/** Arrays handed over are read or written off the JavaScript thread: leave them alone until the promise settles. */
+export interface Addon {
+  /** Why the cpu engine cannot run on this processor, or ''. */
+  missing(): string;
+  describe(): string;
+  compile(network: object, threads: number): Promise<ProgramHandle>;
+  /** Bytes: [whatever the batch, for each slice of it, for each resident row] */
+  memory(program: ProgramHandle): [number, number, number];
+  load(program: ProgramHandle, arrays: Record<string, Float32Array>): Promise<void>;
+  forward(
+    program: ProgramHandle,
+    slices: number,
+    images: Float32Array,
+    logits: Float32Array,
+    features: Float32Array | null,
+    abort: Int32Array,
+  ): Promise<void>;
+  gradients(program: ProgramHandle, regions: AddonRegions, gradients: Float32Array, abort: Int32Array): Promise<void>;
+  resident(program: ProgramHandle, capacity: number, classes: number): Promise<BlockHandle>;
+  append(program: ProgramHandle, block: BlockHandle, regions: AddonRegions, abort: Int32Array): Promise<void>;
+  contract(
+    program: ProgramHandle,
+    block: BlockHandle | null,
+    regions: AddonRegions,
+    products: Float32Array,
+    abort: Int32Array,
+  ): Promise<void>;
+  step(program: ProgramHandle, batch: AddonTraining, optimiser: object, abort: Int32Array): Promise<number>;
+  /** Fills the arrays, by name. */
+  snapshot(program: ProgramHandle, into: Record<string, Float32Array>): Promise<void>;
+  /** Numbers in each slot the optimiser has. */
+  optimiserSlots(program: ProgramHandle): Record<string, number>;
+  optimiserState(program: ProgramHandle, into: Record<string, Float32Array>): Promise<void>;
+  restoreOptimiserState(program: ProgramHandle, state: Record<string, Float32Array>): Promise<void>;
+  clearBlock(block: BlockHandle): void;
+  disposeProgram(program: ProgramHandle): void;
+  disposeBlock(block: BlockHandle): void;
+}
+
+/** The nearest folder above this file with a package.json: the package's root, compiled or not. */
+function packageRoot(): string {
+  let folder = __dirname;
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+}
+
+let loaded: Addon | undefined;
+
+/**
+ * How long the engine's threads wait actively for each other, in OpenMP's turns, unless the user chose. Measured on two cores: 1000 costs
+ * nothing when the machine is ours, while the default of 300000 made a run beside another busy process five times slower.
+ * Read by the OpenMP library when it is loaded, that is with the addon.
+ */
+function waitBriefly(): void {
+  if (!process.env.OMP_WAIT_POLICY) process.env.GOMP_SPINCOUNT ??= '1000';
+}
+
+/**
+ * The addon, from TRACIN_ADDON, the build folder, or a prebuilt package of this platform.
+ * @throws ERR_TRACIN_ENGINE listing every place tried and how to build it
+ */
+export function loadAddon(): Addon {
+  if (loaded) return loaded;
+  const root = packageRoot();
+  const places = [
+    ...(process.env.TRACIN_ADDON ? [process.env.TRACIN_ADDON] : []),
+    join(root, 'build', 'Release', 'tracin.node'),
+    `@tracin-seg/${process.platform}-${process.arch}`,
+  ];
+  const failures: string[] = [];
+  waitBriefly();
+  for (const place of places) {
+    try {
+      // eslint-disable-next-line @typescript-eslint/no-require-imports
+      const addon = require(place) as Addon;
+      const reason = addon.missing();
+      if (reason) throw new Error(reason);
+      return (loaded = addon);
+    } catch (error) {
+      failures.push(`${place} (${error instanceof Error ? error.message.split('\n')[0] : String(error)})`);
+    }
+  }
+  throw new TracinError(
+    'ERR_TRACIN_ENGINE',
+    `cpu: the addon did not load from ${failures.join(', ')}: build it with \`npm run build\` in ${root}`,
+  );
+}
+
+export const defaultThreads = availableParallelism;

@@ -1,0 +1,132 @@
+/** The contract every engine fulfils. Notation of docs/method.md: K foreground classes, C = K + 1 logits, M modalities. */
+import type { Graph } from '../graph/graph';
+import type { Lowered } from '../graph/lowered';
+
+/** float64 from `reference`, float32 from `cpu` and `cuda`. */
+export type Floats = Float32Array | Float64Array;
+
+export type EngineName = 'reference' | 'cpu' | 'cuda';
+
+export interface CallOptions {
+  /** Polled between slices (and between layers where a slice is long); the call rejects with ERR_TRACIN_ABORTED. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Loss of a class over its mask. dice: D_c of the method; cross-entropy: mean (or sum) over the mask of −log p_y. */
+export interface RegionLoss {
+  readonly kind: 'dice' | 'cross-entropy';
+  /** Only cross-entropy knows a sum. */
+  readonly reduction: 'mean' | 'sum';
+}
+
+/** B slices with, for each class, the pixels that speak for it. Spatial axes written H, W; any rank works. */
+export interface RegionBatch {
+  /** [B, M, H, W] */
+  readonly images: Float32Array;
+  /** [B, H, W], 0..K */
+  readonly targets: Uint8Array;
+  /** [B, K, H, W], 1 inside the region of class k + 1. An all-zero mask is an absent region: loss and gradient 0. */
+  readonly masks: Uint8Array;
+}
+
+export interface TrainingBatch {
+  /** [B, M, H, W] */
+  readonly images: Float32Array;
+  /** [B, H, W] */
+  readonly targets: Uint8Array;
+}
+
+/**
+ * dice: 1 − mean over foreground classes of 2 Σ y p / (Σ y² + Σ p² + 1e-7), sums over the whole batch.
+ * cross-entropy: Σ w_y (−log p_y) / Σ w_y over all pixels of the batch. dice+ce: their sum.
+ */
+export interface TrainingLoss {
+  readonly kind: 'dice' | 'cross-entropy' | 'dice+ce';
+  /** [C] weights of the cross-entropy; all 1 when absent. */
+  readonly classWeights?: readonly number[] | undefined;
+}
+
+/**
+ * sgd: v ← μ v + (g + λ θ); θ ← θ − η v.  adam: g ← g + λ θ, then Kingma & Ba 2015 with bias correction, `step` counted from 1.
+ * Weight decay λ applies to kernels and matrices only, never to biases, scales, shifts or slopes.
+ */
+export type Optimiser =
+  | { readonly kind: 'sgd'; readonly learningRate: number; readonly momentum: number; readonly weightDecay: number }
+  | {
+      readonly kind: 'adam';
+      readonly learningRate: number;
+      readonly beta1: number;
+      readonly beta2: number;
+      readonly epsilon: number;
+      readonly weightDecay: number;
+      readonly step: number;
+    };
+
+export interface CompileOptions {
+  /** Spatial size of the images, [H, W]. */
+  readonly size: readonly number[];
+  /** Names of the parameters to differentiate; all trainable ones when absent. Gradients follow this order: see `Program.parameters`. */
+  readonly parameters?: readonly string[] | undefined;
+}
+
+/** Squared gradient norms and losses of the regions of a batch, [B, K]; 0 for absent regions. */
+export interface RegionNorms {
+  readonly norms: Floats;
+  readonly losses: Floats;
+}
+
+/** Query gradients kept where the engine wants them, K rows for each appended slice (absent regions: zero rows). */
+export interface Block {
+  /** Room, in slices. */
+  readonly capacity: number;
+  /** Slices appended so far. */
+  readonly slices: number;
+  append(batch: RegionBatch, loss: RegionLoss, options?: CallOptions): Promise<RegionNorms>;
+  /** Forgets the rows, keeps the room. */
+  clear(): void;
+  dispose(): void;
+}
+
+/** A network compiled for one image size, holding one checkpoint's parameters at a time. Calls run one after another. */
+export interface Program {
+  readonly lowered: Lowered;
+  /** The selected parameters in gradient order, with their offset into P. */
+  readonly parameters: readonly { readonly name: string; readonly dims: readonly number[]; readonly offset: number }[];
+  /** P, numbers in one gradient. */
+  readonly parameterCount: number;
+  /** Bytes held once it has run: `fixed`, `slice` more for each slice of the largest batch, `row` for each resident row (one class of one slice). */
+  readonly memory: { readonly fixed: number; readonly slice: number; readonly row: number };
+
+  /** Takes initializers (parameters and running statistics) from a checkpoint of the same network; the optimiser keeps its slots. */
+  load(checkpoint: Graph): Promise<void>;
+  /** images [B, M, H, W] → logits [B, C, H, W]; with `features`, also the head's input [B, F, H, W]. Running statistics are used. */
+  forward(images: Float32Array, options?: CallOptions & { readonly features?: boolean }): Promise<{ logits: Floats; features?: Floats }>;
+  /** [B, K, P], for small work and tests. */
+  gradients(batch: RegionBatch, loss: RegionLoss, options?: CallOptions): Promise<RegionNorms & { gradients: Floats }>;
+  resident(capacity: number): Promise<Block>;
+  /**
+   * products [R, B, K] of every resident row (R = block.slices · K) with every region of the batch, one layer at a time:
+   * no [B, K, P] is formed. Without a block: norms and losses alone.
+   */
+  contract(
+    block: Block | undefined,
+    batch: RegionBatch,
+    loss: RegionLoss,
+    options?: CallOptions,
+  ): Promise<RegionNorms & { products: Floats }>;
+  /** One training step on the loaded parameters (BatchNormalization by batch statistics, running ones updated); the loss before it. */
+  step(batch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, options?: CallOptions): Promise<number>;
+  /** Initializers as they stand now (parameters and running statistics), row-major. */
+  snapshot(): Promise<Map<string, Floats>>;
+  /** The optimiser's slots: `velocity/NAME` (sgd) or `m/NAME`, `v/NAME` (adam); empty before the first step. */
+  optimiserState(): Promise<Map<string, Floats>>;
+  restoreOptimiserState(state: ReadonlyMap<string, Floats>): Promise<void>;
+  dispose(): void;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  /** One line for people: what runs it, e.g. `cpu: oneDNN 2.6.3, avx512_core_amx, 2 threads`. */
+  readonly description: string;
+  compile(graph: Graph, options: CompileOptions): Promise<Program>;
+}

@@ -1,0 +1,269 @@
+/** The native engines behind the Engine contract: arrays checked and made here, numbers computed in the addon. */
+import { TracinError } from '../errors';
+import type { Graph } from '../graph/graph';
+import { lower } from '../graph/lower';
+import type { Lowered } from '../graph/lowered';
+import { defaultThreads, loadAddon, type Addon, type AddonRegions, type BlockHandle, type ProgramHandle } from './addon';
+import type {
+  Block,
+  CallOptions,
+  CompileOptions,
+  Engine,
+  Floats,
+  Optimiser,
+  Program,
+  RegionBatch,
+  RegionLoss,
+  RegionNorms,
+  TrainingBatch,
+  TrainingLoss,
+} from './engine';
+import { layoutOf, sizeOf, type Layout } from './layout';
+import { supportBoxes } from './support';
+import {
+  checkCapacity,
+  checkOptimiser,
+  checkOptimiserState,
+  checkpointValues,
+  checkRoom,
+  imagesCheck,
+  inTurns,
+  regionBatchCheck,
+  trainingBatchCheck,
+} from './validate';
+
+const float32 = (data: Floats): Float32Array => (data instanceof Float32Array ? data : Float32Array.from(data));
+const record = (map: ReadonlyMap<string, Floats>): Record<string, Float32Array> =>
+  Object.fromEntries([...map].map(([name, data]) => [name, float32(data)]));
+
+/** Native failures carry a code and no stack; callers get one whose stack is theirs. `source`: the file at fault. */
+function rethrown(error: unknown, source?: string): Error {
+  const code = (error as { code?: unknown }).code;
+  if (error instanceof TracinError || typeof code !== 'string' || !code.startsWith('ERR_TRACIN_')) return error as Error;
+  return new TracinError(code as TracinError['code'], `${source ? `${source}: ` : ''}${(error as Error).message}`, { cause: error });
+}
+
+class NativeBlock implements Block {
+  readonly capacity: number;
+  slices = 0;
+  #handle: BlockHandle | undefined;
+  readonly #program: NativeProgram;
+  readonly #addon: Addon;
+
+  constructor(program: NativeProgram, addon: Addon, handle: BlockHandle, capacity: number) {
+    this.#program = program;
+    this.#addon = addon;
+    this.#handle = handle;
+    this.capacity = capacity;
+  }
+
+  get handle(): BlockHandle {
+    if (!this.#handle) throw new TracinError('ERR_TRACIN_USAGE', 'block: it is disposed; ask the program for another');
+    return this.#handle;
+  }
+
+  async append(batch: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<RegionNorms> {
+    return this.#program.append(this, batch, loss, options);
+  }
+
+  clear(): void {
+    this.#addon.clearBlock(this.handle);
+    this.slices = 0;
+  }
+
+  dispose(): void {
+    if (this.#handle) this.#addon.disposeBlock(this.#handle);
+    this.#handle = undefined;
+  }
+}
+
+class NativeProgram implements Program {
+  readonly lowered: Lowered;
+  readonly parameters: Program['parameters'];
+  readonly parameterCount: number;
+  readonly memory: Program['memory'];
+  readonly #addon: Addon;
+  readonly #graph: Graph;
+  readonly #layout: Layout;
+  #handle: ProgramHandle | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(addon: Addon, handle: ProgramHandle, graph: Graph, lowered: Lowered, layout: Layout) {
+    this.#addon = addon;
+    this.#handle = handle;
+    this.#graph = graph;
+    this.#layout = layout;
+    this.lowered = lowered;
+    this.parameters = layout.parameters;
+    this.parameterCount = layout.parameterCount;
+    const [fixed, slice, row] = addon.memory(handle);
+    this.memory = { fixed, slice, row };
+  }
+
+  async load(checkpoint: Graph): Promise<void> {
+    const values = record(checkpointValues(this.lowered, this.#graph, checkpoint));
+    await this.#run({}, (program) => this.#addon.load(program, values), checkpoint.source);
+  }
+
+  async forward(
+    images: Float32Array,
+    options: CallOptions & { readonly features?: boolean } = {},
+  ): Promise<{ logits: Floats; features?: Floats }> {
+    return this.#run(options, async (program, abort) => {
+      const slices = await inTurns(imagesCheck(images, this.#layout));
+      const logits = new Float32Array(slices * this.#layout.logits * this.#layout.pixels);
+      const head = this.lowered.operations[this.lowered.head]!.inputs[0]!;
+      const features = options.features ? new Float32Array(slices * sizeOf(this.lowered.values[head]!.dims)) : null;
+      await this.#addon.forward(program, slices, images, logits, features, abort);
+      return features ? { logits, features } : { logits };
+    });
+  }
+
+  async gradients(batch: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<RegionNorms & { gradients: Floats }> {
+    return this.#run(options, async (program, abort) => {
+      const regions = await this.#regions(batch, loss);
+      const gradients = new Float32Array(regions.norms.length * this.parameterCount);
+      await this.#addon.gradients(program, regions, gradients, abort);
+      return { gradients, norms: regions.norms, losses: regions.losses };
+    });
+  }
+
+  async resident(capacity: number): Promise<Block> {
+    checkCapacity(capacity);
+    const handle = await this.#run({}, (program) => this.#addon.resident(program, capacity, this.#layout.classes));
+    return new NativeBlock(this, this.#addon, handle, capacity);
+  }
+
+  /** Block.append: the rows are this program's gradients. */
+  async append(block: NativeBlock, batch: RegionBatch, loss: RegionLoss, options: CallOptions): Promise<RegionNorms> {
+    return this.#run(options, async (program, abort) => {
+      const regions = await this.#regions(batch, loss);
+      checkRoom(block, regions.slices);
+      await this.#addon.append(program, block.handle, regions, abort);
+      block.slices += regions.slices;
+      return { norms: regions.norms, losses: regions.losses };
+    });
+  }
+
+  async contract(
+    block: Block | undefined,
+    batch: RegionBatch,
+    loss: RegionLoss,
+    options: CallOptions = {},
+  ): Promise<RegionNorms & { products: Floats }> {
+    const resident = block as NativeBlock | undefined;
+    return this.#run(options, async (program, abort) => {
+      const regions = await this.#regions(batch, loss);
+      const products = new Float32Array((resident?.slices ?? 0) * this.#layout.classes * regions.norms.length);
+      await this.#addon.contract(program, resident?.handle ?? null, regions, products, abort);
+      return { products, norms: regions.norms, losses: regions.losses };
+    });
+  }
+
+  async step(batch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, options: CallOptions = {}): Promise<number> {
+    return this.#run(options, async (program, abort) => {
+      const slices = await inTurns(trainingBatchCheck(batch, loss, this.#layout));
+      checkOptimiser(optimiser);
+      const training = {
+        slices,
+        images: batch.images,
+        targets: batch.targets,
+        dice: loss.kind !== 'cross-entropy',
+        crossEntropy: loss.kind !== 'dice',
+        classWeights: loss.classWeights ?? [],
+      };
+      return this.#addon.step(program, training, optimiser, abort);
+    });
+  }
+
+  async snapshot(): Promise<Map<string, Floats>> {
+    const stored = this.lowered.values.filter(({ kind }) => kind === 'parameter' || kind === 'statistic');
+    const into = Object.fromEntries(stored.map(({ name, dims }) => [name, new Float32Array(sizeOf(dims))]));
+    await this.#run({}, (program) => this.#addon.snapshot(program, into));
+    return new Map(Object.entries(into));
+  }
+
+  async optimiserState(): Promise<Map<string, Floats>> {
+    return this.#run({}, async (program) => {
+      const slots = Object.entries(this.#addon.optimiserSlots(program));
+      const into = Object.fromEntries(slots.map(([name, size]) => [name, new Float32Array(size)]));
+      await this.#addon.optimiserState(program, into);
+      return new Map(Object.entries(into));
+    });
+  }
+
+  async restoreOptimiserState(state: ReadonlyMap<string, Floats>): Promise<void> {
+    checkOptimiserState(state, this.#layout);
+    await this.#run({}, (program) => this.#addon.restoreOptimiserState(program, record(state)));
+  }
+
+  /** Calls in flight finish first; the memory goes when the last of them has ended. */
+  dispose(): void {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    if (handle) void this.#last.finally(() => this.#addon.disposeProgram(handle));
+  }
+
+  async #regions(batch: RegionBatch, loss: RegionLoss): Promise<AddonRegions> {
+    const slices = await inTurns(regionBatchCheck(batch, loss, this.#layout));
+    const regions = slices * this.#layout.classes;
+    return {
+      slices,
+      ...batch,
+      boxes: await inTurns(supportBoxes(this.lowered, batch.masks)),
+      dice: loss.kind === 'dice',
+      sum: loss.reduction === 'sum',
+      norms: new Float32Array(regions),
+      losses: new Float32Array(regions),
+    };
+  }
+
+  /** One call after another, as the addon wants them; the signal raises a flag that the core polls. */
+  async #run<T>({ signal }: CallOptions, call: (program: ProgramHandle, abort: Int32Array) => Promise<T>, source?: string): Promise<T> {
+    const handle = this.#handle;
+    if (!handle) throw new TracinError('ERR_TRACIN_USAGE', 'program: it is disposed; compile another');
+    const flag = new Int32Array(1);
+    const raise = (): void => void Atomics.store(flag, 0, 1);
+    if (signal?.aborted) raise();
+    signal?.addEventListener('abort', raise, { once: true });
+    const turn = this.#last.then(async () => {
+      if (flag[0]) throw new TracinError('ERR_TRACIN_ABORTED', 'interrupted', { cause: signal?.reason });
+      return call(handle, flag);
+    });
+    this.#last = turn.catch(() => undefined);
+    try {
+      return await turn;
+    } catch (error) {
+      throw rethrown(error, source);
+    } finally {
+      signal?.removeEventListener('abort', raise);
+    }
+  }
+}
+
+/**
+ * @param threads of the engine's own loops and the library's; as many as there are cores when absent
+ * @throws ERR_TRACIN_ENGINE saying where the addon was looked for and how to build it
+ */
+export function openNativeEngine(name: 'cpu', { threads }: { threads?: number | undefined }): Engine {
+  const addon = loadAddon();
+  const used = threads ?? defaultThreads();
+  return {
+    name,
+    description: `${name}: ${addon.describe()}, ${used} thread${used === 1 ? '' : 's'}`,
+    async compile(graph: Graph, options: CompileOptions): Promise<Program> {
+      const lowered = lower(graph, options.size);
+      const layout = layoutOf(lowered, options);
+      const selected = layout.parameters.map(
+        ({ name: wanted }) => lowered.parameters.find((parameter) => parameter.name === wanted)!.value,
+      );
+      try {
+        const program = new NativeProgram(addon, await addon.compile({ ...lowered, selected }, used), graph, lowered, layout);
+        await program.load(graph);
+        return program;
+      } catch (error) {
+        throw rethrown(error);
+      }
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { sizeOf } from '../../layout';
+import type { Tensor } from '../tensor';
+import type { AttributesOf, Operator } from './operator';
+
+/** Visits each line along the axis: its `count` numbers lie at start, start + stride, … */
+function eachLine({ dims }: Tensor, axis: number, visit: (start: number, stride: number, count: number) => void): void {
+  const count = dims[axis]!;
+  const outer = sizeOf(dims.slice(0, axis));
+  const stride = sizeOf(dims.slice(axis + 1));
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < stride; i++) visit(o * count * stride + i, stride, count);
+  }
+}
+
+/** Fills y with softmax of x along an axis of its dims. */
+export function softmaxAlong(x: Tensor, axis: number, y: Tensor): void {
+  eachLine(x, axis, (start, stride, count) => {
+    let largest = -Infinity;
+    for (let k = 0; k < count; k++) largest = Math.max(largest, x.data[start + k * stride]!);
+    let sum = 0;
+    for (let k = 0; k < count; k++) sum += y.data[start + k * stride] = Math.exp(x.data[start + k * stride]! - largest);
+    for (let k = 0; k < count; k++) y.data[start + k * stride]! /= sum;
+  });
+}
+
+/** Adds to toX the cotangent of softmax's input: y · (cotangent − ⟨cotangent, y⟩). */
+export function softmaxBackward(y: Tensor, axis: number, cotangent: Tensor, toX: Tensor): void {
+  eachLine(y, axis, (start, stride, count) => {
+    let inner = 0;
+    for (let k = 0; k < count; k++) inner += cotangent.data[start + k * stride]! * y.data[start + k * stride]!;
+    for (let k = 0; k < count; k++) {
+      const i = start + k * stride;
+      toX.data[i]! += y.data[i]! * (cotangent.data[i]! - inner);
+    }
+  });
+}
+
+export const softmax: Operator<AttributesOf<'Softmax'>> = {
+  forward([x], output, { axis }) {
+    softmaxAlong(x!, axis + 1, output);
+  },
+  backward(_inputs, output, cotangent, [toX], { axis }) {
+    if (toX) softmaxBackward(output, axis + 1, cotangent, toX);
+  },
+};

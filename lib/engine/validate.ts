@@ -1,0 +1,211 @@
+/** Checks on what callers hand to a program, the same for every engine. All throw one-line TracinErrors and change nothing. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TracinError } from '../errors';
+import { assertSameNetwork } from '../graph/checkpoint';
+import type { Graph } from '../graph/graph';
+import { lower } from '../graph/lower';
+import type { Lowered } from '../graph/lowered';
+import type { Floats, Optimiser, RegionBatch, RegionLoss, TrainingBatch, TrainingLoss } from './engine';
+import { sizeOf, type Layout } from './layout';
+
+/** Milliseconds of checking between two turns of the event loop. */
+const TURN = 4;
+
+function wrongData(message: string): TracinError {
+  return new TracinError('ERR_TRACIN_DATA', message);
+}
+
+function wrongUse(message: string): TracinError {
+  return new TracinError('ERR_TRACIN_USAGE', message);
+}
+
+/** A check of many numbers that pauses after every map: `inTurns` runs it on the JS thread, `check…` in one go. */
+export type Check<T> = Generator<undefined, T, undefined>;
+
+function atOnce<T>(check: Check<T>): T {
+  for (;;) {
+    const step = check.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** Runs a check on the JS thread, with turns for whatever else waits there. */
+export async function inTurns<T>(check: Check<T>): Promise<T> {
+  for (let began = performance.now(); ;) {
+    const step = check.next();
+    if (step.done) return step.value;
+    if (performance.now() - began < TURN) continue;
+    await nextTurn();
+    began = performance.now();
+  }
+}
+
+/** images [B, M, …size], all finite. @returns B, at least 1 */
+export function* imagesCheck(images: Float32Array, layout: Layout): Check<number> {
+  const { modalities, size, pixels } = layout;
+  const shape = `[B, ${[modalities, ...size].join(', ')}]`;
+  if (!(images instanceof Float32Array)) throw wrongData(`images: expected a Float32Array ${shape}`);
+  const slices = images.length / (modalities * pixels);
+  if (slices === 0 || !Number.isInteger(slices)) {
+    throw wrongData(`images: ${images.length} numbers are not whole slices ${shape} of the size the network is compiled for`);
+  }
+  for (let map = 0; map < slices * modalities; map++, yield) {
+    for (let i = map * pixels; i < (map + 1) * pixels; i++) {
+      // x − x is 0 for every finite number and NaN for the others.
+      if (images[i]! - images[i]! === 0) continue;
+      const [slice, modality] = [Math.floor(map / modalities), map % modalities];
+      throw wrongData(`images: ${images[i]} at pixel ${i % pixels} of slice ${slice}, modality ${modality}: replace it by a number`);
+    }
+  }
+  return slices;
+}
+
+/** Where the first byte above `most` is, −1 where there is none. */
+function* firstAbove(bytes: Uint8Array, most: number, pixels: number): Check<number> {
+  for (let map = 0; map * pixels < bytes.length; map++, yield) {
+    for (let i = map * pixels; i < (map + 1) * pixels; i++) if (bytes[i]! > most) return i;
+  }
+  return -1;
+}
+
+/** targets [B, …size] in 0..K */
+function* targetsCheck(targets: Uint8Array, slices: number, layout: Layout): Check<void> {
+  const { classes, size, pixels } = layout;
+  if (!(targets instanceof Uint8Array) || targets.length !== slices * pixels) {
+    throw wrongData(`targets: expected a Uint8Array [${[slices, ...size].join(', ')}], got ${targets?.length} numbers`);
+  }
+  const wrong = yield* firstAbove(targets, classes, pixels);
+  if (wrong < 0) return;
+  const [slice, pixel] = [Math.floor(wrong / pixels), wrong % pixels];
+  throw wrongData(`targets: label ${targets[wrong]} at pixel ${pixel} of slice ${slice}: the network knows 0 to ${classes}`);
+}
+
+/** @returns B */
+export function* regionBatchCheck(batch: RegionBatch, loss: RegionLoss, layout: Layout): Check<number> {
+  checkRegionLoss(loss);
+  const slices = yield* imagesCheck(batch.images, layout);
+  yield* targetsCheck(batch.targets, slices, layout);
+  const { masks } = batch;
+  const { classes, size, pixels } = layout;
+  if (!(masks instanceof Uint8Array) || masks.length !== slices * classes * pixels) {
+    throw wrongData(`masks: expected a Uint8Array [${[slices, classes, ...size].join(', ')}], got ${masks?.length} numbers`);
+  }
+  const wrong = yield* firstAbove(masks, 1, pixels);
+  if (wrong < 0) return slices;
+  const [slice, pixel] = [Math.floor(wrong / (classes * pixels)), wrong % pixels];
+  throw wrongData(`masks: ${masks[wrong]} at pixel ${pixel} of slice ${slice}: a mask holds 0 and 1 only`);
+}
+
+function checkRegionLoss(loss: RegionLoss): void {
+  if (loss.kind !== 'dice' && loss.kind !== 'cross-entropy') {
+    throw wrongUse(`loss: ${String(loss.kind)} is unknown; use dice or cross-entropy`);
+  }
+  if (loss.reduction !== 'mean' && loss.reduction !== 'sum') {
+    throw wrongUse(`reduction: ${String(loss.reduction)} is unknown; use mean or sum`);
+  }
+  if (loss.kind === 'dice' && loss.reduction === 'sum') throw wrongUse('reduction: sum is for cross-entropy; use mean with dice');
+}
+
+/** @returns B */
+export function* trainingBatchCheck(batch: TrainingBatch, loss: TrainingLoss, layout: Layout): Check<number> {
+  if (!['dice', 'cross-entropy', 'dice+ce'].includes(loss.kind)) {
+    throw wrongUse(`loss: ${String(loss.kind)} is unknown; use dice, cross-entropy or dice+ce`);
+  }
+  const weights = loss.classWeights;
+  if (weights && (weights.length !== layout.logits || !weights.every((w) => Number.isFinite(w) && w >= 0))) {
+    throw wrongUse(`classWeights: expected ${layout.logits} weights that are not negative (background first), got [${weights.join(', ')}]`);
+  }
+  const slices = yield* imagesCheck(batch.images, layout);
+  yield* targetsCheck(batch.targets, slices, layout);
+  return slices;
+}
+
+export const checkImages = (images: Float32Array, layout: Layout): number => atOnce(imagesCheck(images, layout));
+export const checkRegionBatch = (batch: RegionBatch, loss: RegionLoss, layout: Layout): number =>
+  atOnce(regionBatchCheck(batch, loss, layout));
+export const checkTrainingBatch = (batch: TrainingBatch, loss: TrainingLoss, layout: Layout): number =>
+  atOnce(trainingBatchCheck(batch, loss, layout));
+
+export function checkOptimiser(optimiser: Optimiser): void {
+  const check = (field: string, value: number, ok: (value: number) => boolean, range: string): void => {
+    if (!Number.isFinite(value) || !ok(value)) throw wrongUse(`optimiser: ${field} ${value} must be ${range}`);
+  };
+  check('learningRate', optimiser.learningRate, (x) => x >= 0, 'at least 0');
+  check('weightDecay', optimiser.weightDecay, (x) => x >= 0, 'at least 0');
+  if (optimiser.kind === 'sgd') {
+    check('momentum', optimiser.momentum, (x) => x >= 0 && x < 1, 'in [0, 1)');
+  } else if (optimiser.kind === 'adam') {
+    check('beta1', optimiser.beta1, (x) => x >= 0 && x < 1, 'in [0, 1)');
+    check('beta2', optimiser.beta2, (x) => x >= 0 && x < 1, 'in [0, 1)');
+    check('epsilon', optimiser.epsilon, (x) => x > 0, 'above 0');
+    check('step', optimiser.step, (x) => Number.isInteger(x) && x >= 1, 'a whole number counted from 1');
+  } else {
+    throw wrongUse(`optimiser: ${String((optimiser as { kind: unknown }).kind)} is unknown; use sgd or adam`);
+  }
+}
+
+/** Whether `slices` more fit a block. */
+export function checkRoom(block: { readonly capacity: number; readonly slices: number }, slices: number): void {
+  if (block.slices + slices > block.capacity) {
+    throw wrongUse(`block: ${slices} slices do not fit beside ${block.slices} in a block of ${block.capacity}; ask for a larger one`);
+  }
+}
+
+export function checkCapacity(capacity: number): void {
+  if (!Number.isInteger(capacity) || capacity < 1) throw wrongUse(`capacity: ${capacity} must be a whole number of slices, at least 1`);
+}
+
+/**
+ * The numbers a program loads from a checkpoint, parameters and running statistics by name, as the checkpoint holds them (not copied).
+ * @param network the Graph the program was compiled from
+ * @throws ERR_TRACIN_CHECKPOINT when the checkpoint is of another network
+ */
+export function checkpointValues(lowered: Lowered, network: Graph, checkpoint: Graph): Map<string, Floats> {
+  assertSameNetwork(network, checkpoint);
+  const wrong = (message: string): TracinError => new TracinError('ERR_TRACIN_CHECKPOINT', `${checkpoint.source}: ${message}`);
+  // Constants are part of the compiled program: a checkpoint that has others would run with the wrong ones.
+  const size = lowered.values[lowered.input]!.dims.slice(1);
+  const others = checkpoint === network ? lowered : lower(checkpoint, size);
+  const values = new Map<string, Floats>();
+  lowered.values.forEach((value, v) => {
+    const { kind, name } = value;
+    if (kind === 'parameter' || kind === 'statistic') {
+      const data = checkpoint.initializers.get(name)?.data;
+      if (!data || data instanceof BigInt64Array) throw wrong(`initializer ${name} is not of floating-point numbers`);
+      values.set(name, data);
+    } else if (kind === 'constant') {
+      const other = others.values[v];
+      if (other?.kind !== 'constant' || !value.data.every((x, i) => Object.is(x, other.data[i]))) {
+        throw wrong(`constant ${name} differs from that of ${network.source}: only weights and running statistics may`);
+      }
+    }
+  });
+  return values;
+}
+
+/** @throws ERR_TRACIN_CHECKPOINT naming the first value that is NaN or infinite (a training that diverged). */
+export function checkFinite(values: ReadonlyMap<string, Floats>, source: string): void {
+  for (const [name, data] of values) {
+    for (let i = 0; i < data.length; i++) {
+      if (data[i]! - data[i]! !== 0) {
+        throw new TracinError(
+          'ERR_TRACIN_CHECKPOINT',
+          `${source}: initializer ${name} holds ${data[i]} at ${i}: use a checkpoint before it diverged`,
+        );
+      }
+    }
+  }
+}
+
+/** Every slot is `velocity/NAME`, `m/NAME` or `v/NAME` of a selected parameter and as long as it. */
+export function checkOptimiserState(state: ReadonlyMap<string, Floats>, layout: Layout): void {
+  const sizes = new Map(layout.parameters.map(({ name, dims }) => [name, sizeOf(dims)]));
+  for (const [slot, data] of state) {
+    const [, name = ''] = /^(?:velocity|m|v)\/(.*)$/s.exec(slot) ?? [];
+    const size = sizes.get(name);
+    if (size === undefined)
+      throw wrongData(`optimiser state: ${slot} belongs to no selected parameter: resume with the parameters it was saved with`);
+    if (data.length !== size)
+      throw wrongData(`optimiser state: ${slot} has ${data.length} numbers, its parameter ${size}: it is of another network`);
+  }
+}

@@ -1,0 +1,51 @@
+#include "dispatcher.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+namespace tracin::binding {
+
+namespace {
+
+class Dispatcher {
+ public:
+  Dispatcher() {
+    std::thread([this] { serve(); }).detach();
+  }
+
+  void add(std::function<void()> work) {
+    {
+      std::lock_guard lock(mutex_);
+      waiting_.push_back(std::move(work));
+    }
+    ready_.notify_one();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<std::function<void()>> waiting_;
+
+  void serve() {
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      ready_.wait(lock, [this] { return !waiting_.empty(); });
+      auto work = std::move(waiting_.front());
+      waiting_.pop_front();
+      lock.unlock();
+      work();
+    }
+  }
+};
+
+}  // namespace
+
+void dispatch(std::function<void()> work) {
+  // never destroyed: the thread may still be at work when the process ends
+  static auto* dispatcher = new Dispatcher();
+  dispatcher->add(std::move(work));
+}
+
+}  // namespace tracin::binding

@@ -1,0 +1,81 @@
+// One call of the core, off the JavaScript thread: arrays it reads or writes are kept alive, its failure keeps its kind.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../core/program.h"
+#include "dispatcher.h"
+#include "napi_setup.h"
+
+namespace tracin::binding {
+
+class Task {
+ public:
+  explicit Task(Napi::Env env) : deferred_(Napi::Promise::Deferred::New(env)) {}
+
+  // Keeps an object alive until the call has ended.
+  void hold(const Napi::Object& object) { held_.push_back(Napi::Persistent(object)); }
+
+  template <class T>
+  T* array(const Napi::Value& value) {
+    if (value.IsNull() || value.IsUndefined()) return nullptr;
+    auto typed = value.As<Napi::TypedArray>();
+    hold(typed);
+    return reinterpret_cast<T*>(static_cast<uint8_t*>(typed.ArrayBuffer().Data()) + typed.ByteOffset());
+  }
+
+  // Hands the work over and owns itself until it is done; `result` then builds the value on the JavaScript thread.
+  Napi::Promise start(std::function<void()> work, std::function<Napi::Value(Napi::Env)> result = nullptr) {
+    result_ = std::move(result);
+    Napi::Promise promise = deferred_.Promise();
+    // an empty function of this environment: the way back to its thread, and what keeps its event loop alive
+    const auto nothing = Napi::Function::New(promise.Env(), [](const Napi::CallbackInfo&) {});
+    back_ = Napi::ThreadSafeFunction::New(promise.Env(), nothing, "tracin", 0, 1);
+    dispatch([this, work = std::move(work)] {
+      run(work);
+      auto back = back_;
+      // where the environment is gone, so is everyone who waited
+      back.BlockingCall([this](Napi::Env env, Napi::Function) { finish(env); });
+      back.Release();
+    });
+    return promise;
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Napi::ThreadSafeFunction back_;
+  std::function<Napi::Value(Napi::Env)> result_;
+  std::vector<Napi::ObjectReference> held_;
+  const char* code_ = nullptr;
+  std::string message_;
+
+  void run(const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const Aborted& e) {
+      fail("ERR_TRACIN_ABORTED", e.what());
+    } catch (const std::bad_alloc&) {
+      fail("ERR_TRACIN_MEMORY", "the engine could not get the memory it needs: lower --batch or --memory, or use a smaller image size");
+    } catch (const CheckpointError& e) {
+      fail("ERR_TRACIN_CHECKPOINT", e.what());
+    } catch (const EngineError& e) {
+      fail("ERR_TRACIN_ENGINE", e.what());
+    } catch (const std::exception& e) {
+      fail("ERR_TRACIN_INTERNAL", e.what());
+    }
+  }
+
+  void fail(const char* code, const char* message) { code_ = code, message_ = message; }
+
+  void finish(Napi::Env env) {
+    std::unique_ptr<Task> self(this);
+    if (!code_) return deferred_.Resolve(result_ ? result_(env) : env.Undefined());
+    auto error = Napi::Error::New(env, message_);
+    error.Set("code", Napi::String::New(env, code_));
+    deferred_.Reject(error.Value());
+  }
+};
+
+}  // namespace tracin::binding

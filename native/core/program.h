@@ -1,0 +1,104 @@
+// What every native engine can do with a network. Arrays are row-major; notation as in lib/engine/engine.ts:
+// B slices, M modalities, C = K + 1 classes, P selected parameters, S pixels of a slice.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "network.h"
+
+namespace tracin {
+
+struct Aborted : std::runtime_error {
+  Aborted() : std::runtime_error("interrupted") {}
+};
+
+// Memory or a device that is not there, an operator an engine lacks: told to the user as it is.
+struct EngineError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// A checkpoint that cannot be meant: told to the user as it is.
+struct CheckpointError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// A flag some other thread may raise; polled between operations.
+struct Abort {
+  const std::atomic<int32_t>* raised = nullptr;
+  void poll() const {
+    if (raised && raised->load(std::memory_order_relaxed)) throw Aborted();
+  }
+};
+
+struct RegionLoss {
+  enum class Kind { dice, crossEntropy };
+  Kind kind;
+  bool sum;  // cross-entropy only: sum over the mask instead of its mean
+};
+
+struct RegionBatch {
+  int slices;
+  const float* images;     // [B, M, S]
+  const uint8_t* targets;  // [B, S]
+  const uint8_t* masks;    // [B, K, S]
+  // Support boxes, one for each slice, class and (operation, input): lo and hi on every spatial axis.
+  // [B, K, slots, rank, 2] in the order operations list their inputs; nullptr: every box is the whole map.
+  const int32_t* boxes;
+};
+
+struct RegionResult {
+  std::vector<float> norms, losses;  // [B, K]
+};
+
+struct TrainingLoss {
+  bool dice, crossEntropy;
+  std::vector<double> classWeights;  // [C]
+};
+
+struct Optimiser {
+  enum class Kind { sgd, adam };
+  Kind kind;
+  double learningRate, weightDecay;
+  double momentum;                     // sgd
+  double beta1, beta2, epsilon, step;  // adam, step counted from 1
+};
+
+using Arrays = std::map<std::string, std::vector<float>>;
+
+// Resident query gradients: K rows for each slice appended.
+class Block {
+ public:
+  virtual ~Block() = default;
+  virtual int slices() const = 0;
+  virtual void clear() = 0;
+};
+
+class Program {
+ public:
+  virtual ~Program() = default;
+  virtual int64_t parameterCount() const = 0;
+  // Bytes held once it has run: whatever the batch, more for each slice of it, and for each resident row.
+  virtual int64_t fixedBytes() const = 0;
+  virtual int64_t sliceBytes() const = 0;
+  virtual int64_t rowBytes() const = 0;
+
+  virtual void load(const Arrays& initializers) = 0;
+  // logits [B, C, S]; features [B, F, S'] where wanted
+  virtual void forward(int slices, const float* images, float* logits, float* features, const Abort&) = 0;
+  virtual RegionResult gradients(const RegionBatch&, const RegionLoss&, float* gradients, const Abort&) = 0;
+  virtual std::unique_ptr<Block> resident(int capacity) = 0;
+  virtual RegionResult append(Block&, const RegionBatch&, const RegionLoss&, const Abort&) = 0;
+  // products [R, B, K]; block may be null
+  virtual RegionResult contract(const Block*, const RegionBatch&, const RegionLoss&, float* products, const Abort&) = 0;
+  virtual double step(int slices, const float* images, const uint8_t* targets, const TrainingLoss&, const Optimiser&, const Abort&) = 0;
+  virtual Arrays snapshot() const = 0;
+  virtual const Arrays& optimiserState() const = 0;
+  virtual void restoreOptimiserState(const Arrays&) = 0;
+};
+
+}  // namespace tracin

@@ -1,0 +1,220 @@
+#include "correlation.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tracin::cpu {
+
+using dnn::Desc;
+using dnn::Dims;
+using dnn::Tag;
+using dnnl::memory;
+
+namespace {
+
+Tag plainTag(int rank) { return rank == 1 ? Tag::ncw : rank == 2 ? Tag::nchw : Tag::ncdhw; }
+Tag blockedTag(int rank) { return rank == 1 ? Tag::nCw16c : rank == 2 ? Tag::nChw16c : Tag::nCdhw16c; }
+Tag plainWeights(int rank, bool groups) {
+  if (groups) return rank == 1 ? Tag::goiw : rank == 2 ? Tag::goihw : Tag::goidhw;
+  return rank == 1 ? Tag::oiw : rank == 2 ? Tag::oihw : Tag::oidhw;
+}
+
+// Weight layouts whose outermost axis is the block of output channels: gradients stacked along it stay contiguous.
+std::vector<Tag> outermostOut(int rank) {
+  if (rank == 1) return {Tag::OIw16i16o, Tag::Owi16o, Tag::OIw16o16i};
+  if (rank == 2) return {Tag::OIhw16i16o, Tag::Ohwi16o, Tag::OIhw16o16i};
+  return {Tag::OIdhw16i16o, Tag::Odhwi16o, Tag::OIdhw16o16i};
+}
+
+// The last `rank` axes.
+Dims axes(const Extent& e, int rank) {
+  Dims d;
+  for (int a = kAxes - rank; a < kAxes; ++a) d.push_back(e[a]);
+  return d;
+}
+
+}  // namespace
+
+Correlation::Correlation(Workspace& work, const Geometry& shape, int kernel) : work_(work), shape_(shape), kernel_(kernel) {}
+
+Desc Correlation::side(int rows, int channels, const Box& box, bool plain, bool any) const {
+  Dims d{rows, channels};
+  for (auto n : axes(box.size(), shape_.rank)) d.push_back(n);
+  return {d, memory::data_type::f32, any ? Tag::any : plain ? plainTag(shape_.rank) : blockedTag(shape_.rank)};
+}
+
+Dims Correlation::weightDims(int out) const {
+  const int g = shape_.groups;
+  Dims d = g == 1 ? Dims{out, shape_.in} : Dims{g, out / g, shape_.in / g};
+  for (auto k : axes(shape_.kernel, shape_.rank)) d.push_back(k);
+  return d;
+}
+
+Desc Correlation::weightDesc(int out, Tag tag) const { return {weightDims(out), memory::data_type::f32, tag}; }
+
+// Padding follows from the boxes: output o reads o·stride − before + k·dilation, both counted from their boxes' corners.
+dnn::Convolution Correlation::convolution(int rows, int out, const Part& x, const Part& y) const {
+  dnn::Convolution c;
+  c.input = side(rows, shape_.in, x.box, x.plain, true);
+  c.output = side(rows, out, y.box, y.plain, true);
+  c.weights = weightDesc(out, Tag::any);
+  c.strides = axes(shape_.strides, shape_.rank);
+  for (int a = kAxes - shape_.rank; a < kAxes; ++a) {
+    const int inSize = x.box.hi[a] - x.box.lo[a], outSize = y.box.hi[a] - y.box.lo[a], stride = shape_.strides[a];
+    const int before = shape_.before[a] + x.box.lo[a] - y.box.lo[a] * stride;
+    const int after = (outSize - 1) * stride + (shape_.kernel[a] - 1) * shape_.dilations[a] + 1 - inSize - before;
+    c.dilations.push_back(shape_.dilations[a] - 1);
+    c.before.push_back(before);
+    c.after.push_back(after < 0 && after > -stride ? 0 : after);  // rows a stride skips at the end
+  }
+  return c;
+}
+
+Correlation::Key Correlation::key(int rows, int stack, const Part& x, const Part& y, int extra) const {
+  const Extent in = x.box.size(), out = y.box.size();
+  Key k{rows, stack, extra, x.plain};
+  for (int a = kAxes - shape_.rank; a < kAxes; ++a)
+    k.insert(k.end(), {in[a], out[a], shape_.before[a] + x.box.lo[a] - y.box.lo[a] * shape_.strides[a]});
+  return k;
+}
+
+memory Correlation::weights(const Desc& wanted) {
+  auto it = std::find_if(packed_.begin(), packed_.end(), [&](const Packed& p) { return dnn::same(p.desc, wanted); });
+  if (it == packed_.end()) it = packed_.insert(packed_.end(), {wanted, Buffer(wanted.get_size() / sizeof(float)), 0});
+  memory to(wanted, work_.engine, it->data.data());
+  if (it->version != work_.version) {
+    memory from(weightDesc(shape_.out, plainWeights(shape_.rank, shape_.groups > 1)), work_.engine, work_.stored[kernel_].data());
+    dnnl::reorder(from, to).execute(work_.stream, from, to);
+    it->version = work_.version;
+  }
+  return to;
+}
+
+memory Correlation::bring(const Part& part, const Desc& ours, const Desc& wanted, Pool::Piece& room) {
+  memory from(ours, work_.engine, part.data);
+  if (dnn::same(ours, wanted)) return from;
+  room = work_.pool.take(wanted.get_size() / sizeof(float));
+  memory to(wanted, work_.engine, room.data());
+  dnnl::reorder(from, to).execute(work_.stream, from, to);
+  return to;
+}
+
+void Correlation::execute(const Primitive& p, std::unordered_map<int, memory> arguments) {
+  Pool::Piece room = work_.pool.take(p.scratch.get_size() / sizeof(float) + 1);
+  arguments.emplace(DNNL_ARG_SCRATCHPAD, memory(p.scratch, work_.engine, room.data()));
+  p.run.execute(work_.stream, arguments);
+}
+
+void Correlation::gather(int rows, const Part& x, const Part& y, const float* bias, float slope) {
+  const Desc biasDesc = bias ? Desc({shape_.out}, memory::data_type::f32, Tag::x) : Desc();
+  auto [it, fresh] = gather_.try_emplace(key(rows, 1, x, y, (bias ? 1 : 0) + (slope != 1.f ? 2 : 0)));
+  Primitive& p = it->second;
+  if (fresh) {
+    dnn::Convolution c = convolution(rows, shape_.out, x, y);
+    c.bias = biasDesc;
+    auto pd = dnn::forward(work_.engine, c, slope == 1.f ? dnn::attributes() : dnn::leaky(slope));
+    p = {dnnl::convolution_forward(pd), pd.src_desc(), pd.weights_desc(), pd.dst_desc(), pd.scratchpad_desc()};
+  }
+  Pool::Piece xRoom, yRoom;
+  const Desc ours = side(rows, shape_.out, y.box, y.plain);
+  memory from = bring(x, side(rows, shape_.in, x.box, x.plain), p.input, xRoom), w = weights(p.weights), to;
+  const bool direct = dnn::same(ours, p.output);
+  if (!direct) yRoom = work_.pool.take(p.output.get_size() / sizeof(float));
+  to = memory(p.output, work_.engine, direct ? y.data : yRoom.data());
+  std::unordered_map<int, memory> args{{DNNL_ARG_SRC, from}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, to}};
+  if (bias) args.emplace(DNNL_ARG_BIAS, memory(biasDesc, work_.engine, const_cast<float*>(bias)));
+  execute(p, std::move(args));
+  if (!direct) {
+    memory end(ours, work_.engine, y.data);
+    dnnl::reorder(to, end).execute(work_.stream, to, end);
+  }
+}
+
+void Correlation::scatter(int rows, const Part& y, const Part& x) {
+  auto [it, fresh] = scatter_.try_emplace(key(rows, 1, x, y, 0));
+  Primitive& p = it->second;
+  if (fresh) {
+    auto pd = dnn::backwardData(work_.engine, convolution(rows, shape_.out, x, y));
+    p = {dnnl::convolution_backward_data(pd), pd.diff_src_desc(), pd.weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
+  }
+  Pool::Piece xRoom, yRoom;
+  const Desc ours = side(rows, shape_.in, x.box, x.plain);
+  memory from = bring(y, side(rows, shape_.out, y.box, y.plain), p.output, yRoom), w = weights(p.weights);
+  const bool direct = dnn::same(ours, p.input);
+  if (!direct) xRoom = work_.pool.take(p.input.get_size() / sizeof(float));
+  memory to(p.input, work_.engine, direct ? x.data : xRoom.data());
+  execute(p, {{DNNL_ARG_DIFF_DST, from}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DIFF_SRC, to}});
+  if (!direct) {
+    memory end(ours, work_.engine, x.data);
+    dnnl::reorder(to, end).execute(work_.stream, to, end);
+  }
+}
+
+// Every call must give rows in one order, whatever its boxes: the order the library likes for this layer if stacking keeps rows
+// contiguous in it, else the file's.
+void Correlation::chooseGradientLayout(const Part& x, const Part& y) {
+  if (gradientTag_ != Tag::undef) return;
+  gradientTag_ = plainWeights(shape_.rank, shape_.groups > 1);
+  if (shape_.groups == 1 && !plainGradient_) {
+    const Desc liked = dnn::backwardWeights(work_.engine, convolution(1, paddedOut(), x, y)).diff_weights_desc();
+    for (Tag tag : outermostOut(shape_.rank))
+      if (dnn::same(liked, weightDesc(paddedOut(), tag))) gradientTag_ = tag;
+  }
+  gradientDesc_ = weightDesc(paddedOut(), gradientTag_);
+}
+
+int64_t Correlation::gradientFloats() {
+  if (gradientTag_ == Tag::undef) {
+    // any window the relation allows tells the layout: one output position and what it reads
+    Box out{{0, 0, 0}, {1, 1, 1}}, in;
+    for (int a = 0; a < kAxes; ++a) {
+      out.hi[a] = 16, in.lo[a] = -shape_.before[a];
+      in.hi[a] = in.lo[a] + 15 * shape_.strides[a] + (shape_.kernel[a] - 1) * shape_.dilations[a] + 1;
+      if (a < kAxes - shape_.rank) out.hi[a] = in.hi[a] = 1, in.lo[a] = 0;
+    }
+    chooseGradientLayout({in, nullptr, shape_.in < kLanes}, {out, nullptr});
+  }
+  return gradientDesc_.get_size() / sizeof(float);
+}
+
+void Correlation::unpackGradient(const float* row, float* plain) {
+  const Desc wide = weightDesc(paddedOut(), plainWeights(shape_.rank, shape_.groups > 1));
+  Pool::Piece room = work_.pool.take(wide.get_size() / sizeof(float));
+  memory from(gradientDesc_, work_.engine, const_cast<float*>(row)), to(wide, work_.engine, room.data());
+  dnnl::reorder(from, to).execute(work_.stream, from, to);
+  std::copy_n(room.data(), count(work_.network.values[kernel_].dims), plain);
+}
+
+void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, float* gradient) {
+  gradientFloats();
+  const int out = shape_.groups == 1 ? paddedOut() * stack : shape_.out;
+  auto [it, fresh] = correlate_.try_emplace(key(rows, stack, x, y, 0));
+  Primitive& p = it->second;
+  if (fresh) {
+    dnn::Convolution c = convolution(rows, out, x, y);
+    auto pd = dnn::backwardWeights(work_.engine, c);
+    if (!dnn::same(pd.diff_weights_desc(), weightDesc(out, gradientTag_))) {
+      c.weights = weightDesc(out, gradientTag_);
+      try {  // the same order as everywhere, unless only a slow generic kernel knows it
+        auto asked = dnn::backwardWeights(work_.engine, c);
+        if (!std::strstr(asked.impl_info_str(), "ref") && !std::strstr(asked.impl_info_str(), "gemm")) pd = asked;
+      } catch (const dnnl::error&) {
+      }
+    }
+    p = {dnnl::convolution_backward_weights(pd), pd.src_desc(), pd.diff_weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
+  }
+  Pool::Piece xRoom, yRoom, room;
+  memory from = bring(x, side(rows, shape_.in, x.box, x.plain), p.input, xRoom);
+  memory dy = bring(y, side(rows, out, y.box, y.plain), p.output, yRoom);
+  const Desc ours = weightDesc(out, gradientTag_);
+  const bool direct = dnn::same(ours, p.weights);
+  if (!direct) room = work_.pool.take(p.weights.get_size() / sizeof(float));
+  memory to(p.weights, work_.engine, direct ? gradient : room.data());
+  execute(p, {{DNNL_ARG_SRC, from}, {DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DIFF_WEIGHTS, to}});
+  if (!direct) {
+    memory end(ours, work_.engine, gradient);
+    dnnl::reorder(to, end).execute(work_.stream, to, end);
+  }
+}
+
+}  // namespace tracin::cpu

@@ -1,0 +1,76 @@
+// The convolution arithmetic of oneDNN on (parts of) feature maps. A convolution reads its `in` side through a window and writes its
+// `out` side; a transposed convolution is the same relation run the other way, so both operators are built on these three products.
+#pragma once
+#include <list>
+#include <map>
+#include <unordered_map>
+
+#include "operator.h"
+
+namespace tracin::cpu {
+
+struct Geometry {
+  int rank, groups, in, out;  // channels of the two sides
+  Extent kernel, strides, dilations, before;
+};
+
+class Correlation {
+ public:
+  // kernel: value of the [out, in/groups, …] parameter
+  Correlation(Workspace&, const Geometry&, int kernel);
+
+  // A dense array over a box of one side; rows one after another.
+  struct Part {
+    Box box;
+    float* data;
+    bool plain = false;  // [channels, positions] instead of blocked
+  };
+
+  // y = kernel ∗ x (+ bias), through a leaky Relu of this slope (1: none)
+  void gather(int rows, const Part& x, const Part& y, const float* bias, float slope);
+  // x = kernelᵀ ∗ y
+  void scatter(int rows, const Part& y, const Part& x);
+  // kernel gradient: summed over `rows` pairs (x, y); or, `stack` of them at once, one gradient for each y with the single x
+  void correlate(int rows, int stack, const Part& x, const Part& y, float* gradient);
+  // More than one gradient a call: not possible between grouped channels.
+  bool stacks() const { return shape_.groups == 1; }
+
+  int64_t gradientFloats();
+  void unpackGradient(const float* row, float* plain);
+  void keepPlainGradient() { plainGradient_ = true; }
+
+ private:
+  struct Primitive {
+    dnnl::primitive run;
+    dnn::Desc input, weights, output, scratch;
+  };
+  void execute(const Primitive&, std::unordered_map<int, dnnl::memory> arguments);
+  using Key = std::vector<int>;
+
+  Workspace& work_;
+  Geometry shape_;
+  int kernel_;
+  bool plainGradient_ = false;
+  dnn::Desc gradientDesc_;  // one row
+  dnn::Tag gradientTag_ = dnn::Tag::undef;
+  std::map<Key, Primitive> gather_, scatter_, correlate_;
+  struct Packed {
+    dnn::Desc desc;
+    Buffer data;
+    uint64_t version;
+  };
+  std::list<Packed> packed_;
+  Buffer bias_;
+
+  Key key(int rows, int stack, const Part& x, const Part& y, int extra) const;
+  dnn::Desc side(int rows, int channels, const Box&, bool plain, bool any = false) const;
+  dnn::Dims weightDims(int out) const;
+  dnn::Desc weightDesc(int out, dnn::Tag) const;
+  dnn::Convolution convolution(int rows, int out, const Part& x, const Part& y) const;
+  dnnl::memory weights(const dnn::Desc& wanted);
+  void chooseGradientLayout(const Part& x, const Part& y);
+  dnnl::memory bring(const Part&, const dnn::Desc& ours, const dnn::Desc& wanted, Pool::Piece& room);
+  int paddedOut() const { return shape_.groups == 1 ? blocksOf(shape_.out) * kLanes : shape_.out; }
+};
+
+}  // namespace tracin::cpu

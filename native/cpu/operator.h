@@ -1,0 +1,104 @@
+// What an operator of the cpu engine does: forward for a batch, backward for one unit of cotangents, both in blocked layout.
+// Adding an operator: one file in operators/, one line in operators/table.cc.
+#pragma once
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "../core/network.h"
+#include "buffer.h"
+#include "layout.h"
+#include "onednn.h"
+
+namespace tracin::cpu {
+
+// A cotangent: dense array over `box` of its value's map; zero outside.
+struct Row {
+  Box box;
+  float* data;
+};
+
+// Cotangents of one value for one unit. `stacked`: all on one box, one after another in memory.
+struct Rows {
+  std::vector<Row> list;
+  bool stacked = false;
+  int count() const { return static_cast<int>(list.size()); }
+};
+
+// Rows that run backward together. Shared: each row is another class of slice `image`, with a parameter gradient of its own.
+// Otherwise (training) row r belongs to slice image + r and parameter gradients are summed over rows.
+struct Unit {
+  int image, rows;
+  bool shared;
+  int imageOf(int row) const { return shared ? image : image + row; }
+};
+
+struct Tensor {
+  Shape shape;
+  bool plain = false;  // the image: [M, positions] as it came
+  Buffer data;
+  int64_t floats() const { return plain ? shape.channels * volume(shape.extent) : shape.floats(); }
+  float* of(int image) const { return data.data() + image * floats(); }
+};
+
+// What operators share: activations, parameters as the checkpoint has them, memory, oneDNN's handles.
+struct Workspace {
+  const Network& network;
+  std::vector<Tensor> tensors;             // by value; activations only
+  std::vector<std::vector<float>> stored;  // by value; parameters and statistics, row-major
+  uint64_t version = 0;                    // counts changes of `stored`
+  bool training = false;                   // BatchNormalization by batch statistics
+  Pool pool;
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+
+  explicit Workspace(const Network& n) : network(n), tensors(n.values.size()), stored(n.values.size()) {}
+};
+
+// One operator's share of a backward pass.
+struct Backward {
+  const Unit& unit;
+  Rows& dy;                       // may be changed in place: nobody needs it afterwards
+  std::vector<Rows*> dx;          // by input: regions to fill completely; null where no gradient is wanted
+  std::vector<float*> gradients;  // by input: first row of the parameter's gradient, rows one after another; null likewise
+};
+
+class Operator {
+ public:
+  Operator(Workspace& w, const Operation& o) : work(w), operation(o), output(o.output) {}
+  virtual ~Operator() = default;
+  virtual void forward(int images) = 0;
+  virtual void backward(Backward&) = 0;
+
+  // Floats in one gradient row of parameter input i, in the operator's own order, and that row in the file's order.
+  virtual int64_t gradientFloats(int i) { return count(work.network.values[operation.inputs[i]].dims); }
+  virtual void unpackGradient(int i, const float* row, float* plain) { std::copy_n(row, gradientFloats(i), plain); }
+  // A parameter used by several operators must have one order for all: the file's.
+  virtual void keepPlainGradient(int) {}
+
+  // Takes over the following Relu or LeakyRelu: false where it cannot.
+  virtual bool fuse(float /*slope*/, int /*output*/) { return false; }
+
+  const Operation& op() const { return operation; }
+  int outputValue() const { return output; }
+
+ protected:
+  Workspace& work;
+  const Operation& operation;
+  int output;  // differs from operation.output once a Relu was taken over
+
+  const Shape& shape(int value) const { return work.tensors[value].shape; }
+  int input(int i) const { return i < static_cast<int>(operation.inputs.size()) ? operation.inputs[i] : -1; }
+  float* in(int i, int image) const { return work.tensors[operation.inputs[i]].of(image); }
+  float* out(int image) const { return work.tensors[output].of(image); }
+};
+
+std::unique_ptr<Operator> makeOperator(Workspace&, const Operation&);
+
+// dy ← dy · (y > 0 ? 1 : slope) over the rows of a unit: the backward of a fused Relu, from its output y.
+void maskByOutput(const Workspace&, int value, float slope, const Unit&, Rows& dy);
+
+// Σ over the row's positions, for each channel: the gradient of an added bias.
+void sumPositions(const Row&, int channels, float* sums);
+
+}  // namespace tracin::cpu

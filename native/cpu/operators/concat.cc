@@ -1,0 +1,103 @@
+// Concat along the channels or along a spatial axis.
+#include "../lines.h"
+#include "operators.h"
+
+namespace tracin::cpu {
+
+namespace {
+
+class Concat final : public Operator {
+ public:
+  Concat(Workspace& w, const Operation& o) : Operator(w, o) {
+    const int axis = static_cast<int>(o.number("axis"));
+    axis_ = axis == 0 ? kChannels : axis - 1 + kAxes - shape(output).rank;
+    int start = 0;
+    for (int i = 0; i < parts(); ++i) {
+      starts_.push_back(start);
+      start += axis_ == kChannels ? shape(input(i)).channels : shape(input(i)).extent[axis_];
+    }
+  }
+
+  void forward(int images) override {
+    const Shape& s = shape(output);
+    for (int image = 0; image < images; ++image)
+      for (int i = 0; i < parts(); ++i) {
+        const Shape& part = shape(input(i));
+        if (axis_ == kChannels) {
+          channels(in(i, image), 0, out(image), starts_[i], part.channels, volume(s.extent), true, i + 1 == parts());
+        } else {
+          Box box = Box::whole(s.extent);
+          box.lo[axis_] = starts_[i], box.hi[axis_] = starts_[i] + part.extent[axis_];
+          place(in(i, image), box, out(image), s);
+        }
+      }
+  }
+
+  void backward(Backward& b) override {
+    const Shape& s = shape(output);
+    for (int r = 0; r < b.dy.count(); ++r) {
+      const Row& dy = b.dy.list[r];
+      for (int i = 0; i < parts(); ++i) {
+        if (!b.dx[i]) continue;
+        Row& dx = b.dx[i]->list[r];
+        if (axis_ == kChannels) {
+          channels(dy.data, starts_[i], dx.data, 0, shape(input(i)).channels, volume(dy.box.size()), i + 1 == parts(), true);
+          continue;
+        }
+        // what of dx's box lies in dy's, in dy's coordinates
+        Box inDy = dx.box;
+        inDy.lo[axis_] += starts_[i], inDy.hi[axis_] += starts_[i];
+        for (int a = 0; a < kAxes; ++a) inDy.lo[a] = std::max(inDy.lo[a], dy.box.lo[a]), inDy.hi[a] = std::min(inDy.hi[a], dy.box.hi[a]);
+        std::fill_n(dx.data, s.blocks() * volume(dx.box.size()) * kLanes, 0.f);
+        if (inDy.empty()) continue;
+        Box local = inDy, home = inDy;
+        for (int a = 0; a < kAxes; ++a) local.lo[a] -= dy.box.lo[a], local.hi[a] -= dy.box.lo[a];
+        home.lo[axis_] -= starts_[i], home.hi[axis_] -= starts_[i];
+        Pool::Piece room = work.pool.take(s.floats(inDy.size()));
+        crop(dy.data, dy.box.size(), local, s.blocks(), room.data());
+        addInto(dx.data, dx.box, room.data(), home, s.blocks());
+      }
+    }
+  }
+
+ private:
+  static constexpr int kChannels = -1;
+  int axis_;
+  std::vector<int> starts_;
+
+  int parts() const { return static_cast<int>(operation.inputs.size()); }
+
+  // Copies `count` channels over all positions; whole blocks where both ends are aligned. `fromEnds`, `toEnds`: these are the last
+  // channels there, so the rest of the final block is (or must become) zero.
+  static void channels(const float* from, int fromChannel, float* to, int toChannel, int count, int64_t positions, bool fromEnds,
+                       bool toEnds) {
+    if (fromChannel % kLanes == 0 && toChannel % kLanes == 0 && (count % kLanes == 0 || (fromEnds && toEnds))) {
+#pragma omp parallel for schedule(static) if (count * positions > kWorthSharing)
+      for (int b = 0; b < blocksOf(count); ++b)
+        std::copy_n(from + (fromChannel / kLanes + b) * positions * kLanes, positions * kLanes,
+                    to + (toChannel / kLanes + b) * positions * kLanes);
+      return;
+    }
+    const int end = toEnds ? blocksOf(toChannel + count) * kLanes : toChannel + count;
+#pragma omp parallel for schedule(static) if (count * positions > kWorthSharing)
+    for (int64_t p = 0; p < positions; ++p)
+      for (int t = toChannel; t < end; ++t) {
+        const int f = fromChannel + t - toChannel;
+        to[(t / kLanes * positions + p) * kLanes + t % kLanes] =
+            t < toChannel + count ? from[(f / kLanes * positions + p) * kLanes + f % kLanes] : 0.f;
+      }
+  }
+
+  static void place(const float* dense, const Box& box, float* map, const Shape& s) {
+    const Extent n = box.size();
+    forLines(s.blocks(), n, [&](int b, int z, int y) {
+      std::copy_n(dense + lineStart(n, b, z, y), n[2] * kLanes, map + lineStart(s.extent, box, b, z, y));
+    });
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> concat(Workspace& w, const Operation& o) { return std::make_unique<Concat>(w, o); }
+
+}  // namespace tracin::cpu

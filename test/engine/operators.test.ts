@@ -1,0 +1,82 @@
+/** Every operator inside a tiny network: forward against onnxruntime, gradients against finite differences, engines against each other. */
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Engine, RegionBatch, RegionLoss } from '../../lib/engine/engine';
+import { sizeOf } from '../../lib/engine/layout';
+import type { Graph } from '../../lib/graph/graph';
+import { serialiseOnnx } from '../../lib/graph/onnx';
+import { patchBatch, regionBatch } from '../support/batches';
+import { directionalDerivative, directionalDifference, referenceCore } from '../support/core';
+import { describeNative, TOLERANCE } from '../support/engines';
+import { largest, relativeError, uniform, type Numbers } from '../support/numbers';
+import { OTHER_RANKS, planarCases } from '../support/operator-cases';
+
+const SLICES = 3;
+const SMALL = planarCases([7, 9]);
+/** Wide enough for a patch's cotangent to reach only part of the map. */
+const WIDE = planarCases([37, 52]);
+const LOSSES: readonly RegionLoss[] = [
+  { kind: 'dice', reduction: 'mean' },
+  { kind: 'cross-entropy', reduction: 'mean' },
+];
+
+describe.each([...SMALL, ...OTHER_RANKS])('reference: $name', ({ graph, size }) => {
+  const batch = regionBatch({ slices: SLICES, size });
+  const core = referenceCore(graph, size);
+
+  it('forward agrees with onnxruntime', async () => {
+    const session = await InferenceSession.create(serialiseOnnx(graph), { logSeverityLevel: 3 });
+    const { logits } = await session.run({ image: new Tensor('float32', batch.images, [SLICES, 3, ...size]) });
+    await session.release();
+    expect(logits!.dims).toEqual([SLICES, 4, ...size]);
+    expect(relativeError(core.program.forward(batch.images, false).logits, logits!.data as Float32Array)).toBeLessThan(3e-6);
+  });
+
+  it.each(LOSSES)('gradients of $kind agree with finite differences', (loss) => {
+    const { gradients } = core.program.gradients(batch, loss);
+    const P = core.layout.parameterCount;
+    for (const { name, dims, offset } of core.layout.parameters) {
+      const direction = Float64Array.from({ length: sizeOf(dims) }, uniform(offset + 1));
+      const slopes = directionalDerivative(gradients, P, offset, direction);
+      const differences = directionalDifference(core, batch, loss, name, direction);
+      const scale = Math.max(...differences.map(Math.abs), 1e-3);
+      const wrong = [...slopes]
+        .map((slope, region) => ({ name, region, slope, difference: differences[region]! }))
+        .filter(({ slope, difference }) => !(Math.abs(slope - difference) < 1e-6 * scale));
+      expect(wrong).toEqual([]);
+    }
+  });
+});
+
+describeNative('cpu agrees with reference', (engine) => {
+  it.each(SMALL)('$name', async ({ graph, size }) => agrees(engine, graph, size, regionBatch({ slices: SLICES, size })));
+  it.each(WIDE)('on patches of a wide map: $name', async ({ graph, size }) =>
+    agrees(engine, graph, size, patchBatch({ slices: SLICES, size })),
+  );
+});
+
+async function agrees(engine: Engine, graph: Graph, size: readonly number[], batch: RegionBatch): Promise<void> {
+  const { program: expected, layout } = referenceCore(graph, size);
+  const actual = await engine.compile(graph, { size });
+  expect(actual.parameters).toEqual(layout.parameters);
+  const outputs = expected.forward(batch.images, true);
+  const found = await actual.forward(batch.images, { features: true });
+  expect(relativeError(found.logits, outputs.logits)).toBeLessThan(TOLERANCE.cpu);
+  expect(relativeError(found.features!, outputs.features!)).toBeLessThan(TOLERANCE.cpu);
+  for (const loss of LOSSES) {
+    const right = expected.gradients(batch, loss);
+    const here = await actual.gradients(batch, loss);
+    expect(relativeError(here.losses, right.losses)).toBeLessThan(TOLERANCE.cpu);
+    expect(relativeError(here.gradients, right.gradients)).toBeLessThan(TOLERANCE.cpu);
+    expect(relativeError(here.norms, right.norms)).toBeLessThan(TOLERANCE.cpu);
+    // Parameter by parameter as well, so that a small gradient is not hidden behind a large one (but not where it cancels to 0).
+    for (const { name, dims, offset } of layout.parameters) {
+      const own = (all: Numbers): Numbers =>
+        all.filter((_, i) => i % layout.parameterCount >= offset && i % layout.parameterCount < offset + sizeOf(dims));
+      const [near, far] = [own(right.gradients), own(here.gradients)];
+      const scale = Math.max(largest(near), 0.01 * largest(right.gradients));
+      const error = largest(near.map((g, i) => g - far[i]!)) / scale;
+      expect({ name, close: error < 10 * TOLERANCE.cpu, error }).toEqual({ name, close: true, error });
+    }
+  }
+  actual.dispose();
+}

@@ -1,0 +1,70 @@
+/** The reference engine without its thread, and derivatives of its losses by finite differences. */
+import type { RegionBatch, RegionLoss } from '../../lib/engine/engine';
+import { layoutOf, type Layout } from '../../lib/engine/layout';
+import { ReferenceProgram } from '../../lib/engine/reference/core';
+import { probabilities, regionLoss } from '../../lib/engine/reference/losses';
+import { zeros } from '../../lib/engine/reference/tensor';
+import { checkpointValues } from '../../lib/engine/validate';
+import type { Graph } from '../../lib/graph/graph';
+import { lower } from '../../lib/graph/lower';
+import type { Numbers } from './numbers';
+
+export interface Core {
+  readonly program: ReferenceProgram;
+  readonly layout: Layout;
+  readonly values: Map<string, Numbers>;
+}
+
+export function referenceCore(graph: Graph, size: readonly number[], parameters?: readonly string[]): Core {
+  const lowered = lower(graph, size);
+  const layout = layoutOf(lowered, { parameters });
+  const program = new ReferenceProgram(lowered, layout);
+  const values = checkpointValues(lowered, graph, graph);
+  program.load(values, graph.source);
+  return { program, layout, values };
+}
+
+/** Losses of the regions, [B, K], by forward passes alone. */
+function lossesOf({ program, layout }: Core, batch: RegionBatch, loss: RegionLoss): Float64Array {
+  const { logits: channels, classes, pixels, size } = layout;
+  const slices = batch.targets.length / pixels;
+  const { logits } = program.forward(batch.images, false);
+  const cotangent = zeros([1, channels, ...size]);
+  return Float64Array.from({ length: slices * classes }, (_, region) => {
+    const n = Math.floor(region / classes);
+    const data = logits.subarray(n * channels * pixels, (n + 1) * channels * pixels);
+    const targets = batch.targets.subarray(n * pixels, (n + 1) * pixels);
+    const mask = batch.masks.subarray(region * pixels, (region + 1) * pixels);
+    return regionLoss(loss, probabilities({ dims: cotangent.dims, data }), targets, mask, (region % classes) + 1, cotangent);
+  });
+}
+
+/** Central differences of the losses [B, K] when a parameter moves along a direction of its shape. */
+export function directionalDifference(
+  core: Core,
+  batch: RegionBatch,
+  loss: RegionLoss,
+  parameter: string,
+  direction: Numbers,
+  h = 1e-5,
+): Float64Array {
+  const { program, values } = core;
+  const at = (shift: number): Float64Array => {
+    const moved = Float64Array.from(values.get(parameter)!, (theta, i) => theta + shift * direction[i]!);
+    program.load(new Map(values).set(parameter, moved), 'moved');
+    return lossesOf(core, batch, loss);
+  };
+  const above = at(h);
+  const below = at(-h);
+  program.load(values, 'restored');
+  return above.map((loss, i) => (loss - below[i]!) / (2 * h));
+}
+
+/** Slope of the losses [B, K] along a direction, from gradients [B, K, P]. */
+export function directionalDerivative(gradients: Numbers, parameterCount: number, offset: number, direction: Numbers): Float64Array {
+  return Float64Array.from({ length: gradients.length / parameterCount }, (_, region) => {
+    let sum = 0;
+    for (let i = 0; i < direction.length; i++) sum += gradients[region * parameterCount + offset + i]! * direction[i]!;
+    return sum;
+  });
+}

@@ -1,0 +1,201 @@
+/**
+ * A tiny network around each operator: image → 1×1 convolution `first` → the operator → 1×1 convolution `head`, back at the image's size.
+ * The gradient of `first` sees the operator's derivative to its data, those of its own weights the derivative to its parameters.
+ */
+import type { AttributeValue, Graph } from '../../lib/graph/graph';
+import { GraphBuilder } from './graphs';
+
+export interface OperatorCase {
+  readonly name: string;
+  readonly graph: Graph;
+  readonly size: readonly number[];
+}
+
+type Attributes = Readonly<Record<string, AttributeValue>>;
+type ConvAttributes = { groups?: number; bias?: boolean } & Record<string, AttributeValue | boolean>;
+
+interface Middle {
+  /** Channels the operator gets, 3 unless said. */
+  readonly channels?: number;
+  /** Channels it gives; those it gets unless said. */
+  readonly gives?: number;
+  /** The length it makes of each spatial axis; the same unless said. */
+  readonly lengths?: readonly ((length: number) => number)[];
+}
+
+const MODALITIES = 3;
+const LOGITS = 4;
+
+const same = (n: number): number => n;
+const times = (factor: number) => (n: number) => Math.floor(n * factor);
+const strided =
+  (kernel: number, stride: number, pads = 0) =>
+  (n: number) =>
+    Math.floor((n + pads - kernel) / stride) + 1;
+const halvedUp = (n: number): number => Math.ceil(n / 2);
+
+/** Builders of cases for one image size. */
+function builders(size: readonly number[]) {
+  function around(name: string, middle: (g: GraphBuilder, x: string) => string, options: Middle = {}): OperatorCase {
+    const { channels = 3, gives = channels, lengths } = options;
+    const g = new GraphBuilder({ modalities: MODALITIES, rank: size.length, seed: name.length });
+    let y = middle(g, g.mix('image', 'first', MODALITIES, channels));
+    if (lengths) {
+      // Half a pixel above the exact scale, so that its product with the length rounds down to the image's.
+      const scales = size.map((n, axis) => (n + 0.5) / lengths[axis]!(n));
+      y = g.resize(y, scales, { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' });
+    }
+    return { name, graph: g.build(g.mix(y, 'head', gives, LOGITS)), size };
+  }
+
+  return {
+    around,
+    conv(name: string, [channels, gives]: readonly [number, number], kernel: number[], attributes: ConvAttributes, more: Middle = {}) {
+      const middle = (g: GraphBuilder, x: string): string => g.conv(x, 'middle', channels, gives, kernel, attributes);
+      return around(`Conv ${name}`, middle, { ...more, channels, gives });
+    },
+    convTranspose(name: string, [channels, gives]: readonly [number, number], kernel: number[], attributes: Attributes, more: Middle) {
+      const groups = (attributes.group as number | undefined) ?? 1;
+      const middle = (g: GraphBuilder, x: string): string => {
+        const weights = [g.weight('middle.weight', [channels, gives / groups, ...kernel], 0.4), g.weight('middle.bias', [gives], 0.3)];
+        return g.node('ConvTranspose', [x, ...weights], { kernel_shape: kernel, ...attributes });
+      };
+      return around(`ConvTranspose ${name}`, middle, { ...more, channels, gives });
+    },
+    unary: (operator: string, name: string, attributes: Attributes, options: Middle = {}) =>
+      around(`${operator} ${name}`, (g, x) => g.node(operator, [x], attributes), options),
+    resize: (name: string, scales: readonly number[], attributes: Attributes) =>
+      around(`Resize ${name}`, (g, x) => g.resize(x, scales, attributes), { lengths: scales.map(times), channels: 5 }),
+  };
+}
+
+const CHANNELS = [
+  [1, 3],
+  [3, 8],
+  [8, 17],
+  [17, 40],
+  [40, 1],
+  [16, 16],
+] as const;
+
+/** Every operator on maps of two axes. */
+export function planarCases(size: readonly [number, number]): readonly OperatorCase[] {
+  const { around, conv, convTranspose, unary, resize } = builders(size);
+  const pads = [1, 1, 1, 1];
+  return [
+    ...CHANNELS.map((channels) => conv(`3×3, ${channels.join(' to ')} channels`, channels, [3, 3], { pads })),
+    conv('1×1 without bias', [40, 17], [1, 1], { bias: false }),
+    conv('5×2, asymmetric pads', [3, 8], [5, 2], { pads: [1, 0, 3, 1] }),
+    conv(
+      'stride 2, asymmetric pads',
+      [8, 17],
+      [3, 3],
+      { pads: [1, 0, 2, 1], strides: [2, 2] },
+      { lengths: [strided(3, 2, 3), strided(3, 2, 1)] },
+    ),
+    conv('strides 3 and 1', [3, 8], [2, 3], { pads: [0, 1, 0, 1], strides: [3, 1] }, { lengths: [strided(2, 3), same] }),
+    conv('dilated', [8, 8], [3, 3], { pads: [2, 3, 2, 3], dilations: [2, 3] }),
+    conv('in 2 groups', [8, 6], [3, 3], { pads, groups: 2 }),
+    conv('depthwise', [17, 17], [3, 3], { pads, groups: 17 }),
+    conv('depthwise with two outputs each', [3, 6], [3, 3], { pads, groups: 3 }),
+    conv('auto_pad SAME_UPPER, stride 2', [3, 8], [3, 3], { auto_pad: 'SAME_UPPER', strides: [2, 2] }, { lengths: [halvedUp, halvedUp] }),
+    convTranspose('2×2, stride 2', [8, 17], [2, 2], { strides: [2, 2] }, { lengths: [times(2), times(2)] }),
+    convTranspose(
+      '3×3, stride 2, padded',
+      [17, 3],
+      [3, 3],
+      { strides: [2, 2], pads: [1, 1, 0, 1], output_padding: [0, 1] },
+      { lengths: [times(2), times(2)] },
+    ),
+    convTranspose('in 2 groups', [8, 6], [3, 2], { strides: [1, 2], pads: [1, 0, 1, 0], group: 2 }, { lengths: [same, times(2)] }),
+    around('BatchNormalization after a convolution', (g, x) => g.batchNormalization(x, 'middle', 17), { channels: 17 }),
+    around('BatchNormalization before a convolution', (g, x) =>
+      g.conv(g.batchNormalization(g.node('Relu', [x]), 'middle', 3), 'after', 3, 3, [3, 3], { pads }),
+    ),
+    around('BatchNormalization between convolution and Relu', (g, x) => g.node('Relu', [g.batchNormalization(x, 'middle', 8)]), {
+      channels: 8,
+    }),
+    unary('Relu', '', {}, { channels: 17 }),
+    unary('LeakyRelu', '', { alpha: 0.2 }),
+    unary('Sigmoid', '', {}, { channels: 17 }),
+    unary('Softmax', 'over channels', { axis: 1 }, { channels: 17 }),
+    unary('Softmax', 'over the last axis', { axis: -1 }),
+    unary('MaxPool', '2×2', { kernel_shape: [2, 2], strides: [2, 2] }, { channels: 17, lengths: [strided(2, 2), strided(2, 2)] }),
+    unary(
+      'MaxPool',
+      '3×3, overlapping',
+      { kernel_shape: [3, 3], strides: [2, 2], pads },
+      { lengths: [strided(3, 2, 2), strided(3, 2, 2)] },
+    ),
+    unary('MaxPool', 'rounded up', { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1 }, { lengths: [halvedUp, halvedUp] }),
+    unary('AveragePool', '2×2', { kernel_shape: [2, 2], strides: [2, 2] }, { channels: 17, lengths: [strided(2, 2), strided(2, 2)] }),
+    unary('AveragePool', 'padding left out', { kernel_shape: [3, 3], strides: [2, 1], pads }, { lengths: [strided(3, 2, 2), same] }),
+    unary(
+      'AveragePool',
+      'padding counted',
+      { kernel_shape: [3, 3], strides: [2, 1], pads, count_include_pad: 1 },
+      { lengths: [strided(3, 2, 2), same] },
+    ),
+    around('GlobalAveragePool as a gate', (g, x) => g.node('Mul', [x, g.node('Sigmoid', [g.node('GlobalAveragePool', [x])])]), {
+      channels: 17,
+    }),
+    resize('nearest ×2, asymmetric', [2, 2], { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }),
+    resize('nearest ×1.5, half pixel', [1.5, 1.5], {
+      mode: 'nearest',
+      coordinate_transformation_mode: 'half_pixel',
+      nearest_mode: 'round_prefer_floor',
+    }),
+    resize('linear ×2, half pixel', [2, 2], { mode: 'linear', coordinate_transformation_mode: 'half_pixel' }),
+    resize('linear ×2, aligned corners', [2, 2], { mode: 'linear', coordinate_transformation_mode: 'align_corners' }),
+    resize('linear, one axis up, one down', [1.5, 0.5], { mode: 'linear', coordinate_transformation_mode: 'pytorch_half_pixel' }),
+    around('Concat of channels', (g, x) => g.node('Concat', [x, 'image', g.mix(x, 'other', 17, 8)], { axis: 1 }), {
+      channels: 17,
+      gives: 28,
+    }),
+    around('Concat of rows', (g, x) => g.node('Concat', [x, g.node('Sigmoid', [x])], { axis: 2 }), { lengths: [times(2), same] }),
+    around('Add of a residual', (g, x) => g.node('Add', [x, g.conv(x, 'other', 17, 17, [3, 3], { pads })]), { channels: 17 }),
+    around('Add of a value to itself', (g, x) => g.node('Add', [x, x])),
+    around('Add of a constant by channel', (g, x) => g.node('Add', [x, g.randomConstant([1, 3, 1, 1])])),
+    around('Add of one number a channel', (g, x) => g.node('Add', [x, g.node('GlobalAveragePool', [g.mix(x, 'other', 8, 8)])]), {
+      channels: 8,
+    }),
+    around('Sub from a scalar', (g, x) => g.node('Sub', [g.constant([], [1]), x])),
+    around('Sub of one map from all', (g, x) => g.node('Sub', [x, g.mix(x, 'other', 8, 1)]), { channels: 8 }),
+    around('Sub of all from one map', (g, x) => g.node('Sub', [g.mix(x, 'other', 8, 1), x]), { channels: 8 }),
+    around('Mul by an attention map', (g, x) => g.node('Mul', [g.node('Sigmoid', [g.mix(x, 'other', 17, 1)]), x]), { channels: 17 }),
+    around('Mul of a value by itself', (g, x) => g.node('Mul', [x, x]), { channels: 8 }),
+    around('Mul by a constant by channel', (g, x) => g.node('Mul', [g.randomConstant([17, 1, 1]), x]), { channels: 17 }),
+    around('Mul by a constant map', (g, x) => g.node('Mul', [x, g.randomConstant(size)])),
+    around('Identity and Dropout', (g, x) => g.node('Dropout', [g.node('Identity', [x])])),
+    around(
+      'a kernel shared by two convolutions',
+      (g, x) => g.conv(g.node('Relu', [g.conv(x, 'shared', 8, 8, [3, 3], { pads })]), 'shared', 8, 8, [3, 3], { pads }),
+      { channels: 8 },
+    ),
+    around('a normalisation shared by two places', (g, x) =>
+      g.batchNormalization(g.node('Relu', [g.batchNormalization(x, 'shared', 3)]), 'shared', 3),
+    ),
+    around('a branch that nothing reads', (g, x) => {
+      g.mix(x, 'unread', 3, 5);
+      return g.node('Relu', [x]);
+    }),
+  ];
+}
+
+const line = builders([9]);
+const volume = builders([4, 5, 4]);
+
+/** Maps of one and of three axes. */
+export const OTHER_RANKS: readonly OperatorCase[] = [
+  line.conv('1-D', [3, 5], [3], { pads: [2, 0] }),
+  volume.conv('3-D', [3, 5], [3, 2, 3], { pads: [1, 1, 1, 1, 0, 1] }),
+  volume.convTranspose('3-D', [3, 5], [2, 2, 2], { strides: [2, 2, 2] }, { lengths: [times(2), times(2), times(2)] }),
+  volume.unary(
+    'MaxPool',
+    '3-D',
+    { kernel_shape: [2, 2, 2], strides: [2, 2, 2] },
+    { lengths: [strided(2, 2), strided(2, 2), strided(2, 2)] },
+  ),
+  volume.around('BatchNormalization 3-D', (g, x) => g.batchNormalization(x, 'middle', 3)),
+  volume.around('Mul by one number a channel, 3-D', (g, x) => g.node('Mul', [x, g.node('GlobalAveragePool', [x])])),
+];
