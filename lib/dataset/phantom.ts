@@ -1,0 +1,149 @@
+/** Synthetic patients in the BraTS layout, for trying things without data and for studies with known label errors. */
+import { readdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { TracinError, throwIfAborted } from '../errors';
+import { fileError, replaceFile } from '../files';
+import type { OnProgress } from '../progress';
+import { BRATS_LABELS } from './brats';
+import { writeLabelDescription } from './label-description';
+import type { ScannerName } from './phantom/contrast';
+import { FAULTS, type Fault } from './phantom/faults';
+import { Random, gridOf } from './phantom/fields';
+import type { PatientRequest } from './phantom/phantom-worker';
+import { splitByPatient, writeSplit, type Split } from './split';
+import { WorkerPool } from './worker-pool';
+
+export interface PhantomOptions {
+  /** Patients; default 24. */
+  readonly cases?: number | undefined;
+  /** Pixels along the sides of an axial slice, there are half as many slices; default 96. The field of view is 192 × 192 × 144 mm. */
+  readonly size?: number | undefined;
+  /** Default 1. The same seed writes the same bytes. */
+  readonly seed?: number | undefined;
+  /** Share of the training patients whose labels are corrupted, 0 to 1; default 0. */
+  readonly planted?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+export interface PhantomCase {
+  readonly case: string;
+  readonly scanner: ScannerName;
+  /** Whether the tumour has a necrotic and an enhancing part. */
+  readonly ncr: boolean;
+  readonly et: boolean;
+}
+
+/** A corrupted training label; `amount` is pixels for erode, dilate and shift, and 1 (all of it) for a swap of ET and NCR. */
+export interface PlantedFault {
+  readonly case: string;
+  readonly fault: Fault;
+  readonly amount: number;
+}
+
+export interface Phantom {
+  readonly dir: string;
+  readonly cases: readonly PhantomCase[];
+  readonly split: Split;
+  readonly planted: readonly PlantedFault[];
+}
+
+/** One patient in this many has a tumour without NCR, and another one without ET. */
+const SPECIAL = 6;
+
+/**
+ * Writes `Phantom_001/…` and so on, `phantom.json` (scanner and tumour of each), `split.json` (train 2/3, validation 1/12, test 1/4),
+ * `labels.txt` for ITK-SNAP and, where faults were asked for, `planted.json`.
+ * @throws ERR_TRACIN_USAGE on options that cannot be meant or a folder that holds patients of a larger phantom
+ */
+export async function writePhantom(dir: string, options: PhantomOptions = {}): Promise<Phantom> {
+  const { cases: count = 24, size = 96, seed = 1, planted: share = 0, signal, onProgress } = options;
+  assertWhole('cases', count, 1, 100_000);
+  assertWhole('size', size, 16, 512);
+  assertWhole('seed', seed, 0, 2 ** 31 - 1);
+  if (!(share >= 0 && share <= 1)) throw new TracinError('ERR_TRACIN_USAGE', `planted ${share} must be a share from 0 to 1`);
+  throwIfAborted(signal);
+  const folder = resolve(dir);
+  const random = new Random(seed);
+  const cases = drawCases(count, random);
+  const names = cases.map((one) => one.case);
+  await assertNoOthers(folder, names);
+  const split = splitOf(names, seed);
+  // Drawn before the faults, so that planting some changes labels and nothing else.
+  const seeds = names.map(() => random.seed());
+  const planted = drawFaults(split.train, share, random);
+
+  const workers = new WorkerPool('dataset/phantom/phantom-worker');
+  const failed = new AbortController();
+  const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+  let done = 0;
+  try {
+    await Promise.all(
+      cases.map(async ({ case: name, scanner, ncr, et }, i) => {
+        const fault = planted.find((one) => one.case === name);
+        const request: PatientRequest = { dir: folder, case: name, size, seed: seeds[i]!, scanner, traits: { ncr, et }, fault };
+        await workers.call('write', request, stop);
+        onProgress?.({ stage: 'phantom', done: ++done, total: count });
+      }),
+    );
+  } finally {
+    failed.abort();
+    await workers.close();
+  }
+  await writeSplit(join(folder, 'split.json'), split);
+  await writeLabelDescription(folder, BRATS_LABELS);
+  const plantedFile = join(folder, 'planted.json');
+  if (planted.length > 0) await replaceFile(plantedFile, `${JSON.stringify(planted, null, 2)}\n`);
+  else await rm(plantedFile, { force: true });
+  const { shape, spacing } = gridOf(size);
+  await replaceFile(
+    join(folder, 'phantom.json'),
+    `${JSON.stringify({ formatVersion: 1, seed, shape, spacing, planted: share, cases }, null, 2)}\n`,
+  );
+  return { dir: folder, cases, split, planted };
+}
+
+function assertWhole(option: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new TracinError('ERR_TRACIN_USAGE', `${option} ${value} must be a whole number from ${least} to ${most}`);
+}
+
+/** A folder with patients left over from another phantom would mix the two. */
+async function assertNoOthers(dir: string, names: readonly string[]): Promise<void> {
+  const present = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw fileError(error, 'read', dir);
+  });
+  const own = new Set(names);
+  const other = present.find((name) => /^Phantom_\d+$/.test(name) && !own.has(name));
+  if (other !== undefined) throw new TracinError('ERR_TRACIN_USAGE', `${dir}: holds ${other} of a larger phantom: choose an empty folder`);
+}
+
+function drawCases(count: number, random: Random): PhantomCase[] {
+  const numbers = Array.from({ length: count }, (_, i) => i);
+  const scanners = random.shuffle(numbers.map((i): ScannerName => (i % 2 === 0 ? 'A' : 'B')));
+  const kinds = random.shuffle(numbers.map((i) => i % SPECIAL));
+  const digits = Math.max(3, String(count).length);
+  return numbers.map((i) => ({
+    case: `Phantom_${String(i + 1).padStart(digits, '0')}`,
+    scanner: scanners[i]!,
+    ncr: kinds[i] !== 1,
+    et: kinds[i] !== 2,
+  }));
+}
+
+/** Too few patients to split all train. */
+function splitOf(names: readonly string[], seed: number): Split {
+  if (names.length < 3) return { train: names, validation: [], test: [] };
+  return splitByPatient(names.map((name) => ({ case: name, patient: name })), { train: 2 / 3, validation: 1 / 12, test: 1 / 4, seed }); // prettier-ignore
+}
+
+function drawFaults(train: readonly string[], share: number, random: Random): PlantedFault[] {
+  const faulty = random.shuffle(train).slice(0, share === 0 ? 0 : Math.max(1, Math.round(share * train.length)));
+  const ways = random.shuffle(FAULTS);
+  const planted = faulty.map((name, i): PlantedFault => {
+    const fault = ways[i % ways.length]!;
+    return { case: name, fault, amount: fault === 'swap' ? 1 : Math.floor(random.between(1, 3)) };
+  });
+  return planted.sort((a, b) => (a.case < b.case ? -1 : 1));
+}

@@ -1,0 +1,32 @@
+/** What the rest of the package sees of a dataset, wherever its numbers come from (NIfTI folders, arrays). */
+
+export interface SliceId {
+  /** Folder or row name, unique in the dataset. */
+  readonly case: string;
+  /** Whose it is; splits and rankings by patient go by this. */
+  readonly patient: string;
+  /** Index along the slicing axis of the source volume (0 for arrays, whose case is the row). */
+  readonly index: number;
+}
+
+export interface SliceBatch {
+  /** [n, M, H, W], normalised. */
+  readonly images: Float32Array;
+  /** [n, H, W] in 0..K; absent when the source has no labels. */
+  readonly labels: Uint8Array | undefined;
+}
+
+export interface SliceSource {
+  /** Foreground classes in label order: label k + 1 is `classes[k]`. */
+  readonly classes: readonly string[];
+  readonly modalities: readonly string[];
+  /** [H, W] */
+  readonly size: readonly number[];
+  readonly slices: readonly SliceId[];
+  readonly labelled: boolean;
+  /** Images and labels of the slices at these positions of `slices`, in that order. */
+  read(positions: readonly number[], options?: { readonly signal?: AbortSignal | undefined }): Promise<SliceBatch>;
+  /** sha256 over what determines the numbers read: paths, sizes, modification times, normalisation, crop, slice choice. */
+  fingerprint(): Promise<string>;
+  close(): Promise<void>;
+}

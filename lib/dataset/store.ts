@@ -1,0 +1,154 @@
+/** What a dataset and its subsets share: the cases found in the folder, what was learnt about each, workers and decoded slices. */
+import { totalmem } from 'node:os';
+import { resolve } from 'node:path';
+import { TracinError } from '../errors';
+import type { OnProgress } from '../progress';
+import { BoundedCache } from './bounded-cache';
+import type { DecodedCase, DecodeRequest, Survey, SurveyRequest } from './case-worker';
+import { assertDivisible, frameOf, type Frame } from './frame';
+import type { ImageHeader } from './image-file';
+import { findCases, type DataLayout, type LayoutOptions } from './layouts';
+import type { CaseFiles } from './layouts/layout';
+import { NORMALISATIONS, type Normalisation } from './normalisation';
+import { assertSliceChoice, chooseSlices, needsLabels, type SliceChoice } from './slice-choice';
+import { WorkerPool } from './worker-pool';
+
+export interface DatasetOptions extends LayoutOptions {
+  /** The data folder: above the case folders of BraTS, with the dataset.json of nnU-Net or MSD, a manifest, or images/; or a manifest file. */
+  readonly dir: string;
+  /** Only these cases; default all. */
+  readonly cases?: readonly string[] | undefined;
+  /**
+   * [H, W] or one side of a square image, pixels; default 192 for the BraTS layouts, the largest image (rounded up to the divisor) for the
+   * others. H runs along the first voxel axis, W along the second; of PNGs, H along the rows.
+   */
+  readonly size?: number | readonly number[] | undefined;
+  /** Voxel (x, y) of the first pixel; default centred, and voxels 27 to 218 for 192 of 240. */
+  readonly offset?: readonly [number, number] | undefined;
+  /** What each side must be divisible by (the network's stride); default 1. */
+  readonly divisor?: number | readonly number[] | undefined;
+  /** Default: every slice with a tumour voxel in labelled cases, every slice in the others. */
+  readonly slices?: SliceChoice | undefined;
+  /** Default zscore. */
+  readonly normalisation?: Normalisation | undefined;
+  /** Bytes of decoded slices kept for reading again; default a quarter of the machine's memory, at most 4 GiB. */
+  readonly cacheBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+export interface Entry {
+  readonly files: CaseFiles;
+  readonly header: ImageHeader;
+  readonly frame: Frame;
+  /** Chosen slices, rising. */
+  readonly slices: readonly number[];
+}
+
+export interface Store {
+  readonly dir: string;
+  readonly layout: DataLayout;
+  readonly entries: ReadonlyMap<string, Entry>;
+  readonly size: readonly [number, number];
+  readonly normalisation: Normalisation;
+  readonly cache: BoundedCache<string, DecodedCase>;
+  readonly workers: WorkerPool;
+  /** Datasets that are open; the workers end with the last. */
+  users: number;
+}
+
+type Surveyed = Omit<Entry, 'frame'>;
+
+/** Of a side of an image, pixels. */
+const LARGEST_SIDE = 4096;
+
+/** Lists the folder and surveys its cases; errors as `openDataset`. */
+export async function openStore(options: DatasetOptions): Promise<Store> {
+  const dir = resolve(options.dir);
+  const asked = options.size === undefined ? undefined : sizeOf(options.size, options);
+  if (options.slices !== undefined) assertSliceChoice(options.slices);
+  const normalisation = options.normalisation ?? 'zscore';
+  if (!NORMALISATIONS.includes(normalisation)) {
+    throw new TracinError('ERR_TRACIN_USAGE', `normalisation ${String(normalisation)} is unknown: choose ${NORMALISATIONS.join(' or ')}`);
+  }
+  const { layout, cases: found } = await findCases(dir, options);
+  const cases = select(found, options.cases, dir);
+  const workers = new WorkerPool('dataset/case-worker');
+  try {
+    const surveyed = await surveyAll(cases, layout, workers, options);
+    const size = asked ?? sizeOf(defaultSize(layout, surveyed, options), options);
+    const entries = new Map(surveyed.map((one) => [one.files.case, { ...one, frame: frameOf(one.header.shape, size, options.offset) }]));
+    const limit = options.cacheBytes ?? Math.min(totalmem() / 4, 4 * 1024 ** 3);
+    const cache = new BoundedCache(limit, decoder(entries, layout, workers, normalisation), bytesOf);
+    return { dir, layout, entries, size, normalisation, cache, workers, users: 0 };
+  } catch (error) {
+    await workers.close();
+    throw error;
+  }
+}
+
+function sizeOf(size: number | readonly number[], { divisor = 1 }: DatasetOptions): readonly [number, number] {
+  const [height, width = height] = typeof size === 'number' ? [size] : size;
+  if (![height, width].every((side) => Number.isInteger(side) && side! >= 1 && side! <= LARGEST_SIDE)) {
+    throw new TracinError('ERR_TRACIN_USAGE', `size ${String(size)} must be 1 to ${LARGEST_SIDE} pixels`);
+  }
+  assertDivisible([height!, width!], typeof divisor === 'number' ? [divisor] : divisor);
+  return [height!, width!];
+}
+
+/** The published crop for what BraTS folders hold; elsewhere nothing is cut off. */
+function defaultSize({ name }: DataLayout, surveyed: readonly Surveyed[], { divisor = 1 }: DatasetOptions): number | number[] {
+  if (name === 'brats' || name === 'brats2023') return 192;
+  return [0, 1].map((axis) => {
+    const largest = surveyed.reduce((most, { header }) => Math.max(most, header.shape[axis]!), 0);
+    const step = typeof divisor === 'number' ? divisor : (divisor[axis] ?? divisor[0] ?? 1);
+    return Math.ceil(largest / step) * step;
+  });
+}
+
+function select(found: readonly CaseFiles[], names: readonly string[] | undefined, dir: string): CaseFiles[] {
+  if (!names) return [...found];
+  const byName = new Map(found.map((files) => [files.case, files]));
+  return [...new Set(names)].map((name) => byName.get(name) ?? unknownCase(name, dir));
+}
+
+export function unknownCase(name: string, dir: string): never {
+  throw new TracinError('ERR_TRACIN_DATA', `${dir}: has no case ${name}: correct the name`);
+}
+
+async function surveyAll(
+  cases: readonly CaseFiles[],
+  { classes }: DataLayout,
+  workers: WorkerPool,
+  options: DatasetOptions,
+): Promise<Surveyed[]> {
+  // The first bad case ends the survey of the others.
+  const failed = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
+  let done = 0;
+  return Promise.all(
+    cases.map(async (files) => {
+      const choice = options.slices ?? (files.segmentation === undefined ? 'all' : { tumour: 1 });
+      const request: SurveyRequest = { files, classes, countTumour: needsLabels(choice) };
+      const { header, tumour } = await workers.call<Survey>('survey', request, signal);
+      const slices = chooseSlices(choice, files.case, header.shape[2], tumour);
+      options.onProgress?.({ stage: 'index', done: ++done, total: cases.length });
+      return { files, header, slices };
+    }),
+  ).catch((error: unknown) => {
+    failed.abort();
+    throw error;
+  });
+}
+
+function decoder(entries: ReadonlyMap<string, Entry>, { classes }: DataLayout, workers: WorkerPool, normalisation: Normalisation) {
+  return (name: string, signal: AbortSignal): Promise<DecodedCase> => {
+    const { files, frame, slices, header } = entries.get(name)!;
+    const request: DecodeRequest = { files, classes, frame, slices, normalisation, shape: header.shape };
+    return workers.call<DecodedCase>('decode', request, signal);
+  };
+}
+
+function bytesOf({ images, labels }: DecodedCase): number {
+  return images.byteLength + (labels?.byteLength ?? 0);
+}
