@@ -1,0 +1,167 @@
+/** Predictions of a trained network as files: label volumes (or an array), and how well they agree with the labels there are. */
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Dataset } from '../dataset/dataset';
+import { writeLabelDescription } from '../dataset/label-description';
+import type { SliceSource } from '../dataset/slices';
+import { TracinError } from '../errors';
+import { fileError, replaceFile } from '../files';
+import { toJson } from '../json';
+import { writeNpy } from '../npy';
+import type { OnProgress } from '../progress';
+import { openRun, type Run } from '../training/run';
+import { DiceCounts } from './dice';
+import { encodeDiceCsv, meanDice, type CaseDice } from './dice-table';
+import { openInference, type Inference } from './inference';
+import { predictBatches } from './predict-labels';
+import type { Provider } from './providers';
+
+export interface PredictOptions {
+  /** An ONNX file, or the run folder whose last checkpoint is used. */
+  readonly network: { readonly checkpoint: string } | { readonly run: string };
+  /** A dataset opened with `slices: 'all'`, or arrays. */
+  readonly data: SliceSource;
+  /** Folder for the files, made when missing; files of an earlier prediction are replaced. */
+  readonly out: string;
+  /** cpu when absent. */
+  readonly provider?: Provider | undefined;
+  readonly threads?: number | undefined;
+  /** Slices in one forward pass; 8 when absent. */
+  readonly batch?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Stage `predict`: slices done of all. */
+  readonly onProgress?: OnProgress | undefined;
+}
+
+export interface Prediction {
+  /** Absolute. */
+  readonly out: string;
+  /** Absolute: one label volume for each case, or the one array. */
+  readonly files: readonly string[];
+  /** Absolute. */
+  readonly checkpoint: string;
+  /** Where onnxruntime really ran, and what a person should know about that. */
+  readonly provider: Provider;
+  readonly notes: readonly string[];
+  readonly classes: readonly string[];
+  /** Hard Dice of every labelled case. */
+  readonly dice: readonly CaseDice[];
+  /** Mean over the cases in which a class is there or predicted, [K]; null where there are none. */
+  readonly mean: readonly (number | null)[];
+}
+
+/**
+ * Predicts every slice and writes
+ *  - a dataset: `CASE.nii.gz`, labels 0/1/2/4 as BraTS numbers them with the exact geometry of the case's images, and `labels.txt` for ITK-SNAP
+ *  - arrays: `labels.npy`, uint8 [N, H, W] in 0..K
+ *  - where there are labels: `dice.json` and `dice.csv`, hard Dice of each case (all its slices together) and class. It counts the
+ *    pixels inside the crop: tumour outside of it is neither predicted nor missed.
+ * @throws ERR_TRACIN_DATA other classes, modalities or sizes than the network's; ERR_TRACIN_USAGE a dataset without all its slices;
+ *   ERR_TRACIN_ENGINE onnxruntime-node or the provider is missing; ERR_TRACIN_ABORTED (volumes already written stay)
+ */
+export async function predict(options: PredictOptions): Promise<Prediction> {
+  const { data, provider, threads } = options;
+  const out = resolve(options.out);
+  const checkpoint = await findCheckpoint(options.network, data);
+  if (data instanceof Dataset) assertWhole(data);
+  const inference = await openInference(checkpoint, { provider, threads });
+  try {
+    await mkdir(out, { recursive: true }).catch((error: unknown) => {
+      throw fileError(error, 'make folder', out);
+    });
+    const predicted =
+      data instanceof Dataset ? await predictVolumes(inference, data, out, options) : await predictArray(inference, data, out, options);
+    const mean = meanDice(predicted.dice, data.classes.length);
+    const { notes } = inference;
+    const prediction: Prediction = { out, checkpoint, provider: inference.provider, notes, classes: data.classes, mean, ...predicted };
+    if (prediction.dice.length > 0) await writeDice(prediction);
+    return prediction;
+  } finally {
+    await inference.close();
+  }
+}
+
+async function findCheckpoint(network: PredictOptions['network'], data: SliceSource): Promise<string> {
+  if ('checkpoint' in network) return resolve(network.checkpoint);
+  const run = await openRun(network.run);
+  const last = run.checkpoints.at(-1);
+  if (!last) throw new TracinError('ERR_TRACIN_USAGE', `run ${network.run} has no checkpoints yet: train it first`);
+  assertSameNames(run, data, 'classes');
+  assertSameNames(run, data, 'modalities');
+  return last.file;
+}
+
+function assertSameNames(run: Run, data: SliceSource, what: 'classes' | 'modalities'): void {
+  if (run[what].join() === data[what].join()) return;
+  const message = `run ${run.dir} was trained on ${what} ${run[what].join(', ')}, the data has ${data[what].join(', ')}`;
+  throw new TracinError('ERR_TRACIN_DATA', `${message}: open data of the same kind`);
+}
+
+function assertWhole(data: Dataset): void {
+  const counts = new Map<string, number>();
+  for (const slice of data.slices) counts.set(slice.case, (counts.get(slice.case) ?? 0) + 1);
+  for (const { case: name } of data.cases) {
+    const depth = data.geometry(name).shape[2];
+    const count = counts.get(name) ?? 0;
+    if (count === depth) continue;
+    const message = `case ${name}: ${count} of its ${depth} slices are chosen, the label volume would be empty in the others`;
+    throw new TracinError('ERR_TRACIN_USAGE', `${message}: open the dataset with slices 'all'`);
+  }
+}
+
+type Predicted = Pick<Prediction, 'files' | 'dice'>;
+
+async function predictVolumes(inference: Inference, data: Dataset, out: string, options: PredictOptions): Promise<Predicted> {
+  const { batch, signal, onProgress } = options;
+  const pixels = data.size[0] * data.size[1];
+  const files: string[] = [];
+  const dice: CaseDice[] = [];
+  let done = 0;
+  for (const { case: name, patient } of data.cases) {
+    const source = data.subset([name]);
+    try {
+      const perSlice = new Map<number, Uint8Array>();
+      const counts = new DiceCounts(data.classes.length);
+      for await (const { positions, predicted, labels } of predictBatches(inference, source, { batch, signal })) {
+        positions.forEach((position, i) => perSlice.set(source.slices[position]!.index, predicted.subarray(i * pixels, (i + 1) * pixels)));
+        if (labels) counts.add(predicted, labels);
+        done += positions.length;
+        onProgress?.({ stage: 'predict', done, total: data.slices.length });
+      }
+      const file = join(out, `${name}${data.endings(name).labels}`);
+      await data.writeLabels(name, file, perSlice);
+      files.push(file);
+      if (source.labelled) dice.push({ case: name, patient, dice: counts.dice() });
+    } finally {
+      await source.close();
+    }
+  }
+  await writeLabelDescription(out, data.layout.classes);
+  return { files, dice };
+}
+
+/** A case of arrays is a row. */
+async function predictArray(inference: Inference, data: SliceSource, out: string, options: PredictOptions): Promise<Predicted> {
+  const pixels = data.size.reduce((product, n) => product * n, 1);
+  const all = new Uint8Array(data.slices.length * pixels);
+  const dice: CaseDice[] = [];
+  for await (const { positions, predicted, labels } of predictBatches(inference, data, options)) {
+    all.set(predicted, positions[0]! * pixels);
+    for (const [i, position] of labels ? positions.entries() : []) {
+      const part = (array: Uint8Array): Uint8Array => array.subarray(i * pixels, (i + 1) * pixels);
+      const { case: name, patient } = data.slices[position]!;
+      dice.push({ case: name, patient, dice: new DiceCounts(data.classes.length).add(part(predicted), part(labels!)).dice() });
+    }
+  }
+  const file = join(out, 'labels.npy');
+  await writeNpy(file, [data.slices.length, ...data.size], all);
+  return { files: [file], dice };
+}
+
+async function writeDice({ out, checkpoint, provider, classes, dice, mean }: Prediction): Promise<void> {
+  const byClass = (values: readonly (number | null)[]): Record<string, number | null> =>
+    Object.fromEntries(classes.map((name, k) => [name, values[k]!]));
+  const cases = dice.map((row) => ({ case: row.case, patient: row.patient, dice: byClass(row.dice) }));
+  await replaceFile(join(out, 'dice.json'), toJson({ formatVersion: 1, checkpoint, provider, classes, cases, mean: byClass(mean) }));
+  await replaceFile(join(out, 'dice.csv'), encodeDiceCsv(classes, dice));
+}

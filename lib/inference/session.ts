@@ -1,0 +1,28 @@
+/** An onnxruntime session in a thread of its own, as the rest of the package calls it. */
+import { WorkerThread } from '../worker-thread';
+import type { OpenArgument, OpenResult, RunArgument } from './session-worker';
+
+export interface Session extends OpenResult {
+  run<T extends Float32Array | Uint8Array>(argument: RunArgument, signal?: AbortSignal): Promise<T>;
+  /** Lets the run in flight finish; ending the thread within one would end the process. */
+  close(): Promise<void>;
+}
+
+/** @throws ERR_TRACIN_ENGINE, ERR_TRACIN_GRAPH as the worker says */
+export async function openSession(argument: OpenArgument): Promise<Session> {
+  const worker = new WorkerThread('inference/session-worker');
+  try {
+    const opened = await worker.call<OpenResult>('open', argument);
+    return {
+      ...opened,
+      run: async (run, signal) => worker.call('run', run, { signal }),
+      async close() {
+        await worker.call('close', undefined);
+        await worker.close();
+      },
+    };
+  } catch (error) {
+    await worker.close();
+    throw error;
+  }
+}

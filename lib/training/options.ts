@@ -1,0 +1,115 @@
+/** What a training is told, with its defaults: a recipe that learns quickly from few patients. */
+import { z } from 'zod';
+import type { SliceSource } from '../dataset/slices';
+import type { Engine } from '../engine/engine';
+import type { Graph } from '../graph/graph';
+import type { OnProgress } from '../progress';
+import type { EpochMetrics } from './metrics';
+import { TracinError } from '../errors';
+
+const positive = z.number().positive();
+const count = z.int().min(1);
+const share = z.number().min(0).lt(1);
+
+const sgdSchema = z.strictObject({
+  kind: z.literal('sgd'),
+  learningRate: positive.default(0.01),
+  momentum: share.default(0.9),
+  weightDecay: z.number().nonnegative().default(0),
+});
+const adamSchema = z.strictObject({
+  kind: z.literal('adam'),
+  learningRate: positive.default(3e-3),
+  beta1: share.default(0.9),
+  beta2: share.default(0.999),
+  epsilon: positive.default(1e-8),
+  weightDecay: z.number().nonnegative().default(0),
+});
+
+/** Everything that, with the data and the network, determines the bytes of the checkpoints. */
+export const configurationSchema = z.strictObject({
+  /** `dice` is the paper's; see `TrainingLoss` for the formulae. */
+  loss: z.enum(['dice', 'cross-entropy', 'dice+ce']).default('dice+ce'),
+  /** [C], background first: weights of the cross-entropy; null: all 1. */
+  classWeights: z.array(positive).nullable().default(null),
+  /** `learningRate` is the base rate that the schedule scales. */
+  optimiser: z.discriminatedUnion('kind', [sgdSchema, adamSchema]).prefault({ kind: 'adam' }),
+  schedule: z
+    .discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('constant') }),
+      z.strictObject({ kind: z.literal('step'), every: count.default(10), factor: positive.default(0.1) }),
+      z.strictObject({ kind: z.literal('poly'), power: positive.default(0.9) }),
+    ])
+    .prefault({ kind: 'poly' }),
+  epochs: count.default(30),
+  /** Slices in one step; the last batch of an epoch may be smaller. */
+  batch: count.default(4),
+  /** `shift` in pixels along each axis. */
+  augmentation: z.strictObject({ flips: z.boolean().default(true), shift: z.int().nonnegative().default(4) }).prefault({}),
+  /** A checkpoint after every so many epochs, and always after the last. */
+  checkpointEvery: count.default(1),
+  /** Of the initial parameters, the order of samples and the augmentation. */
+  seed: z.int().min(0).max(0xffffffff).default(1),
+});
+export type Configuration = z.infer<typeof configurationSchema>;
+
+/** A network of the zoo by name; modalities and classes come from the data. */
+export interface ZooNetwork {
+  readonly name: string;
+  /** Channels of the first level. */
+  readonly width?: number | undefined;
+  readonly levels?: number | undefined;
+}
+
+export interface TrainingData {
+  readonly train: SliceSource;
+  /** Only watched: its Dice goes to metrics.csv. */
+  readonly validation?: SliceSource | undefined;
+  /** Cases kept for later, recorded in run.json so that predictions and studies of the run know them. */
+  readonly test?: readonly string[] | undefined;
+  /** How the data was opened (folder, normalisation, crop, slice choice), recorded in run.json as it is; JSON values only. */
+  readonly options?: unknown;
+}
+
+export interface TrainOptions extends z.input<typeof configurationSchema> {
+  readonly data: TrainingData;
+  /** A network of the zoo, or any graph with the image input [N, M, …] and logits [N, C, …] whose numbers are the start. */
+  readonly network: ZooNetwork | Graph;
+  /** The run folder, made when missing. */
+  readonly run: string;
+  readonly engine: Engine;
+  /** Continue the run in the folder (or begin it when the folder holds none). */
+  readonly resume?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Stage `train`: steps done, of all steps of all epochs. */
+  readonly onProgress?: OnProgress | undefined;
+  /** Called after each epoch, once its files are written. */
+  readonly onEpoch?: ((metrics: EpochMetrics) => void) | undefined;
+}
+
+/**
+ * The configuration with every default filled in.
+ * @throws ERR_TRACIN_USAGE naming the option
+ */
+export function resolveConfiguration(options: z.input<typeof configurationSchema>, channels: number): Configuration {
+  const given = Object.fromEntries(Object.keys(configurationSchema.shape).map((key) => [key, options[key as keyof typeof options]]));
+  const parsed = configurationSchema.safeParse(given);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], given);
+    throw usage(issue.path.map(String).join('.'), value, issue.message);
+  }
+  const configuration = parsed.data;
+  const { classWeights } = configuration;
+  if (classWeights && classWeights.length !== channels) {
+    throw usage('classWeights', classWeights, `needs ${channels} numbers, background first`);
+  }
+  if (classWeights && configuration.loss === 'dice') {
+    throw usage('classWeights', classWeights, 'only weighs cross-entropy: leave it out or choose loss cross-entropy or dice+ce');
+  }
+  return configuration;
+}
+
+function usage(option: string, value: unknown, what: string): TracinError {
+  return new TracinError('ERR_TRACIN_USAGE', `training option ${option} ${JSON.stringify(value)}: ${what}`);
+}

@@ -1,0 +1,70 @@
+/** What a resumed run needs besides its configuration: the numbers after the last finished epoch. */
+import { access } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
+import { TracinError } from '../errors';
+import { replaceFile } from '../files';
+import type { Floats, Program } from '../engine/engine';
+import type { Graph, Tensor } from '../graph/graph';
+import { readSafetensors, safetensorsChunks } from './safetensors';
+
+export interface TrainingState {
+  /** The last finished epoch. */
+  readonly epoch: number;
+  /** Initializers, in the engine's own precision. */
+  readonly network: ReadonlyMap<string, Floats>;
+  readonly optimiser: ReadonlyMap<string, Floats>;
+}
+
+const NETWORK = 'network/';
+const OPTIMISER = 'optimiser/';
+
+function prefixed(prefix: string, arrays: ReadonlyMap<string, Floats>): [string, Floats][] {
+  return [...arrays].map(([name, data]) => [prefix + name, data]);
+}
+
+function unprefixed(prefix: string, arrays: ReadonlyMap<string, Floats>): Map<string, Floats> {
+  return new Map([...arrays].filter(([name]) => name.startsWith(prefix)).map(([name, data]) => [name.slice(prefix.length), data]));
+}
+
+export async function takeState(program: Program, epoch: number): Promise<TrainingState> {
+  return { epoch, network: await program.snapshot(), optimiser: await program.optimiserState() };
+}
+
+/** Whether every parameter and statistic is a finite number. */
+export async function isFiniteState({ network }: TrainingState): Promise<boolean> {
+  for (const data of network.values()) {
+    if (!data.every(Number.isFinite)) return false;
+    await setImmediate();
+  }
+  return true;
+}
+
+export async function writeState(path: string, { epoch, network, optimiser }: TrainingState): Promise<void> {
+  const arrays = new Map([...prefixed(NETWORK, network), ...prefixed(OPTIMISER, optimiser)]);
+  await replaceFile(path, safetensorsChunks({ arrays, metadata: { epoch: String(epoch) } }));
+}
+
+/** undefined when no epoch has been finished. */
+export async function readState(path: string): Promise<TrainingState | undefined> {
+  const exists = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return undefined;
+  const { arrays, metadata } = await readSafetensors(path);
+  const epoch = Number(metadata.epoch);
+  if (!Number.isInteger(epoch) || epoch < 1) {
+    throw new TracinError('ERR_TRACIN_STUDY', `${path}: does not say its epoch: the run is damaged, train it again`);
+  }
+  return { epoch, network: unprefixed(NETWORK, arrays), optimiser: unprefixed(OPTIMISER, arrays) };
+}
+
+/** The graph with these numbers unrounded: a float64 engine goes on with all of its digits. */
+export function inOwnPrecision(graph: Graph, network: ReadonlyMap<string, Floats>): Graph {
+  const initializers = new Map<string, Tensor>(graph.initializers);
+  for (const [name, data] of network) {
+    const dims = initializers.get(name)?.dims ?? [data.length];
+    initializers.set(name, { type: data.BYTES_PER_ELEMENT === 8 ? 'float64' : 'float32', dims, data });
+  }
+  return { ...graph, initializers };
+}
