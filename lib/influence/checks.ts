@@ -1,0 +1,83 @@
+/** Whether data, network and definition of an influence fit each other; asked before anything is computed or written. */
+import type { SliceSource } from '../dataset/slices';
+import { TracinError, type ErrorCode } from '../errors';
+import type { Lowered } from '../graph/lowered';
+import type { Role } from './batches';
+import type { Definition } from './definition';
+
+type Sources = Readonly<Record<Role, SliceSource>>;
+
+/** @throws ERR_TRACIN_DATA for an empty side, missing labels, or sides of different size, modalities or classes */
+export function checkSources({ test, train }: Sources, definition: Definition): void {
+  if (test.slices.length === 0) fail('ERR_TRACIN_DATA', 'there are no test slices: choose other cases or slices');
+  if (train.slices.length === 0) fail('ERR_TRACIN_DATA', 'there are no training slices: choose other cases or slices');
+  if (!train.labelled) fail('ERR_TRACIN_DATA', 'the training slices have no labels, without which they have no loss: add them');
+  if (!test.labelled && definition.target === 'truth') {
+    fail('ERR_TRACIN_DATA', 'the test slices have no labels: add them, or hold them against their predicted labels (--target predicted)');
+  }
+  if (!test.labelled && definition.region === 'truth') {
+    fail('ERR_TRACIN_DATA', 'the test slices have no labels to take regions from: add them, or choose --region predicted');
+  }
+  for (const what of ['size', 'modalities'] as const) {
+    if (test[what].join() !== train[what].join()) {
+      fail(
+        'ERR_TRACIN_DATA',
+        `test slices have ${what} ${test[what].join(', ')}, training slices ${train[what].join(', ')}: prepare both alike`,
+      );
+    }
+  }
+}
+
+/**
+ * The sources with the study's class names, K of them: those given, else the sources' own; classes that are mere numbers
+ * (of arrays, which know no more labels than occur) are counted up to K.
+ * @throws ERR_TRACIN_DATA when the network takes other modalities or tells another number of classes apart, or the sides name
+ *   them differently; ERR_TRACIN_USAGE for wrong class names
+ */
+export function matchNetwork({ test, train }: Sources, lowered: Lowered, network: string, given: readonly string[] | undefined): Sources {
+  const modalities = lowered.values[lowered.input]!.dims[0]!;
+  const count = lowered.values[lowered.logits]!.dims[0]! - 1;
+  if (modalities !== train.modalities.length) {
+    fail(
+      'ERR_TRACIN_DATA',
+      `${network} takes ${modalities} modalities, the data has ${train.modalities.length} (${train.modalities.join(', ')})`,
+    );
+  }
+  const twice = given?.find((name, i) => name === '' || given.indexOf(name) !== i);
+  if (given && (given.length !== count || twice !== undefined)) {
+    fail('ERR_TRACIN_USAGE', `class names ${given.join(', ')}: give ${count} different ones, in label order, as the network has`);
+  }
+  const own = (source: SliceSource): readonly string[] => {
+    const { classes } = source;
+    const numbered = classes.every((name, i) => name === String(i + 1)) && classes.length <= count;
+    if (!numbered && classes.length !== count) {
+      const data = `the data has ${classes.length} (${classes.join(', ')})`;
+      fail('ERR_TRACIN_DATA', `${network} tells ${count} foreground classes apart, ${data}: use the network trained for them`);
+    }
+    return numbered ? Array.from({ length: count }, (_, i) => String(i + 1)) : classes;
+  };
+  const [testNames, trainNames] = [own(test), own(train)];
+  if (!given && testNames.join() !== trainNames.join()) {
+    fail('ERR_TRACIN_DATA', `test slices have classes ${testNames.join(', ')}, training slices ${trainNames.join(', ')}: label both alike`);
+  }
+  return { test: named(test, given ?? testNames), train: named(train, given ?? trainNames) };
+}
+
+/** The same slices under other class names. */
+function named(source: SliceSource, classes: readonly string[]): SliceSource {
+  const { modalities, size, slices, labelled } = source;
+  return {
+    classes,
+    modalities,
+    size,
+    slices,
+    labelled,
+    read: (positions, options) => source.read(positions, options),
+    fingerprint: () => source.fingerprint(),
+    close: () => source.close(),
+  };
+}
+
+function fail(code: ErrorCode, message: string): never {
+  throw new TracinError(code, message);
+}

@@ -1,0 +1,56 @@
+/** A few patients with large gradients can lead every list; how often each does is told beside a ranking. */
+import { setImmediate } from 'node:timers/promises';
+import { byFalling, candidatesOf } from './candidates';
+import { influenceOf, type Normalisation } from './normalisation';
+import type { Study } from './study';
+
+export interface Dominance {
+  /** Length of the lists looked at: 30, or the first tenth where there are fewer than 300 candidates. */
+  readonly top: number;
+  /** Test regions of the class. */
+  readonly tests: number;
+  /** By falling share; patients in no list are left out. */
+  readonly patients: readonly { readonly patient: string; readonly share: number }[];
+}
+
+export interface DominanceQuery {
+  readonly testClass: number;
+  readonly trainClasses: readonly number[];
+  readonly by: 'slice' | 'patient';
+  readonly normalize: Normalisation;
+}
+
+/** Torda et al. drop patients found in the top 30 of over 30 % of the tests. */
+const TOP = 30;
+
+const known = new WeakMap<Study, Map<string, Promise<Dominance>>>();
+
+/**
+ * For each training patient the share of the test regions of a class in whose leading proponents it occurs.
+ * Worked out once for a study and query, since every ranking of a class tells the same.
+ */
+export function dominance(study: Study, query: DominanceQuery): Promise<Dominance> {
+  const key = JSON.stringify(query);
+  const ofStudy = known.get(study) ?? new Map<string, Promise<Dominance>>();
+  known.set(study, ofStudy);
+  const found = ofStudy.get(key) ?? count(study, query);
+  ofStudy.set(key, found);
+  return found;
+}
+
+async function count(study: Study, { testClass, trainClasses, by, normalize }: DominanceQuery): Promise<Dominance> {
+  const rows = study.tests.pixels.flatMap((pixels, row) => (pixels[testClass]! > 0 ? [row] : []));
+  const times = new Map<string, number>();
+  let top = 0;
+  for (const row of rows) {
+    const candidates = candidatesOf(study, await influenceOf(study, row, normalize), testClass, trainClasses, by);
+    top = Math.min(TOP, Math.ceil(candidates.length / 10));
+    const leading = byFalling(candidates).slice(0, top);
+    const patients = new Set(leading.map((candidate) => study.trainings.slices[candidate.row]!.patient));
+    for (const patient of patients) times.set(patient, (times.get(patient) ?? 0) + 1);
+    await setImmediate();
+  }
+  const patients = [...times].map(([patient, n]) => ({ patient, share: n / rows.length }));
+  patients.sort((a, b) => b.share - a.share || (a.patient < b.patient ? -1 : 1));
+  return { top, tests: rows.length, patients };
+}

@@ -1,0 +1,95 @@
+/** What an output folder holds already, and whether this run may go on with it. */
+import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { TracinError } from '../errors';
+import { fileError, replaceFile } from '../files';
+import { toJson } from '../json';
+import { FORMAT_VERSION, readStudyJson, studyPaths, studySchema, type StudyFile } from './folder';
+import { formatBytes, type InfluencePlan, type Layout } from './plan';
+
+const count = z.int().positive();
+/** tiles/plan.json: the study this will be, and how its products are cut. */
+const planSchema = z.strictObject({
+  formatVersion: z.literal(FORMAT_VERSION),
+  record: studySchema,
+  layout: z.strictObject({ capacity: count, tileSlices: count, batch: count }),
+});
+
+export type Standing =
+  | { readonly state: 'new' }
+  | { readonly state: 'unfinished'; readonly record: StudyFile; readonly layout: Layout }
+  | { readonly state: 'complete'; readonly record: StudyFile };
+
+/**
+ * @throws ERR_TRACIN_STUDY when there is a study, finished or not, and the caller does not mean to go on with it
+ */
+export async function standingOf(out: string, resume: boolean): Promise<Standing> {
+  const paths = studyPaths(out);
+  const complete = await readStudyJson(paths.study, studySchema);
+  const plan = complete ? undefined : await readStudyJson(paths.plan, planSchema);
+  if (!resume && complete) throw refuse(`${out} holds a complete study: choose another folder, or delete it first`);
+  if (!resume && plan)
+    throw refuse(`${out} holds an unfinished study: go on with it (--resume), choose another folder, or delete it first`);
+  if (complete) return { state: 'complete', record: complete };
+  return plan ? { state: 'unfinished', record: plan.record, layout: plan.layout } : { state: 'new' };
+}
+
+/** Makes the folder, sweeps up what a killed run left half-written, and records the plan. */
+export async function beginStudy(out: string, record: StudyFile, plan: InfluencePlan): Promise<void> {
+  const paths = studyPaths(out);
+  await mkdir(paths.tiles, { recursive: true }).catch((error: unknown) => {
+    throw fileError(error, 'create', paths.tiles);
+  });
+  const { bavail, bsize } = await statfs(out);
+  if (bavail * bsize < plan.disk) {
+    const message = `${out}: the study needs ${formatBytes(plan.disk)} of disk but ${formatBytes(bavail * bsize)} are free: choose another folder`;
+    throw new TracinError('ERR_TRACIN_IO', message);
+  }
+  // Regions of some other run would be taken for this one's.
+  await rm(paths.regions, { force: true });
+  const { capacity, tileSlices, batch } = plan;
+  await replaceFile(paths.plan, toJson({ formatVersion: FORMAT_VERSION, record, layout: { capacity, tileSlices, batch } }));
+}
+
+/** Removes files that a killed run was writing. */
+export async function sweep(out: string): Promise<void> {
+  const paths = studyPaths(out);
+  for (const dir of [out, paths.tiles, dirname(paths.products(0))]) {
+    const names = await readdir(dir).catch(() => []);
+    await Promise.all(names.filter((name) => /\.partial-\d+$/.test(name)).map((name) => rm(join(dir, name), { force: true })));
+  }
+}
+
+/** @throws ERR_TRACIN_STUDY naming the first thing in which the study begun and the one asked for differ */
+export function assertSameStudy(out: string, begun: StudyFile, asked: StudyFile): void {
+  const pairs: [what: string, begun: unknown, asked: unknown][] = [
+    ...Object.keys(asked.definition).map((key): [string, unknown, unknown] => {
+      const name = key as keyof StudyFile['definition'];
+      return [`definition.${name}`, begun.definition[name], asked.definition[name]];
+    }),
+    ['classes', begun.classes, asked.classes],
+    ['number of checkpoints', begun.checkpoints.length, asked.checkpoints.length],
+    ...asked.checkpoints.flatMap((checkpoint, t): [string, unknown, unknown][] => [
+      [`sha256 of checkpoint ${t} (${checkpoint.file})`, begun.checkpoints[t]?.sha256, checkpoint.sha256],
+      [`learning rate of checkpoint ${t}`, begun.checkpoints[t]?.learningRate, checkpoint.learningRate],
+    ]),
+    ['size', begun.size, asked.size],
+    ['modalities', begun.modalities, asked.modalities],
+    ['fingerprint of the test slices', begun.datasets.test.fingerprint, asked.datasets.test.fingerprint],
+    ['fingerprint of the training slices', begun.datasets.train.fingerprint, asked.datasets.train.fingerprint],
+    ['parameters', begun.parameters, asked.parameters],
+    ['engine', begun.engine.name, asked.engine.name],
+    ['tool', begun.tool, asked.tool],
+  ];
+  for (const [what, was, is] of pairs) {
+    if (JSON.stringify(was) === JSON.stringify(is)) continue;
+    throw refuse(
+      `${out} cannot be resumed, ${what} was ${JSON.stringify(was)} and is ${JSON.stringify(is)}: ask for the same, or choose another folder`,
+    );
+  }
+}
+
+function refuse(message: string): TracinError {
+  return new TracinError('ERR_TRACIN_STUDY', message);
+}

@@ -1,0 +1,177 @@
+/** Computes T[i, j] between every class region of the test and the training slices, into a study folder. */
+import { rm } from 'node:fs/promises';
+import { relative, resolve } from 'node:path';
+import type { SliceSource } from '../dataset/slices';
+import type { Engine, Program } from '../engine/engine';
+import { sizeOf } from '../engine/layout';
+import { throwIfAborted } from '../errors';
+import { replaceFile } from '../files';
+import { toJson } from '../json';
+import { lower } from '../graph/lower';
+import { selectParameters } from '../graph/parameters';
+import { openNpy, type NpyFile } from '../npy';
+import type { OnProgress } from '../progress';
+import { VERSION } from '../version';
+import { arrayCount, assemble } from './assemble';
+import type { Role, Side } from './batches';
+import { checkSources, matchNetwork } from './checks';
+import { contractAll } from './contraction';
+import { needsPrediction, resolveDefinition, type Definition, type DefinitionOptions } from './definition';
+import { FORMAT_VERSION, studyPaths, type StudyFile } from './folder';
+import { resolveNetworks, type Networks, type NetworkSource } from './networks';
+import { planInfluence, type InfluencePlan } from './plan';
+import { prepareRegions } from './prepare';
+import { assertSameStudy, beginStudy, standingOf, sweep } from './resume';
+import { openStudy, type Study } from './study';
+
+export interface InfluenceOptions {
+  readonly train: SliceSource;
+  readonly test: SliceSource;
+  readonly networks: NetworkSource;
+  /** The paper's text by default: Dice over predicted regions, all parameters. */
+  readonly definition?: DefinitionOptions | undefined;
+  /** Study folder. */
+  readonly out: string;
+  readonly engine: Engine;
+  /** Bytes; more than half of what is free when absent. More test slices than fit mean more passes over the training slices. */
+  readonly memory?: number | undefined;
+  /** Slices computed together; chosen when absent. */
+  readonly batch?: number | undefined;
+  /** Go on with an unfinished study of the same definition, networks and data; starts one where there is none. */
+  readonly resume?: boolean | undefined;
+  /** Names of the foreground classes in label order, in place of the sources'. */
+  readonly classes?: readonly string[] | undefined;
+  /** How the sources can be opened again, kept in study.json as given. */
+  readonly datasets?: Readonly<Partial<Record<Role, StudyFile['datasets']['test']['options']>>> | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Stages `regions`, `influence` (both in slices) and `writing` (in arrays). */
+  readonly onProgress?: OnProgress | undefined;
+  /** Told before the work starts: memory, passes, disk. */
+  readonly onPlan?: ((plan: InfluencePlan) => void) | undefined;
+  /** One line each, for people. */
+  readonly onNotice?: ((line: string) => void) | undefined;
+}
+
+/**
+ * Killed or interrupted at any point, the folder is unfinished but whole, and `resume` ends with the same bytes.
+ * @throws ERR_TRACIN_USAGE, ERR_TRACIN_DATA, ERR_TRACIN_CHECKPOINT for options, data or networks that do not go together;
+ *   ERR_TRACIN_MEMORY when not one test slice fits; ERR_TRACIN_STUDY when the folder holds a study already or another one
+ */
+export async function computeInfluence(options: InfluenceOptions): Promise<Study> {
+  const { engine, signal } = options;
+  const out = resolve(options.out);
+  const definition = resolveDefinition(options.definition);
+  checkSources(options, definition);
+  const standing = await standingOf(out, options.resume ?? false);
+  const networks = await resolveNetworks(options.networks, definition.learningRates, { signal });
+  const { size } = options.train;
+  const lowered = lower(networks.graph, size);
+  const sources = matchNetwork(options, lowered, networks.graph.source, options.classes);
+  throwIfAborted(signal);
+  const program = await engine.compile(networks.graph, { size, parameters: selectParameters(lowered, definition.parameters) });
+  try {
+    const asked = await recordOf(options, sources, out, definition, networks, program);
+    if (standing.state !== 'new') assertSameStudy(out, standing.record, asked);
+    const record = standing.state === 'new' ? asked : standing.record;
+    if (standing.state !== 'complete') {
+      if (record.engine.description !== engine.description) {
+        options.onNotice?.(`begun on ${record.engine.description}, resumed on ${engine.description}: last digits may differ`);
+      }
+      const plan = planInfluence({
+        checkpoints: networks.checkpoints.length,
+        tests: sources.test.slices.length,
+        trainings: sources.train.slices.length,
+        classes: record.classes.length,
+        modalities: sources.train.modalities.length,
+        pixels: sizeOf(size),
+        program: program.memory,
+        checkpointFile: networks.largestFile,
+        memory: options.memory,
+        batch: options.batch,
+        layout: standing.state === 'unfinished' ? standing.layout : undefined,
+      });
+      options.onPlan?.(plan);
+      await sweep(out);
+      if (standing.state === 'new') await beginStudy(out, record, plan);
+      await compute(options, sources, out, record, definition, networks, program, plan);
+    }
+  } finally {
+    program.dispose();
+  }
+  await rm(studyPaths(out).tiles, { recursive: true, force: true });
+  return openStudy(out);
+}
+
+type Sources = Readonly<Record<Role, SliceSource>>;
+
+async function recordOf(
+  { engine, datasets }: InfluenceOptions,
+  { test, train }: Sources,
+  out: string,
+  definition: Definition,
+  networks: Networks,
+  program: Program,
+): Promise<StudyFile> {
+  const dataset = async (source: SliceSource, role: Role): Promise<StudyFile['datasets']['test']> => {
+    const reopen = datasets?.[role];
+    return { fingerprint: await source.fingerprint(), ...(reopen === undefined ? {} : { options: reopen }) };
+  };
+  return {
+    formatVersion: FORMAT_VERSION,
+    tool: `tracin-seg ${VERSION}`,
+    engine: { name: engine.name, description: engine.description },
+    definition,
+    classes: [...train.classes],
+    checkpoints: networks.checkpoints.map((checkpoint) => ({ ...checkpoint, file: relative(out, checkpoint.file) })),
+    parameters: program.parameters.map(({ name }) => name),
+    parameterCount: program.parameterCount,
+    size: [...train.size],
+    modalities: [...train.modalities],
+    datasets: { test: await dataset(test, 'test'), train: await dataset(train, 'train') },
+  };
+}
+
+async function compute(
+  { signal, onProgress, onNotice = () => undefined }: InfluenceOptions,
+  sources: Sources,
+  out: string,
+  record: StudyFile,
+  definition: Definition,
+  { checkpoints }: Networks,
+  program: Program,
+  plan: InfluencePlan,
+): Promise<void> {
+  const paths = studyPaths(out);
+  const counter = (stage: string, total: number): ((more?: number) => void) => {
+    let done = 0;
+    return (more = 1) => onProgress?.({ stage, done: Math.min((done += more), total), total });
+  };
+  await prepareRegions({
+    sources,
+    definition,
+    classes: record.classes,
+    last: checkpoints.at(-1)!.file,
+    batch: plan.batch,
+    out,
+    signal,
+    onSlices: counter('regions', plan.tests + plan.trainings),
+    onNotice,
+  });
+  const predicted: Partial<Record<Role, NpyFile>> = {};
+  try {
+    if (needsPrediction(definition)) {
+      for (const role of ['test', 'train'] as const) predicted[role] = await openNpy(paths.predicted(role));
+    }
+    const sides: Record<Role, Side> = {
+      test: { role: 'test', source: sources.test, predicted: predicted.test },
+      train: { role: 'train', source: sources.train, predicted: predicted.train },
+    };
+    const onSlices = counter('influence', plan.slicesToCompute);
+    await contractAll({ program, checkpoints, sides, definition, plan, out, signal, onSlices });
+  } finally {
+    for (const file of Object.values(predicted)) await file.close();
+  }
+  const learningRates = checkpoints.map(({ learningRate }) => learningRate);
+  await assemble({ out, plan, learningRates, signal, onArray: counter('writing', arrayCount(plan)) });
+  await replaceFile(paths.study, toJson(record));
+}
