@@ -1,0 +1,135 @@
+import { relative } from 'node:path';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { openEngine } from '../../engine';
+import { describeDefinition, type DefinitionOptions } from '../../influence/definition';
+import type { NetworkSource } from '../../influence/networks';
+import { describePlan } from '../../influence/plan';
+import { computeInfluence } from '../../influence/run';
+import type { Study } from '../../influence/study';
+import { writeTable } from '../../influence/table';
+import { openRun, type Run } from '../../training/run';
+import { bytes, decimal, listOf, wholeNumber, words } from '../arguments';
+import { example, type Context } from '../context';
+import { addEngineFlags, type EngineFlags } from '../engine-options';
+import { addSourceFlags, openSources, type SourceFlags } from '../sources';
+import { usage } from '../usage';
+
+interface Flags extends SourceFlags, EngineFlags, Omit<DefinitionOptions, 'parameters' | 'learningRates'> {
+  readonly out: string;
+  readonly run?: string;
+  readonly checkpoints?: string[];
+  readonly learningRates?: number[];
+  readonly classNames?: string[];
+  readonly parameters?: string;
+  readonly memory?: number;
+  readonly batch?: number;
+  readonly precision?: 'f32';
+  readonly resume?: true;
+  readonly table?: true;
+}
+
+export function addInfluence(program: Command, context: Context): void {
+  const command = program
+    .command('influence')
+    .summary('compute a study: the influence of every training region on every test region')
+    .description(
+      'Computes the influence of every class region of the training slices on every class region of the test slices, over all checkpoints.',
+    )
+    .requiredOption('--out <study>', 'study folder to write')
+    .option('--run <dir>', 'networks, data and split of a run')
+    .option('--checkpoints <list>', 'with --run: epochs (2,4,6); without: ONNX files (a.onnx,b.onnx)', words)
+    .option('--learning-rates <list>', 'with ONNX files: one for each', listOf(decimal()));
+  addSourceFlags(command)
+    .option('--class-names <names>', 'names of the foreground classes in label order, separated by commas', words)
+    .addOption(new Option('--loss <loss>', 'of a region (default: dice)').choices(['dice', 'cross-entropy']))
+    .addOption(
+      new Option('--region <rule>', 'which pixels speak for a class (default: predicted)').choices(['predicted', 'truth', 'slice']),
+    )
+    .addOption(new Option('--target <what>', 'what test slices are held against (default: truth)').choices(['truth', 'predicted']))
+    .option('--parameters <which>', 'all, head, or patterns over initializer names such as "decoder*,*bias" (default: all)')
+    .addOption(new Option('--reduction <how>', 'of cross-entropy (default: mean)').choices(['mean', 'sum']))
+    .addOption(new Option('--preset <name>', 'paper-code: dice, slice, truth, head, every learning rate 1').choices(['paper-code']))
+    .option('--memory <amount>', 'such as 4G; less means more passes over the training slices (default: most of what is free)', bytes)
+    .option('--batch <slices>', 'slices computed together (default: what fits, at most 8)', wholeNumber({ least: 1 }))
+    .option('--precision <name>', 'of the arithmetic: f32', precision)
+    .option('--table', 'also write scores.parquet, a long table for pandas')
+    .option('--resume', 'go on with an unfinished study in the folder');
+  addEngineFlags(command)
+    .addHelpText(
+      'after',
+      example(
+        'tracin-seg influence --run run --out study',
+        'tracin-seg influence --checkpoints a.onnx,b.onnx --learning-rates 0.05,0.02 \\',
+        '    --train-images x.npy --train-labels y.npy --test-images u.npy --test-labels v.npy --out study',
+      ),
+    )
+    .action((flags: Flags) => runInfluence(flags, context));
+}
+
+function precision(text: string): 'f32' {
+  if (text === 'f32') return text;
+  throw new InvalidArgumentError(['tf32', 'bf16'].includes(text) ? `${text} is not in this build.` : 'Choose f32.');
+}
+
+async function runInfluence(flags: Flags, { signal, reporter }: Context): Promise<void> {
+  const { loss, region, target, reduction, preset } = flags;
+  const run = flags.run === undefined ? undefined : await openRun(flags.run);
+  const networks = networksOf(flags, run);
+  const { engine, notes } = await openEngine(flags.device ?? 'auto', { threads: flags.threads });
+  notes.forEach((line) => reporter.note(line));
+  const sources = await openSources(flags, run, run ? run.checkpoints[0]?.file : flags.checkpoints?.[0], { signal, reporter });
+  try {
+    const study = await computeInfluence({
+      train: sources.train,
+      test: sources.test,
+      datasets: sources.records,
+      networks,
+      definition: { loss, region, target, reduction, preset, parameters: parametersOf(flags.parameters) },
+      classes: flags.classNames,
+      out: flags.out,
+      engine,
+      memory: flags.memory,
+      batch: flags.batch,
+      resume: flags.resume,
+      signal,
+      onProgress: reporter.onProgress,
+      onPlan: (plan) => describePlan(plan).forEach((line) => reporter.note(line)),
+      onNotice: (line) => reporter.note(line),
+    });
+    if (flags.table) await writeTable(study, { signal, onProgress: reporter.onProgress });
+    reporter.stop();
+    process.stdout.write(summary(study));
+  } finally {
+    await sources.close();
+  }
+}
+
+/** A list of epochs of a run, or files with their rates. */
+function networksOf({ checkpoints, learningRates }: Flags, run: Run | undefined): NetworkSource {
+  if (run) {
+    if (learningRates) throw usage('--learning-rates belong to ONNX files; a run knows its own');
+    const epochs = checkpoints?.map((text) => {
+      if (!/^\d+$/.test(text)) throw usage(`with --run, --checkpoints takes epochs such as 2,4,6, not ${text}`);
+      return Number(text);
+    });
+    return { run: run.dir, checkpoints: epochs };
+  }
+  if (!checkpoints) throw usage('no networks: name a run with --run, or ONNX files with --checkpoints and --learning-rates');
+  return { checkpoints, learningRates };
+}
+
+function parametersOf(text: string | undefined): DefinitionOptions['parameters'] {
+  return text === undefined || text === 'all' || text === 'head' ? text : words(text);
+}
+
+function summary(study: Study): string {
+  const { tests, trainings, classes, checkpoints, record } = study;
+  const absent = tests.absent.length + trainings.absent.length;
+  return [
+    ...describeDefinition(study.definition),
+    `${tests.slices.length} test and ${trainings.slices.length} training slices, classes ${classes.join(', ')}; ${absent} regions absent`,
+    `${checkpoints.length} checkpoints, ${record.parameterCount} parameters`,
+    `study in ${relative('.', study.dir) || '.'}`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,80 @@
+import { Option, type Command } from 'commander';
+import { NORMALISATIONS, type Normalisation } from '../../influence/normalisation';
+import { rank, type RankedRegion, type Ranking } from '../../influence/ranking';
+import { openStudy } from '../../influence/study';
+import { caseAndSlice, wholeNumber } from '../arguments';
+import { example, type Context } from '../context';
+import { table } from '../table';
+
+interface Flags {
+  readonly test: ReturnType<typeof caseAndSlice>;
+  readonly class: string;
+  readonly trainClass?: string;
+  readonly by: 'slice' | 'patient';
+  readonly normalize: Normalisation;
+  readonly top: number;
+  readonly json?: true;
+}
+
+/** A patient is pointed out when it stands in the leading proponents of more than this share of the test regions. */
+const DOMINANT = 0.3;
+
+export function addRank(program: Command, _context: Context): void {
+  program
+    .command('rank')
+    .summary('proponents and opponents of a test region')
+    .description(
+      'Lists the training regions, or patients, that pushed the network towards a test region (proponents) and away from it (opponents).',
+    )
+    .argument('<study>', 'study folder')
+    .requiredOption('--test <case[:slice]>', 'the test slice; without a slice, the one with most pixels of the class', caseAndSlice)
+    .requiredOption('--class <name>', 'class of the test region')
+    .option('--train-class <name>', 'class of the training regions, or all (default: the same class)')
+    .addOption(new Option('--by <what>', 'rank slices, or the sums of patients').choices(['slice', 'patient']).default('slice'))
+    .addOption(
+      new Option('--normalize <how>', 'none: how much a region weighed; cosine: how alike the gradients are; relative: in between')
+        .choices(NORMALISATIONS)
+        .default('none'),
+    )
+    .option('--top <n>', 'length of each list', wholeNumber({ least: 1 }), 10)
+    .option('--json', 'machine-readable')
+    .addHelpText('after', example('tracin-seg rank study --test BraTS2021_00006:92 --class ET --by patient --normalize cosine'))
+    .action(async (dir: string, { json, ...query }: Flags) => {
+      const ranking = await rank(await openStudy(dir), query);
+      process.stdout.write(json ? `${JSON.stringify(ranking, null, 1)}\n` : inWords(ranking));
+    });
+}
+
+function inWords(ranking: Ranking): string {
+  const { test, trainClass, by, normalize, candidates, dominance } = ranking;
+  const what = by === 'patient' ? 'patients' : 'regions';
+  const lines = [
+    `${test.class} of ${test.case}, slice ${test.slice} (${test.pixels} pixels), ranked ${what} of class ${trainClass}: ${candidates}`,
+  ];
+  lines.push(`score: ${normalize === 'none' ? 'influence T' : `${normalize} influence`}`, '');
+  lines.push('proponents', listing(ranking.proponents, by), 'opponents', listing(ranking.opponents, by));
+  const dominant = dominance.patients.filter(({ share }) => share > DOMINANT);
+  if (dominant.length > 0 && dominance.tests > 1) {
+    lines.push(
+      `patients among the first ${dominance.top} proponents of over ${DOMINANT * 100} % of the ${dominance.tests} test regions of this class:`,
+    );
+    lines.push(table(dominant.map(({ patient, share }) => [patient, `${Math.round(share * 100)} %`]), [1])); // prettier-ignore
+  }
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function listing(regions: readonly RankedRegion[], by: Ranking['by']): string {
+  const patients = by === 'patient';
+  // By patient, what follows is the strongest of its regions.
+  const head = ['rank', 'score', ...(patients ? ['patient', 'regions'] : []), 'case', 'slice', 'class', 'pixels'];
+  const rows = regions.map((region) => [
+    String(region.rank),
+    region.score.toExponential(3),
+    ...(patients ? [region.patient, String(region.regions)] : []),
+    region.case,
+    String(region.slice),
+    region.class,
+    String(region.pixels),
+  ]);
+  return table([head, ...rows], patients ? [0, 1, 3, 5, 7] : [0, 1, 3, 5]);
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+/** `tracin-seg`: reads the command line, runs one command, turns its outcome into an exit status. */
+import { inspect } from 'node:util';
+import { Command, CommanderError } from 'commander';
+import { TracinError } from '../errors';
+import { VERSION } from '../version';
+import type { Context } from './context';
+import { addDemo } from './commands/demo';
+import { addDevices } from './commands/devices';
+import { addInfluence } from './commands/influence';
+import { addPhantom } from './commands/phantom';
+import { addPredict } from './commands/predict';
+import { addRank } from './commands/rank';
+import { addTrain } from './commands/train';
+import { createReporter } from './progress';
+
+const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ');
+
+function buildProgram(context: Context): Command {
+  const program = new Command('tracin-seg')
+    .description('Train or bring a segmentation network, and ask which training regions pushed a prediction. Not for clinical use.')
+    .version(VERSION)
+    .option('--debug', 'print the stack of an error')
+    .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
+    .exitOverride();
+  for (const add of [addDemo, addPhantom, addTrain, addPredict, addInfluence, addRank, addDevices]) add(program, context);
+  return program;
+}
+
+/** Writes the error as one line (and its stack with --debug); returns the exit status. */
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const known = error instanceof TracinError;
+  const message = oneLine(error instanceof Error ? error.message : String(error));
+  const debug = process.argv.includes('--debug');
+  const hint = known || debug ? '' : ' (a fault of tracin-seg: --debug prints where)';
+  process.stderr.write(`error: ${message}${hint}\n`);
+  if (debug) process.stderr.write(`${inspect(error)}\n`);
+  return !known ? 1 : isWrongPath(error) ? 2 : error.exitCode;
+}
+
+/** A path that was told and is not there is wrong input; a full disk is not. */
+function isWrongPath({ code, cause }: TracinError): boolean {
+  return code === 'ERR_TRACIN_IO' && ['ENOENT', 'ENOTDIR', 'EISDIR'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
+}
+
+async function main(): Promise<void> {
+  const interrupt = new AbortController();
+  const reporter = createReporter();
+  // Once each: a second Ctrl-C finds no handler and ends the process there and then.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      reporter.note('interrupted: closing what is being written (once more to stop at once)');
+      interrupt.abort();
+    });
+  }
+  // `tracin-seg … | head`: the reader has seen enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  process.stderr.on('error', () => undefined);
+  const fail = (error: unknown): void => {
+    reporter.stop();
+    process.exitCode = explain(error);
+  };
+  process.on('uncaughtException', (error) => {
+    fail(error);
+    process.exit();
+  });
+  // Node ends quietly when nothing is left to wait for, even with promises open.
+  const unfinished = (): void =>
+    fail(new TracinError('ERR_TRACIN_INTERNAL', 'the command ended before it was done: report this with the command'));
+  process.once('beforeExit', unfinished);
+  try {
+    await buildProgram({ signal: interrupt.signal, reporter }).parseAsync();
+    reporter.stop();
+  } catch (error) {
+    fail(error);
+  }
+  process.off('beforeExit', unfinished);
+}
+
+void main();

@@ -1,0 +1,60 @@
+/**
+ * tracin-seg: train or bring a segmentation network, and ask which training regions pushed a prediction.
+ *
+ * Options objects, promises; long calls take `signal` and `onProgress`; every failure is a {@link TracinError} with a stable `code`.
+ * Slices come as a {@link SliceSource}: {@link openDataset} for folders of images, {@link openArrays} for numpy files, or one of your own.
+ * @packageDocumentation
+ */
+export { TracinError, type ErrorCode } from './errors';
+export type { OnProgress, Progress } from './progress';
+
+// Slices
+export {
+  describeLayout,
+  openDataset,
+  type CaseInfo,
+  type DataLayout,
+  type Dataset,
+  type DatasetOptions,
+  type Geometry,
+} from './dataset/dataset';
+export type { LayoutName } from './dataset/layouts/layout';
+export { matchModalities } from './dataset/modalities';
+export { readRegionMask, type RegionMask } from './dataset/region-mask';
+export { openArrays, type ArraysOptions } from './dataset/arrays';
+export type { SliceBatch, SliceId, SliceSource } from './dataset/slices';
+export type { SliceChoice } from './dataset/slice-choice';
+export type { Normalisation } from './dataset/normalisation';
+export { readSplit, splitByPatient, type Split, type SplitCase, type SplitOptions } from './dataset/split';
+export { writePhantom, type Phantom, type PhantomCase, type PhantomOptions, type PlantedFault } from './dataset/phantom';
+
+// Networks
+export { readOnnx } from './graph/onnx';
+export type { AttributeValue, ElementType, Graph, Node, Tensor, ValueInfo } from './graph/graph';
+export { buildNetwork, NETWORKS, type NetworkName, type NetworkOptions } from '../models/registry';
+
+// Engines
+export { listDevices, openEngine, type Device, type DeviceName, type EngineOptions } from './engine';
+export type { Block, CompileOptions, Engine, EngineName, Floats, Program, RegionBatch, RegionLoss } from './engine/engine';
+
+// Training and prediction
+export { train } from './training/train';
+export { openRun, type Run, type RunCheckpoint } from './training/run';
+export type { TrainingData, TrainOptions, ZooNetwork } from './training/options';
+export type { EpochMetrics } from './training/metrics';
+export { predict, type Prediction, type PredictOptions } from './inference/predict';
+export type { CaseDice } from './inference/dice-table';
+export type { Provider } from './inference/providers';
+
+// Influence
+export { computeInfluence, type InfluenceOptions } from './influence/run';
+export { openStudy, type Study } from './influence/study';
+export type { Definition, DefinitionOptions } from './influence/definition';
+export type { NetworkSource, StudyCheckpoint } from './influence/networks';
+export type { InfluencePlan } from './influence/plan';
+export { rank, type RankedRegion, type Ranking, type RankQuery, type Region } from './influence/ranking';
+export type { Dominance } from './influence/dominance';
+export type { Normalisation as ScoreNormalisation } from './influence/normalisation';
+
+// A page to read
+export { buildReport, renderPage, type Report, type ReportOptions, type ReportSubject } from './report';

@@ -1,0 +1,75 @@
+/** The pictures of a report: each slice and modality is drawn once, however often it is shown. */
+import { setImmediate } from 'node:timers/promises';
+import { Dataset } from '../dataset/dataset';
+import type { SliceBatch, SliceSource } from '../dataset/slices';
+import { TracinError } from '../errors';
+import type { RegionAxis } from '../influence/folder';
+import { AS_STORED, orientationOf, upright, type Orientation } from './orientation';
+import { outlinePath } from './outline';
+import { drawPicture, type Picture } from './picture';
+
+export class Album {
+  readonly pictures: Picture[] = [];
+  readonly #known = new Map<string, number>();
+
+  /** Slices of a source, drawn into this album. */
+  shelf(source: SliceSource): Shelf {
+    return new Shelf(this, source);
+  }
+
+  /** Place of a picture in {@link pictures}; drawn when it is new. */
+  async place(key: string, draw: () => Promise<Picture>): Promise<number> {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const place = this.pictures.push(await draw()) - 1;
+    this.#known.set(key, place);
+    await setImmediate();
+    return place;
+  }
+}
+
+/** One source of slices, looked up by case and slice. */
+export class Shelf {
+  readonly #album: Album;
+  readonly #source: SliceSource;
+  readonly #positions: ReadonlyMap<string, number>;
+
+  constructor(album: Album, source: SliceSource) {
+    this.#album = album;
+    this.#source = source;
+    this.#positions = new Map(source.slices.map((slice, position) => [`${slice.index} ${slice.case}`, position]));
+  }
+
+  get modalities(): readonly string[] {
+    return this.#source.modalities;
+  }
+
+  /** @throws ERR_TRACIN_DATA when the source does not have the slice */
+  async read({ case: name, index }: RegionAxis['slices'][number]): Promise<SliceBatch> {
+    const position = this.#positions.get(`${index} ${name}`);
+    if (position === undefined)
+      throw new TracinError(
+        'ERR_TRACIN_DATA',
+        `case ${name}, slice ${index} of the study is not in the data: open what the study was computed from`,
+      );
+    return this.#source.read([position]);
+  }
+
+  async draw(slice: RegionAxis['slices'][number], modality: string): Promise<number> {
+    return this.#album.place(`${slice.index} ${modality} ${slice.case}`, async () => {
+      const { images } = await this.read(slice);
+      return drawPicture(images, this.#source.size, this.modalities.indexOf(modality), this.#orientation(slice.case));
+    });
+  }
+
+  /** SVG paths of labels 1..K of a slice, [K], on its picture. */
+  outlines(caseName: string, labels: Uint8Array, classes: number): string[] {
+    const { data, width, height } = upright(labels, this.#source.size, this.#orientation(caseName));
+    return Array.from({ length: classes }, (_, k) => outlinePath(data, width, height, k + 1));
+  }
+
+  #orientation(caseName: string): Orientation {
+    const affine = this.#source instanceof Dataset ? this.#source.geometry(caseName).affine : undefined;
+    return affine ? orientationOf(affine) : AS_STORED;
+  }
+}

@@ -1,0 +1,133 @@
+/** From studies to a page: the numbers are those of `rank`, and the page needs nothing but itself. */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { decode } from 'fast-png';
+import { computeInfluence } from '../../lib/influence/run';
+import { rank } from '../../lib/influence/ranking';
+import type { Study } from '../../lib/influence/study';
+import { openReferenceEngine } from '../../lib/engine/reference';
+import { buildReport } from '../../lib/report/build';
+import type { PicturedRanking, Report } from '../../lib/report/model';
+import { score } from '../../lib/report/numbers';
+import { renderPage } from '../../lib/report/page';
+import { CLASSES, LEARNING_RATES, openTiny, type Tiny } from '../influence/support/tiny';
+
+let tiny: Tiny;
+let study: Study;
+let report: Report;
+
+beforeAll(async () => {
+  tiny = await openTiny(3, 6);
+  study = await computeInfluence({
+    train: tiny.train,
+    test: tiny.test,
+    networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES },
+    definition: { region: 'truth' },
+    out: join(tiny.dir, 'study'),
+    engine: openReferenceEngine(),
+  });
+  const dice = tiny.test.slices.map(({ case: name, patient }) => ({ case: name, patient, dice: [0.9, null, 0.8] }));
+  const subject = { name: 'tiny', study, test: tiny.test, train: tiny.train, dice };
+  report = await buildReport({
+    title: 'A tiny study',
+    cohort: ['A few slices of noise.'],
+    subjects: [subject, { ...subject, name: 'twin' }],
+    patients: 2,
+  });
+});
+afterAll(async () => {
+  await tiny.close();
+  await rm(tiny.dir, { recursive: true, force: true });
+});
+
+const rankings = (of: Report): PicturedRanking[] =>
+  of.networks.flatMap(({ slices }) => slices.flatMap(({ regions }) => regions.flatMap((region) => region.rankings)));
+
+test('every number is the one that rank gives', async () => {
+  expect(rankings(report).length).toBeGreaterThan(8);
+  for (const ranking of rankings(report)) {
+    const { test: region, normalize } = ranking;
+    const expected = await rank(study, { test: { case: region.case, slice: region.slice }, class: region.class, normalize, top: 3 });
+    const plain = (regions: PicturedRanking['proponents']) => regions.map(({ picture: _, modality: __, outline: ___, ...rest }) => rest);
+    expect(plain(ranking.proponents)).toEqual(expected.proponents.filter((one) => one.score > 0));
+    expect(plain(ranking.opponents)).toEqual(expected.opponents.filter((one) => one.score < 0));
+    expect(ranking.candidates).toBe(expected.candidates);
+  }
+});
+
+test('the table of classes is the mean over present pairs', async () => {
+  const { tests, trainings } = study;
+  const scores = await Promise.all(tests.slices.map((_, row) => study.scores(row)));
+  const pairs = tests.pixels.flatMap((counts, row) =>
+    counts[0] === 0 ? [] : trainings.pixels.flatMap(([, , et], n) => (et === 0 ? [] : [scores[row]![n * 3 + 2]!])),
+  );
+  expect(pairs.length).toBeGreaterThan(2);
+  expect(report.networks[0]!.influence.raw[0]![2]).toBeCloseTo(pairs.reduce((sum, value) => sum + value, 0) / pairs.length, 12);
+  for (const value of report.networks[0]!.influence.cosine.flat()) expect(Math.abs(value!)).toBeLessThanOrEqual(1);
+});
+
+test('a picture is the slice, black where nothing was imaged, and each is drawn once', () => {
+  expect(new Set(report.pictures.map(({ png }) => png)).size).toBe(report.pictures.length);
+  const { png, width, height } = report.pictures[0]!;
+  const { data, channels } = decode(Buffer.from(png.split(',')[1]!, 'base64'));
+  expect([width, height, channels, data.length, Math.min(...data), Math.max(...data)]).toEqual([5, 6, 1, 30, 0, 255]);
+});
+
+test('the page names everything and its scores, for both rankings', () => {
+  const page = renderPage(report);
+  for (const name of [
+    ...CLASSES,
+    'A tiny study',
+    'A few slices of noise.',
+    'tiny',
+    'twin',
+    'Not for clinical use.',
+    'as their arrays are stored',
+  ])
+    expect(page).toContain(name);
+  for (const ranking of rankings(report))
+    for (const one of [...ranking.proponents, ...ranking.opponents]) expect(page).toContain(`>${score(one.score)}<`);
+  for (const line of report.networks[0]!.definition) expect(page).toContain(line.replace("'", '&#39;').replaceAll("'", '&#39;'));
+  expect(page).toContain('0.900');
+});
+
+test('nothing on the page reaches out of it', () => {
+  const page = renderPage(report);
+  for (const [, target] of page.matchAll(/(?:href|src|action|srcset|data)\s*=\s*"([^"]*)"/g))
+    expect(target).toMatch(/^(?:#|data:image\/png;base64,)/);
+  expect(page).not.toMatch(/https?:|<script|<link|<iframe|@import|url\(|\son\w+=/i);
+  const ids = new Set([...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id));
+  const referred = [...page.matchAll(/href="#([^"]+)"/g)].map(([, id]) => id);
+  expect(referred.length).toBeGreaterThan(20);
+  for (const id of referred) expect(ids).toContain(id);
+});
+
+test('names are text, whatever is in them', () => {
+  const hostile = `"><script>alert('1')</script>&`;
+  const evil = JSON.parse(JSON.stringify(report).replaceAll('"A tiny study"', JSON.stringify(hostile))) as Report;
+  const renamed: Report = {
+    ...evil,
+    networks: evil.networks.map((network) => ({
+      ...network,
+      name: hostile,
+      slices: network.slices.map((slice) => ({ ...slice, case: hostile })),
+    })),
+    classes: evil.classes.map((name) => name + hostile),
+  };
+  const page = renderPage(renamed);
+  expect(page).not.toContain('<script');
+  expect(page).toContain('&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;');
+});
+
+test('a class that is absent is said to be, and studies of other classes are refused', async () => {
+  const { slices } = report.networks[0]!;
+  const absent = slices.flatMap(({ regions }) => regions).filter(({ pixels }) => pixels === 0);
+  expect(absent.length).toBeGreaterThan(0);
+  expect(renderPage(report)).toContain(`No ${absent[0]!.class} region in this slice.`);
+  const subject = { name: 'tiny', study, test: tiny.test, train: tiny.train };
+  const other = Object.assign(Object.create(study) as Study, { classes: ['a', 'b', 'c'] });
+  await expect(buildReport({ title: '', subjects: [subject, { ...subject, study: other }] })).rejects.toMatchObject({
+    code: 'ERR_TRACIN_USAGE',
+  });
+  await expect(buildReport({ title: '', subjects: [] })).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE' });
+});
