@@ -28,7 +28,8 @@ export class TracinError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    // Names out of damaged files must neither break the line nor reach a terminal as escape sequences.
+    super(message.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' '), options);
     this.code = code;
   }
 

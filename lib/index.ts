@@ -29,7 +29,9 @@ export { readSplit, splitByPatient, type Split, type SplitCase, type SplitOption
 export { writePhantom, type Phantom, type PhantomCase, type PhantomOptions, type PlantedFault } from './dataset/phantom';
 
 // Networks
+export { inspectGraph, type InspectedNetwork, type Inspection, type InspectOptions } from './graph/inspect';
 export { readOnnx } from './graph/onnx';
+export { readNameMap, type NameMap } from './graph/state-dict';
 export type { AttributeValue, ElementType, Graph, Node, Tensor, ValueInfo } from './graph/graph';
 export { buildNetwork, NETWORKS, type NetworkName, type NetworkOptions } from '../models/registry';
 
@@ -50,7 +52,8 @@ export type { Provider } from './inference/providers';
 export { computeInfluence, type InfluenceOptions } from './influence/run';
 export { openStudy, type Study } from './influence/study';
 export type { Definition, DefinitionOptions } from './influence/definition';
-export type { NetworkSource, StudyCheckpoint } from './influence/networks';
+export type { FileSource, NetworkSource, StudyCheckpoint } from './influence/networks';
+export type { PaintedRegions } from './influence/region-mask';
 export type { InfluencePlan } from './influence/plan';
 export { rank, type RankedRegion, type Ranking, type RankQuery, type Region } from './influence/ranking';
 export type { Dominance } from './influence/dominance';

@@ -8,6 +8,7 @@ import type { Context } from './context';
 import { addDemo } from './commands/demo';
 import { addDevices } from './commands/devices';
 import { addInfluence } from './commands/influence';
+import { addInspect } from './commands/inspect';
 import { addPhantom } from './commands/phantom';
 import { addPredict } from './commands/predict';
 import { addRank } from './commands/rank';
@@ -23,7 +24,7 @@ function buildProgram(context: Context): Command {
     .option('--debug', 'print the stack of an error')
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
     .exitOverride();
-  for (const add of [addDemo, addPhantom, addTrain, addPredict, addInfluence, addRank, addDevices]) add(program, context);
+  for (const add of [addDemo, addPhantom, addTrain, addPredict, addInspect, addInfluence, addRank, addDevices]) add(program, context);
   return program;
 }
 

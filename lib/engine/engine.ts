@@ -65,6 +65,8 @@ export type Optimiser =
 export interface CompileOptions {
   /** Spatial size of the images, [H, W]. */
   readonly size: readonly number[];
+  /** Name of the graph output that is taken as logits; the first one of full size when absent. */
+  readonly output?: string | undefined;
   /** Names of the parameters to differentiate; all trainable ones when absent. Gradients follow this order: see `Program.parameters`. */
   readonly parameters?: readonly string[] | undefined;
 }

@@ -252,7 +252,7 @@ export function openNativeEngine(name: 'cpu', { threads }: { threads?: number | 
     name,
     description: `${name}: ${addon.describe()}, ${used} thread${used === 1 ? '' : 's'}`,
     async compile(graph: Graph, options: CompileOptions): Promise<Program> {
-      const lowered = lower(graph, options.size);
+      const lowered = lower(graph, options.size, { output: options.output });
       const layout = layoutOf(lowered, options);
       const selected = layout.parameters.map(
         ({ name: wanted }) => lowered.parameters.find((parameter) => parameter.name === wanted)!.value,

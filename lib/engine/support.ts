@@ -2,7 +2,7 @@
  * Support boxes: a region's cotangent is zero outside a box, and each operator's rule says how far it spreads on the way down.
  * An engine that works inside the boxes computes the same gradient with a fraction of the operations.
  */
-import { inputBox, type Box } from '../graph/operators';
+import { inputBox, type Box } from '../graph/boxes';
 import type { Lowered } from '../graph/lowered';
 import type { Check } from './validate';
 
@@ -35,6 +35,11 @@ function maskBox(mask: Uint8Array, size: readonly number[]): Box | undefined {
   return size.map((n, axis) => [Math.floor(low[axis]! / QUANTUM) * QUANTUM, Math.min(n, Math.ceil(high[axis]! / QUANTUM) * QUANTUM)]);
 }
 
+/** A box with as many axes as the logits have: values of another rank are no maps, and engines take them whole. */
+function fitted(box: Box, rank: number): Box {
+  return box.length === rank ? box : Array.from({ length: rank }, (_, axis): Range => box[axis] ?? [0, 1]);
+}
+
 /** Where the cotangent of one region can be non-zero: a box for each slot, then the one at the logits. */
 function regionBoxes(lowered: Lowered, atLogits: Box, slots: number): Box[] {
   const boxes = new Array<Box>(slots + 1);
@@ -57,7 +62,7 @@ function regionBoxes(lowered: Lowered, atLogits: Box, slots: number): Box[] {
         const start = Math.min(from, size[axis]! - 1);
         return [start, Math.max(to, start + 1)];
       });
-      boxes[slot] = box;
+      boxes[slot] = fitted(box, atLogits.length);
       const known = values.get(input);
       values.set(input, known ? known.map((range, axis) => join(range, box[axis]!)) : box);
     }

@@ -2,8 +2,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TracinError } from '../errors';
 import { assertSameNetwork } from '../graph/checkpoint';
+import { assertSameConstants, constantInitializers } from '../graph/constants';
 import type { Graph } from '../graph/graph';
-import { lower } from '../graph/lower';
 import type { Lowered } from '../graph/lowered';
 import type { Floats, Optimiser, RegionBatch, RegionLoss, TrainingBatch, TrainingLoss } from './engine';
 import { sizeOf, type Layout } from './layout';
@@ -164,22 +164,14 @@ export function checkpointValues(lowered: Lowered, network: Graph, checkpoint: G
   assertSameNetwork(network, checkpoint);
   const wrong = (message: string): TracinError => new TracinError('ERR_TRACIN_CHECKPOINT', `${checkpoint.source}: ${message}`);
   // Constants are part of the compiled program: a checkpoint that has others would run with the wrong ones.
-  const size = lowered.values[lowered.input]!.dims.slice(1);
-  const others = checkpoint === network ? lowered : lower(checkpoint, size);
+  assertSameConstants(network, checkpoint, constantInitializers(network, lowered));
   const values = new Map<string, Floats>();
-  lowered.values.forEach((value, v) => {
-    const { kind, name } = value;
-    if (kind === 'parameter' || kind === 'statistic') {
-      const data = checkpoint.initializers.get(name)?.data;
-      if (!data || data instanceof BigInt64Array) throw wrong(`initializer ${name} is not of floating-point numbers`);
-      values.set(name, data);
-    } else if (kind === 'constant') {
-      const other = others.values[v];
-      if (other?.kind !== 'constant' || !value.data.every((x, i) => Object.is(x, other.data[i]))) {
-        throw wrong(`constant ${name} differs from that of ${network.source}: only weights and running statistics may`);
-      }
-    }
-  });
+  for (const { kind, name } of lowered.values) {
+    if (kind !== 'parameter' && kind !== 'statistic') continue;
+    const data = checkpoint.initializers.get(name)?.data;
+    if (!data || data instanceof BigInt64Array) throw wrong(`initializer ${name} is not of floating-point numbers`);
+    values.set(name, data);
+  }
   return values;
 }
 

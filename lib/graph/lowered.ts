@@ -2,7 +2,9 @@
  * A Graph fixed to one input size: constants folded, attributes made explicit, every shape known.
  * This is what engines execute. Spatial attributes are arrays over the spatial axes, so rank is data.
  *
- * Shapes: an activation's `dims` leave out the batch axis ([C, H, W] for a feature map); every other value is as stored.
+ * Shapes: every number of the graph is known at one slice (N = 1), so an activation's `dims` are those of one slice: as ONNX has them
+ * without the leading 1 ([C, H, W] for a feature map, [T, C] for tokens, [windows, T, C] where windows were folded into the batch axis).
+ * Every other value is as stored. Arrays are row-major; whatever the batch, slices never meet.
  */
 
 /** What a trainable initializer is, by how operators use it (never by its name). */
@@ -14,6 +16,8 @@ export type Value =
   | { readonly kind: 'parameter'; readonly name: string; readonly dims: readonly number[]; readonly role: ParameterKind }
   /** Running mean or variance of a BatchNormalization: from the checkpoint, updated in training, never a parameter. */
   | { readonly kind: 'statistic'; readonly name: string; readonly dims: readonly number[] }
+  /** Computed from parameters (and constants) alone, the same for every slice: gradients pass through it to them. */
+  | { readonly kind: 'derived'; readonly name: string; readonly dims: readonly number[] }
   /** A number of the arithmetic (not trainable), fixed at lowering. */
   | { readonly kind: 'constant'; readonly name: string; readonly dims: readonly number[]; readonly data: Float64Array };
 
@@ -38,12 +42,40 @@ export interface AxisTaps {
   readonly weight: Float64Array;
 }
 
+/** Functions of one number. a and b: alpha and gamma or beta, or the two limits of clip. */
+export type UnaryFunction =
+  | 'tanh'
+  | 'elu'
+  | 'selu'
+  | 'celu'
+  | 'hard-sigmoid'
+  | 'hard-swish'
+  | 'softplus'
+  | 'mish'
+  | 'gelu'
+  | 'gelu-tanh'
+  | 'erf'
+  | 'clip'
+  | 'neg'
+  | 'sqrt'
+  | 'exp'
+  | 'log'
+  | 'abs'
+  | 'reciprocal';
+
+export type Relation = 'less' | 'less-or-equal' | 'greater' | 'greater-or-equal' | 'equal';
+
 /**
  * Operator by operator: inputs (indices into `values`, −1 where an optional one is absent) and attributes.
  *  Conv [x, kernel [Cout, Cin/groups, …], bias?] · ConvTranspose [x, kernel [Cin, Cout/groups, …], bias?]
  *  BatchNormalization [x, scale, shift, mean, variance]
  *  Concat [x…] on an axis counted WITHOUT the batch axis (0 = channels) · Softmax likewise
- *  Add, Sub, Mul [a, b] with numpy broadcasting (batch axis of an activation aligned to the batch axis of the other)
+ *  Add, Sub, Mul, Div, Pow, Min, Max, Compare [a, b], Where [condition, a, b], PRelu [x, slope]: numpy broadcasting of the values' dims,
+ *    right-aligned (lowering has given every operand dims that broadcast so); at ties Min and Max give the gradient to a
+ *  Elementwise [x] · Normalize [x]: x seen as [groups, n] rows, each made (x − mean) / √(variance + ε); scales and shifts follow as Mul and Add
+ *  Rearrange [x]: out[i] = x[index[i]], or fill where index[i] is −1; without an index the same numbers under other dims
+ *  Reduce [x] over the named axes · MatMul [a, b] as numpy.matmul on the values' dims, both of two axes or more
+ *  Operands of Rearrange, Reduce, Elementwise, MatMul and the arithmetic may be parameters or derived values; if all are, so is the result.
  */
 export type OperationKind =
   | { readonly type: 'Conv'; readonly attributes: Window & { readonly groups: number } }
@@ -55,13 +87,22 @@ export type OperationKind =
   | { readonly type: 'Relu'; readonly attributes: Record<string, never> }
   | { readonly type: 'LeakyRelu'; readonly attributes: { readonly alpha: number } }
   | { readonly type: 'Sigmoid'; readonly attributes: Record<string, never> }
+  | { readonly type: 'Elementwise'; readonly attributes: { readonly function: UnaryFunction; readonly a: number; readonly b: number } }
+  | { readonly type: 'PRelu'; readonly attributes: Record<string, never> }
+  | { readonly type: 'Normalize'; readonly attributes: { readonly groups: number; readonly epsilon: number } }
+  | { readonly type: 'Rearrange'; readonly attributes: { readonly index: Int32Array | undefined; readonly fill: number } }
+  | { readonly type: 'Reduce'; readonly attributes: { readonly kind: 'mean' | 'sum' | 'max'; readonly axes: readonly number[] } }
+  | { readonly type: 'MatMul'; readonly attributes: Record<string, never> }
+  | { readonly type: 'Compare'; readonly attributes: { readonly relation: Relation } }
+  | { readonly type: 'Where'; readonly attributes: Record<string, never> }
+  | { readonly type: 'LogSoftmax'; readonly attributes: { readonly axis: number } }
   | { readonly type: 'Softmax'; readonly attributes: { readonly axis: number } }
   | { readonly type: 'MaxPool'; readonly attributes: Window }
   | { readonly type: 'AveragePool'; readonly attributes: Window & { readonly countIncludePad: boolean } }
   | { readonly type: 'GlobalAveragePool'; readonly attributes: Record<string, never> }
   | { readonly type: 'Resize'; readonly attributes: { readonly axes: readonly AxisTaps[] } }
   | { readonly type: 'Concat'; readonly attributes: { readonly axis: number } }
-  | { readonly type: 'Add' | 'Sub' | 'Mul'; readonly attributes: Record<string, never> };
+  | { readonly type: 'Add' | 'Sub' | 'Mul' | 'Div' | 'Pow' | 'Min' | 'Max'; readonly attributes: Record<string, never> };
 
 export type OperatorType = OperationKind['type'];
 
@@ -90,6 +131,8 @@ export interface Lowered {
   readonly input: number;
   /** Logits value, dims [C, …spatial]. */
   readonly logits: number;
-  /** Index into `operations` of the last convolution: `head` parameters are its kernel, feature maps its input. */
+  /** Index into `operations` of the last convolution (or MatMul with a matrix of the checkpoint): `head` parameters are its kernel, feature maps its input. */
   readonly head: number;
+  /** One line each, for people: which output was taken, what of it was left out, what is not counted as a parameter. */
+  readonly notes: readonly string[];
 }

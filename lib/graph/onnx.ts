@@ -1,4 +1,4 @@
-/** ONNX files, opset 13 to 22: read into a Graph and written from one. */
+/** ONNX files, opset 9 to 22: read into a Graph and written from one. */
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileError, replaceFile } from '../files';

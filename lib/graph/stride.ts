@@ -1,12 +1,19 @@
 /** What image sizes must be divisible by, found by lowering at trial sizes: no operator needs a rule for it. */
 import type { Graph } from './graph';
-import type { Lowered } from './lowered';
+import { imageLayout } from './image';
+import type { Lowered, OperatorType } from './lowered';
 import { isGraphError } from './view';
 
-type LowerAt = (graph: Graph, size: readonly number[]) => Lowered;
+type LowerAt = (size: readonly number[]) => Lowered;
 
 /** Powers of two and their multiples by 3, 5, 7 and 9 divide what networks are built of. */
 const TRIALS = [32, 64, 128, 256, 512, 1024, 96, 192, 384, 160, 320, 224, 448, 288, 720, 1440, 5040];
+
+/** Of the largest trial: where parts of maps are picked out, lowering takes memory by the pixel. */
+const MOST_PIXELS = 2048 ** 2;
+
+/** Kinds whose results are maps, on a grid of pixels. */
+const MAPS: ReadonlySet<OperatorType> = new Set(['Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'Resize']);
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
@@ -14,9 +21,9 @@ export function divides(stride: readonly number[], size: readonly number[]): boo
   return size.every((length, axis) => length % stride[axis]! === 0);
 }
 
-function tryLower(graph: Graph, size: readonly number[], lowerAt: LowerAt): Lowered | undefined {
+function tryLower(size: readonly number[], lowerAt: LowerAt): Lowered | undefined {
   try {
-    return lowerAt(graph, size);
+    return lowerAt(size);
   } catch (error) {
     if (isGraphError(error)) return undefined;
     throw error;
@@ -26,23 +33,38 @@ function tryLower(graph: Graph, size: readonly number[], lowerAt: LowerAt): Lowe
 /** A map that grows by `grown` when the image grows by `step` is on a grid of `step / gcd` pixels. */
 function strideOfAxis(small: Lowered, large: Lowered, axis: number, step: number): number {
   let stride = 1;
-  small.operations.forEach(({ output }, index) => {
-    const grown = large.values[large.operations[index]!.output]!.dims[axis + 1]! - small.values[output]!.dims[axis + 1]!;
+  small.operations.forEach(({ type, output }, index) => {
+    const twin = large.operations[index];
+    if (!MAPS.has(type) || twin?.type !== type) return;
+    const grown = large.values[twin.output]!.dims[axis + 1]! - small.values[output]!.dims[axis + 1]!;
     const grid = grown === 0 ? 1 : step / gcd(step, grown);
     stride = (stride * grid) / gcd(stride, grid);
   });
   return stride;
 }
 
+/** The smallest multiple of a stride by which images may grow from a size that fits: windows of tokens ask for more than the maps do. */
+function confirmed(stride: number, fitting: readonly number[], axis: number, lowerAt: LowerAt): number {
+  const whole = fitting[axis]!;
+  for (let multiple = stride; multiple < whole; multiple += stride) {
+    if (whole % multiple === 0 && tryLower(fitting.with(axis, whole + multiple), lowerAt)) return multiple;
+  }
+  return whole;
+}
+
 /** Undefined where no trial size fits the graph. */
 export function findStride(graph: Graph, lowerAt: LowerAt): number[] | undefined {
-  const axes = graph.inputs[0]?.dims.slice(2) ?? [];
-  if (axes.every((length) => typeof length === 'number')) return tryLower(graph, axes, lowerAt) ? axes : undefined;
-  const sizeAt = (trial: number): number[] => axes.map((length) => (typeof length === 'number' ? length : trial));
-  for (const trial of TRIALS) {
-    const small = tryLower(graph, sizeAt(trial), lowerAt);
-    const large = small && tryLower(graph, sizeAt(2 * trial), lowerAt);
-    if (small && large) return axes.map((length, axis) => (typeof length === 'number' ? length : strideOfAxis(small, large, axis, trial)));
+  const { spatial } = imageLayout(graph);
+  if (spatial.every((length) => typeof length === 'number')) return tryLower(spatial, lowerAt) ? [...spatial] : undefined;
+  const sizeAt = (trial: number): number[] => spatial.map((length) => (typeof length === 'number' ? length : trial));
+  for (const trial of TRIALS.filter((length) => (2 * length) ** spatial.length <= MOST_PIXELS)) {
+    const small = tryLower(sizeAt(trial), lowerAt);
+    const large = small && tryLower(sizeAt(2 * trial), lowerAt);
+    if (!small || !large) continue;
+    return spatial.map((length, axis) => {
+      if (typeof length === 'number') return length;
+      return confirmed(strideOfAxis(small, large, axis, trial), sizeAt(trial), axis, lowerAt);
+    });
   }
   return undefined;
 }

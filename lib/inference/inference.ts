@@ -1,9 +1,7 @@
 /** Networks run by onnxruntime, in a thread of its own. */
-import { access } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { TracinError, throwIfAborted } from '../errors';
-import { fileError } from '../files';
 import type { Graph, Node, ValueInfo } from '../graph/graph';
 import { readOnnx, serialiseOnnx } from '../graph/onnx';
 import { PROVIDERS, type Provider } from './providers';
@@ -15,6 +13,8 @@ export interface InferenceOptions {
   readonly provider?: Provider | undefined;
   /** Threads of the cpu provider; all cores when absent. */
   readonly threads?: number | undefined;
+  /** Name of the output that is taken as logits; the first float32 one with as many axes as the images when absent. */
+  readonly output?: string | undefined;
   /** Make feature maps available. */
   readonly features?: boolean | undefined;
 }
@@ -25,7 +25,7 @@ export interface InferenceCallOptions {
 
 /** An open session. Calls run one after another; every shape is [B, M, …spatial], float32 in and out. */
 export interface Inference {
-  /** Absolute. */
+  /** Where the network was read from. */
   readonly file: string;
   /** Where it really runs. */
   readonly provider: Provider;
@@ -43,11 +43,12 @@ export interface Inference {
 }
 
 /**
- * Opens an ONNX file with one float32 image input [N, M, …spatial] and logits as first output.
+ * Opens a network with one float32 image input [N, M, …spatial] and an output of logits.
+ * @param network an ONNX file, or a graph
  * @throws ERR_TRACIN_ENGINE onnxruntime-node or the provider is missing (the message names the command that installs it);
  *   ERR_TRACIN_GRAPH the file cannot be read or run; ERR_TRACIN_USAGE an unknown provider or thread count
  */
-export async function openInference(file: string, options: InferenceOptions = {}): Promise<Inference> {
+export async function openInference(network: string | Graph, options: InferenceOptions = {}): Promise<Inference> {
   const { provider = 'cpu', threads = availableParallelism() } = options;
   if (!PROVIDERS.includes(provider)) {
     throw new TracinError('ERR_TRACIN_USAGE', `provider ${String(provider)} is unknown: choose one of ${PROVIDERS.join(', ')}`);
@@ -55,12 +56,10 @@ export async function openInference(file: string, options: InferenceOptions = {}
   if (!Number.isInteger(threads) || threads < 1) {
     throw new TracinError('ERR_TRACIN_USAGE', `threads ${threads}: give a whole number of at least 1`);
   }
-  const path = resolve(file);
-  await access(path).catch((error: unknown) => {
-    throw fileError(error, 'read', path);
-  });
-  const graph = await readOnnx(path);
-  const { input, logits } = endsOf(graph);
+  const file = typeof network === 'string' ? resolve(network) : undefined;
+  const graph = typeof network === 'string' ? await readOnnx(resolve(network)) : network;
+  const path = file ?? graph.source;
+  const { input, logits } = endsOf(graph, options.output);
   const channels = logits.dims[1];
   if (typeof channels !== 'number') {
     throw new TracinError(
@@ -71,7 +70,7 @@ export async function openInference(file: string, options: InferenceOptions = {}
   const features = options.features ? headInput(graph) : undefined;
   const session = await openSession({
     source: path,
-    model: features === undefined ? path : serialiseOnnx(withOutput(graph, features, logits)),
+    model: features === undefined ? (file ?? serialiseOnnx(graph)) : serialiseOnnx(withOutput(graph, features, logits)),
     provider,
     threads,
     outputs: features === undefined ? [logits.name] : [logits.name, features],
@@ -97,15 +96,17 @@ export async function openInference(file: string, options: InferenceOptions = {}
   };
 }
 
-/** The image input, and the logits: the first output with as many axes. */
-function endsOf(graph: Graph): { input: ValueInfo; logits: ValueInfo } {
+/** The image input, and the logits: the output of that name, else the first with as many axes. */
+function endsOf(graph: Graph, output: string | undefined): { input: ValueInfo; logits: ValueInfo } {
   const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
   const [input] = inputs;
-  const logits = graph.outputs.find(({ type, dims }) => type === 'float32' && dims.length === input?.dims.length);
+  const logits = graph.outputs.find(
+    ({ name, type, dims }) => type === 'float32' && dims.length === input?.dims.length && (output === undefined || name === output),
+  );
   if (inputs.length !== 1 || input?.type !== 'float32' || !logits) {
     throw new TracinError(
       'ERR_TRACIN_GRAPH',
-      `${graph.source}: needs one float32 image input [N, M, …] and an output of logits [N, C, …]: export the network so`,
+      `${graph.source}: needs one float32 image input [N, M, …] and an output ${output === undefined ? '' : `'${output}' `}of logits [N, C, …]: export the network so`,
     );
   }
   return { input, logits };

@@ -3,7 +3,7 @@ import type { SliceSource } from '../dataset/slices';
 import { TracinError } from '../errors';
 import type { OnProgress } from '../progress';
 import { readAhead } from '../read-ahead';
-import type { Inference } from './inference';
+import type { Predictor } from './predictor';
 
 export interface PredictLabelsOptions {
   readonly signal?: AbortSignal | undefined;
@@ -23,14 +23,14 @@ export interface PredictedBatch {
 
 /** Predicts the slices in order; the next batch is read while the network runs. */
 export async function* predictBatches(
-  inference: Inference,
+  predictor: Predictor,
   source: SliceSource,
   options: PredictLabelsOptions = {},
 ): AsyncGenerator<PredictedBatch> {
   const { signal, onProgress, batch = 8 } = options;
   if (!Number.isInteger(batch) || batch < 1) throw new TracinError('ERR_TRACIN_USAGE', `batch ${batch}: give a whole number of at least 1`);
-  if (inference.channels !== source.classes.length + 1) {
-    const message = `${inference.file} tells ${inference.channels - 1} foreground classes apart, the data has ${source.classes.length} (${source.classes.join(', ')})`;
+  if (predictor.channels !== source.classes.length + 1) {
+    const message = `${predictor.file} tells ${predictor.channels - 1} foreground classes apart, the data has ${source.classes.length} (${source.classes.join(', ')})`;
     throw new TracinError('ERR_TRACIN_DATA', `${message}: use the network trained for these classes`);
   }
   const total = source.slices.length;
@@ -39,7 +39,7 @@ export async function* predictBatches(
     return { positions, ...(await source.read(positions, { signal })) };
   });
   for await (const { positions, images, labels } of batches) {
-    const predicted = await inference.labels(images, [positions.length, source.modalities.length, ...source.size], { signal });
+    const predicted = await predictor.labels(images, [positions.length, source.modalities.length, ...source.size], { signal });
     yield { positions, predicted, labels };
     onProgress?.({ stage: 'predict', done: positions.at(-1)! + 1, total });
   }
@@ -49,9 +49,9 @@ export async function* predictBatches(
  * The most likely class of every pixel of every slice, of equal logits the lowest class.
  * @returns [N, …size] in 0..K, slices in the order of `source.slices`
  */
-export async function predictLabels(inference: Inference, source: SliceSource, options: PredictLabelsOptions = {}): Promise<Uint8Array> {
+export async function predictLabels(predictor: Predictor, source: SliceSource, options: PredictLabelsOptions = {}): Promise<Uint8Array> {
   const pixels = source.size.reduce((product, n) => product * n, 1);
   const all = new Uint8Array(source.slices.length * pixels);
-  for await (const { positions, predicted } of predictBatches(inference, source, options)) all.set(predicted, positions[0]! * pixels);
+  for await (const { positions, predicted } of predictBatches(predictor, source, options)) all.set(predicted, positions[0]! * pixels);
   return all;
 }

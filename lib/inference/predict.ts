@@ -4,21 +4,29 @@ import { join, resolve } from 'node:path';
 import { Dataset } from '../dataset/dataset';
 import { writeLabelDescription } from '../dataset/label-description';
 import type { SliceSource } from '../dataset/slices';
+import { openEngine } from '../engine';
 import { TracinError } from '../errors';
 import { fileError, replaceFile } from '../files';
+import { lower } from '../graph/lower';
+import type { Lowered } from '../graph/lowered';
+import { readOnnx } from '../graph/onnx';
+import { isGraphError } from '../graph/view';
 import { toJson } from '../json';
 import { writeNpy } from '../npy';
 import type { OnProgress } from '../progress';
 import { openRun, type Run } from '../training/run';
 import { DiceCounts } from './dice';
 import { encodeDiceCsv, meanDice, type CaseDice } from './dice-table';
-import { openInference, type Inference } from './inference';
+import { openInference } from './inference';
 import { predictBatches } from './predict-labels';
+import { plainOutput, programPredictor, type Predictor } from './predictor';
 import type { Provider } from './providers';
 
 export interface PredictOptions {
   /** An ONNX file, or the run folder whose last checkpoint is used. */
   readonly network: { readonly checkpoint: string } | { readonly run: string };
+  /** Name of the network's output that is taken as logits; the first one of full size when absent. */
+  readonly output?: string | undefined;
   /** A dataset opened with `slices: 'all'`, or arrays. */
   readonly data: SliceSource;
   /** Folder for the files, made when missing; files of an earlier prediction are replaced. */
@@ -40,8 +48,9 @@ export interface Prediction {
   readonly files: readonly string[];
   /** Absolute. */
   readonly checkpoint: string;
-  /** Where onnxruntime really ran, and what a person should know about that. */
-  readonly provider: Provider;
+  /** Where onnxruntime really ran, or `engine cpu` and the like where no output of the network is plain logits. */
+  readonly provider: string;
+  /** What a person should know about that. */
   readonly notes: readonly string[];
   readonly classes: readonly string[];
   /** Hard Dice of every labelled case. */
@@ -60,24 +69,54 @@ export interface Prediction {
  *   ERR_TRACIN_ENGINE onnxruntime-node or the provider is missing; ERR_TRACIN_ABORTED (volumes already written stay)
  */
 export async function predict(options: PredictOptions): Promise<Prediction> {
-  const { data, provider, threads } = options;
+  const { data } = options;
   const out = resolve(options.out);
   const checkpoint = await findCheckpoint(options.network, data);
   if (data instanceof Dataset) assertWhole(data);
-  const inference = await openInference(checkpoint, { provider, threads });
+  const predictor = await openNetwork(checkpoint, options);
   try {
     await mkdir(out, { recursive: true }).catch((error: unknown) => {
       throw fileError(error, 'make folder', out);
     });
     const predicted =
-      data instanceof Dataset ? await predictVolumes(inference, data, out, options) : await predictArray(inference, data, out, options);
+      data instanceof Dataset ? await predictVolumes(predictor, data, out, options) : await predictArray(predictor, data, out, options);
     const mean = meanDice(predicted.dice, data.classes.length);
-    const { notes } = inference;
-    const prediction: Prediction = { out, checkpoint, provider: inference.provider, notes, classes: data.classes, mean, ...predicted };
+    const { notes, provider } = predictor;
+    const prediction: Prediction = { out, checkpoint, provider, notes, classes: data.classes, mean, ...predicted };
     if (prediction.dice.length > 0) await writeDice(prediction);
     return prediction;
   } finally {
-    await inference.close();
+    await predictor.close();
+  }
+}
+
+async function openNetwork(file: string, options: PredictOptions): Promise<Predictor & { readonly provider: string }> {
+  const { data, output, provider, threads } = options;
+  const graph = await readOnnx(file);
+  const lowered = tryLower(() => lower(graph, data.size, { output }));
+  const plain = lowered ? plainOutput(graph, lowered) : output;
+  if (!lowered || plain !== undefined) {
+    const inference = await openInference(file, { output: plain, provider, threads });
+    return { ...inference, notes: [...(lowered?.notes ?? []), ...inference.notes] };
+  }
+  if (provider !== undefined && provider !== 'cpu') {
+    const message = `${file}: no output is plain logits, so labels are predicted by an engine and not on ${provider}`;
+    throw new TracinError('ERR_TRACIN_ENGINE', `${message}: leave out the provider, or export the network without what follows its logits`);
+  }
+  const { engine } = await openEngine('auto', { threads });
+  const program = await engine.compile(graph, { size: data.size, output });
+  const predictor = programPredictor(program, file);
+  const notes = [...lowered.notes, ...predictor.notes];
+  return { ...predictor, notes, provider: `engine ${engine.name}`, close: async () => program.dispose() };
+}
+
+/** undefined for a graph that engines cannot run; onnxruntime may still. */
+function tryLower(lowering: () => Lowered): Lowered | undefined {
+  try {
+    return lowering();
+  } catch (error) {
+    if (isGraphError(error)) return undefined;
+    throw error;
   }
 }
 
@@ -111,7 +150,7 @@ function assertWhole(data: Dataset): void {
 
 type Predicted = Pick<Prediction, 'files' | 'dice'>;
 
-async function predictVolumes(inference: Inference, data: Dataset, out: string, options: PredictOptions): Promise<Predicted> {
+async function predictVolumes(predictor: Predictor, data: Dataset, out: string, options: PredictOptions): Promise<Predicted> {
   const { batch, signal, onProgress } = options;
   const pixels = data.size[0] * data.size[1];
   const files: string[] = [];
@@ -122,7 +161,7 @@ async function predictVolumes(inference: Inference, data: Dataset, out: string, 
     try {
       const perSlice = new Map<number, Uint8Array>();
       const counts = new DiceCounts(data.classes.length);
-      for await (const { positions, predicted, labels } of predictBatches(inference, source, { batch, signal })) {
+      for await (const { positions, predicted, labels } of predictBatches(predictor, source, { batch, signal })) {
         positions.forEach((position, i) => perSlice.set(source.slices[position]!.index, predicted.subarray(i * pixels, (i + 1) * pixels)));
         if (labels) counts.add(predicted, labels);
         done += positions.length;
@@ -141,11 +180,11 @@ async function predictVolumes(inference: Inference, data: Dataset, out: string, 
 }
 
 /** A case of arrays is a row. */
-async function predictArray(inference: Inference, data: SliceSource, out: string, options: PredictOptions): Promise<Predicted> {
+async function predictArray(predictor: Predictor, data: SliceSource, out: string, options: PredictOptions): Promise<Predicted> {
   const pixels = data.size.reduce((product, n) => product * n, 1);
   const all = new Uint8Array(data.slices.length * pixels);
   const dice: CaseDice[] = [];
-  for await (const { positions, predicted, labels } of predictBatches(inference, data, options)) {
+  for await (const { positions, predicted, labels } of predictBatches(predictor, data, options)) {
     all.set(predicted, positions[0]! * pixels);
     for (const [i, position] of labels ? positions.entries() : []) {
       const part = (array: Uint8Array): Uint8Array => array.subarray(i * pixels, (i + 1) * pixels);

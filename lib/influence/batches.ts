@@ -6,7 +6,7 @@ import { sizeOf } from '../engine/layout';
 import type { NpyFile } from '../npy';
 import { readAhead } from '../read-ahead';
 import type { Definition } from './definition';
-import { regionMasks } from './regions';
+import { regionMasks, type Painted } from './regions';
 
 export type Role = 'test' | 'train';
 
@@ -16,6 +16,8 @@ export interface Side {
   readonly source: SliceSource;
   /** [slices, H, W] */
   readonly predicted: NpyFile | undefined;
+  /** Slice by slice; of test slices alone. */
+  readonly painted?: readonly Painted[] | undefined;
 }
 
 /** Positions [start, end) on a slice axis. */
@@ -42,7 +44,7 @@ export function cut({ start, end }: Range, length: number): Range[] {
 
 /** Reads the slices of a range in batches, in order. */
 export function readBatches(
-  { source, predicted }: Omit<Side, 'role'>,
+  { source, predicted }: Pick<Side, 'source' | 'predicted'>,
   range: Range,
   batch: number,
   signal?: AbortSignal,
@@ -69,7 +71,11 @@ export async function* regionBatches(
   for await (const { start, end, images, truth, predicted } of readBatches(side, range, batch, signal)) {
     const masks = new Uint8Array((end - start) * classes * pixels);
     for (let slice = 0; slice < end - start; slice++) {
-      const labels = { truth: sliceOf(truth, slice, pixels), predicted: sliceOf(predicted, slice, pixels) };
+      const labels = {
+        truth: sliceOf(truth, slice, pixels),
+        predicted: sliceOf(predicted, slice, pixels),
+        painted: side.painted?.[start + slice],
+      };
       masks.set(regionMasks(definition.region, labels, classes, pixels), slice * classes * pixels);
       await setImmediate();
     }

@@ -7,15 +7,18 @@ import type { Definition } from './definition';
 
 type Sources = Readonly<Record<Role, SliceSource>>;
 
-/** @throws ERR_TRACIN_DATA for an empty side, missing labels, or sides of different size, modalities or classes */
-export function checkSources({ test, train }: Sources, definition: Definition): void {
+/**
+ * @param painted whether the region of every class is painted on the test slices
+ * @throws ERR_TRACIN_DATA for an empty side, missing labels, or sides of different size, modalities or classes
+ */
+export function checkSources({ test, train }: Sources, definition: Definition, painted: boolean): void {
   if (test.slices.length === 0) fail('ERR_TRACIN_DATA', 'there are no test slices: choose other cases or slices');
   if (train.slices.length === 0) fail('ERR_TRACIN_DATA', 'there are no training slices: choose other cases or slices');
   if (!train.labelled) fail('ERR_TRACIN_DATA', 'the training slices have no labels, without which they have no loss: add them');
   if (!test.labelled && definition.target === 'truth') {
     fail('ERR_TRACIN_DATA', 'the test slices have no labels: add them, or hold them against their predicted labels (--target predicted)');
   }
-  if (!test.labelled && definition.region === 'truth') {
+  if (!test.labelled && definition.region === 'truth' && !painted) {
     fail('ERR_TRACIN_DATA', 'the test slices have no labels to take regions from: add them, or choose --region predicted');
   }
   for (const what of ['size', 'modalities'] as const) {

@@ -1,18 +1,17 @@
 /** The work itself: checkpoint by checkpoint, test gradients stay resident while the training slices stream past. */
 import type { Block, Floats, Program, RegionNorms } from '../engine/engine';
 import { TracinError } from '../errors';
-import { readOnnx } from '../graph/onnx';
 import { passRanges, tileLength, tileRanges } from './assemble';
 import { regionBatches, type Range, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
 import { studyPaths } from './folder';
-import type { StudyCheckpoint } from './networks';
+import type { Networks } from './networks';
 import type { InfluencePlan } from './plan';
 import { readTile, tilePath, writeTile } from './tiles';
 
 export interface ContractionOptions {
   readonly program: Program;
-  readonly checkpoints: readonly StudyCheckpoint[];
+  readonly networks: Pick<Networks, 'checkpoints' | 'read'>;
   readonly sides: Readonly<Record<Role, Side>>;
   readonly definition: Definition;
   readonly plan: InfluencePlan;
@@ -32,14 +31,15 @@ interface Pass {
 
 /** Computes every tile that is not there yet. */
 export async function contractAll(options: ContractionOptions): Promise<void> {
-  const { program, checkpoints, plan } = options;
+  const { program, networks, plan } = options;
+  const { checkpoints } = networks;
   let block: Block | undefined;
   try {
     for (let checkpoint = 0; checkpoint < checkpoints.length; checkpoint++) {
       const passes = await unfinishedPasses(checkpoint, options);
       if (passes.length === 0) continue;
       block ??= await program.resident(plan.capacity);
-      await program.load(await readOnnx(checkpoints[checkpoint]!.file));
+      await program.load(await networks.read(checkpoints[checkpoint]!));
       for (const pass of passes) await contractPass(block, pass, options);
     }
   } finally {
@@ -117,13 +117,13 @@ function checkFinite(
   classes: number,
   first: number,
   checkpoint: number,
-  { sides, checkpoints, plan }: ContractionOptions,
+  { sides, networks, plan }: ContractionOptions,
 ): void {
   const at = numbers.findIndex((number) => !Number.isFinite(number));
   if (at < 0) return;
   const slices = role === 'test' ? plan.tests - first : Math.min(plan.tileSlices, plan.trainings - first);
   const { case: name, index } = sides[role].source.slices[first + (Math.floor(at / classes) % slices)]!;
   const side = role === 'test' ? 'test' : 'training';
-  const message = `${checkpoints[checkpoint]!.file}: gradients of ${side} case ${name}, slice ${index} are not finite: leave out this checkpoint, or that slice`;
+  const message = `${networks.checkpoints[checkpoint]!.file}: gradients of ${side} case ${name}, slice ${index} are not finite: leave out this checkpoint, or that slice`;
   throw new TracinError('ERR_TRACIN_CHECKPOINT', message);
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { TracinError } from '../errors';
+import { nameMapSchema } from '../graph/state-dict';
 import { readJson } from '../json';
 import { definitionSchema } from './definition';
 
@@ -38,6 +39,12 @@ export const studySchema = z.strictObject({
   /** [H, W] */
   size: z.array(z.int().positive()).min(1),
   modalities: z.array(z.string()),
+  /** The network whose state dicts the checkpoints are, and how they call its initializers. */
+  network: z.strictObject({ file: z.string().min(1), sha256, map: nameMapSchema.optional() }).optional(),
+  /** The graph output that was asked for as logits. */
+  output: z.string().optional(),
+  /** Painted regions of the test slices; a class of null means every class. sha256 over the masks of all test slices. */
+  regionMask: z.strictObject({ file: z.string().nullable(), class: z.string().nullable(), sha256 }).optional(),
   datasets: z.strictObject({
     test: z.strictObject({ fingerprint: z.string(), options: z.json().optional() }),
     train: z.strictObject({ fingerprint: z.string(), options: z.json().optional() }),
@@ -70,6 +77,8 @@ export function studyPaths(dir: string) {
     norms: (role: 'test' | 'train') => join(dir, `norms-${role}.npy`),
     /** uint8 [slices, H, W], only where the definition needs predicted labels. */
     predicted: (role: 'test' | 'train') => join(dir, `predicted-${role}.npy`),
+    /** uint8 [test slices, H, W], only where regions were painted. */
+    painted: join(dir, 'painted-test.npy'),
     /** Unfinished work; gone once the study is complete. */
     tiles: join(dir, 'tiles'),
     plan: join(dir, 'tiles', 'plan.json'),

@@ -2,20 +2,35 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { extname, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { TracinError, throwIfAborted } from '../errors';
 import { fileError } from '../files';
 import { assertSameNetwork } from '../graph/checkpoint';
+import { assertSameConstants, constantInitializers } from '../graph/constants';
 import type { Graph, Tensor } from '../graph/graph';
+import { foldingNotes } from '../graph/inspect';
+import { lower } from '../graph/lower';
+import type { Lowered } from '../graph/lowered';
 import { readOnnx } from '../graph/onnx';
+import { readStateDict, tensorNames, type NameMap, type Unmatched } from '../graph/state-dict';
 import { openRun } from '../training/run';
 import type { Definition } from './definition';
 
-/** A run of ours (all of its checkpoints, or those of some epochs), or any exporter's files with their learning rates. */
-export type NetworkSource =
-  | { readonly run: string; readonly checkpoints?: readonly number[] | undefined }
-  | { readonly checkpoints: readonly string[]; readonly learningRates?: readonly number[] | undefined };
+/**
+ * A run of ours (all of its checkpoints, or those of some epochs), or any exporter's files with their learning rates: ONNX files,
+ * or the ONNX file of the network and PyTorch state dicts in safetensors files.
+ */
+export type NetworkSource = { readonly run: string; readonly checkpoints?: readonly number[] | undefined } | FileSource;
+
+export interface FileSource {
+  /** ONNX file; needed where a checkpoint is a safetensors file. */
+  readonly network?: string | undefined;
+  readonly checkpoints: readonly string[];
+  readonly learningRates?: readonly number[] | undefined;
+  /** How the state dicts call the network's initializers; by the same names when absent. */
+  readonly map?: NameMap | undefined;
+}
 
 export interface StudyCheckpoint {
   /** Absolute. */
@@ -30,46 +45,118 @@ export interface StudyCheckpoint {
 
 export interface Networks {
   readonly checkpoints: readonly StudyCheckpoint[];
-  /** The first checkpoint, as the network all others were compared with. */
+  /** The network's file, else the first checkpoint: the graph all others were compared with. */
   readonly graph: Graph;
-  /** Bytes of the largest checkpoint file. */
+  readonly lowered: Lowered;
+  /** The file that state dicts are read with; undefined where every checkpoint is a whole network. */
+  readonly network: { readonly file: string; readonly sha256: string; readonly map: NameMap | undefined } | undefined;
+  /** Bytes that reading any one checkpoint takes at most. */
   readonly largestFile: number;
+  /** One line each, for people: how the network was taken, what of the files is without counterpart. */
+  readonly notices: readonly string[];
+  /** The network with the numbers of a checkpoint, read anew. */
+  readonly read: (checkpoint: Pick<StudyCheckpoint, 'file'>) => Promise<Graph>;
+}
+
+export interface ResolveOptions {
+  /** Spatial size of the images. */
+  readonly size: readonly number[];
+  /** Name of the graph output that is taken as logits. */
+  readonly output?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 type Unchecked = Omit<StudyCheckpoint, 'sha256'>;
 
+/** What torch.save writes. */
+const PICKLES = new Set(['.pt', '.pth', '.ckpt', '.bin', '.pkl']);
+
 /**
  * Finds the checkpoints, reads every one and compares it with the first.
  * @throws ERR_TRACIN_USAGE no checkpoints, an epoch the run does not have, one named twice, learning rates missing, of another
- *   number than the checkpoints, or not above zero; ERR_TRACIN_CHECKPOINT a checkpoint of another network
+ *   number than the checkpoints, or not above zero, state dicts without their network; ERR_TRACIN_CHECKPOINT a checkpoint of another
+ *   network; ERR_TRACIN_GRAPH a network that cannot be run at this size
  */
 export async function resolveNetworks(
   source: NetworkSource,
   learningRates: Definition['learningRates'],
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: ResolveOptions,
 ): Promise<Networks> {
   const found = 'run' in source ? await fromRun(source.run, source.checkpoints, learningRates) : fromFiles(source, learningRates);
-  let graph: Graph | undefined;
-  let largestFile = 0;
+  const file = 'run' in source ? found[0]!.file : networkFile(source);
+  const graph = await readOnnx(file);
+  const lowered = lower(graph, options.size, { output: options.output });
+  const map = 'map' in source ? source.map : undefined;
+  const names = tensorNames(map, graph);
+  const constants = constantInitializers(graph, lowered);
+  const unmatched: [file: string, Unmatched][] = [];
+  const read: Networks['read'] = async (checkpoint) => {
+    if (!isStateDict(checkpoint.file)) return readOnnx(checkpoint.file);
+    return (await readStateDict(checkpoint.file, graph, lowered, names)).graph;
+  };
+  let largestFile = (await stat(file)).size;
   const checkpoints: StudyCheckpoint[] = [];
   for (const checkpoint of found) {
     throwIfAborted(options.signal);
-    const read = await readOnnx(checkpoint.file);
-    if (graph) assertSameNetwork(graph, read);
-    else graph = read;
+    let own = graph;
+    if (isStateDict(checkpoint.file)) {
+      const dict = await readStateDict(checkpoint.file, graph, lowered, names);
+      unmatched.push([checkpoint.file, dict.unmatched]);
+      own = dict.graph;
+    } else if (checkpoint.file !== file) {
+      own = await readOnnx(checkpoint.file);
+      assertSameNetwork(graph, own);
+    }
+    assertSameConstants(graph, own, constants);
     const { size } = await stat(checkpoint.file);
     largestFile = Math.max(largestFile, size);
-    checkpoints.push({ ...checkpoint, sha256: await sha256Of(checkpoint.file, externalData(read, size)) });
+    const whole = isStateDict(checkpoint.file) ? [] : externalData(own, size);
+    checkpoints.push({ ...checkpoint, sha256: await sha256Of(checkpoint.file, whole) });
   }
-  return { checkpoints, graph: graph!, largestFile };
+  const dicts = unmatched.length > 0;
+  const notices = [...lowered.notes, ...foldingNotes(graph.nodes), ...unmatchedNotices(unmatched, graph)];
+  const network = dicts ? { file, sha256: await sha256Of(file, externalData(graph, (await stat(file)).size)), map } : undefined;
+  return { checkpoints, graph, lowered, network, largestFile, notices, read };
 }
 
-function fromFiles(
-  source: { readonly checkpoints: readonly string[]; readonly learningRates?: readonly number[] | undefined },
-  rule: Definition['learningRates'],
-): Unchecked[] {
+/**
+ * The ONNX file that says what the network is: the one named, else the first checkpoint. Absolute.
+ * @throws ERR_TRACIN_USAGE no checkpoints, pickles, state dicts without their network, a map without state dicts
+ */
+export function networkFile({ network, checkpoints, map }: FileSource): string {
+  if (checkpoints.length === 0) throw usage('no checkpoints: name at least one ONNX or safetensors file');
+  const pickle = checkpoints.find((file) => PICKLES.has(extname(file).toLowerCase()));
+  if (pickle !== undefined) throw usage(`checkpoint ${pickle} is a pickle: save its state dict with safetensors.torch.save_file`);
+  const dict = checkpoints.find(isStateDict);
+  if (dict !== undefined && network === undefined) {
+    throw usage(`checkpoint ${dict} holds numbers alone: name the ONNX file of its network (--network)`);
+  }
+  if (dict === undefined && map) throw usage('a map is for .safetensors checkpoints and there are none: leave it out');
+  return resolve(network ?? checkpoints[0]!);
+}
+
+function isStateDict(file: string): boolean {
+  return extname(file).toLowerCase() === '.safetensors';
+}
+
+/** Names without counterpart, one line for all files that agree. */
+function unmatchedNotices(unmatched: readonly (readonly [file: string, Unmatched])[], graph: Graph): string[] {
+  const files = new Map<string, string[]>();
+  const say = (line: string, file: string): void => void files.set(line, [...(files.get(line) ?? []), file]);
+  for (const [file, { tensors, initializers }] of unmatched) {
+    if (tensors.length > 0) say(`${tensors.length} tensors without counterpart in ${graph.source}, left out: ${tensors.join(', ')}`, file);
+    if (initializers.length > 0) {
+      say(
+        `no tensors for ${initializers.length} other initializers of ${graph.source}, which keep its numbers: ${initializers.join(', ')}`,
+        file,
+      );
+    }
+  }
+  return [...files].map(([line, [first, ...more]]) => `${first}${more.length > 0 ? ` and ${more.length} more` : ''}: ${line}`);
+}
+
+function fromFiles(source: FileSource, rule: Definition['learningRates']): Unchecked[] {
   const files = source.checkpoints.map((file) => resolve(file));
-  if (files.length === 0) throw usage('no checkpoints: name at least one ONNX file');
   const twice = files.find((file, i) => files.indexOf(file) !== i);
   if (twice !== undefined) throw usage(`checkpoint ${twice} is named twice: name each once`);
   if (rule === 'one') {

@@ -5,20 +5,22 @@ import { sizeOf } from '../engine/layout';
 import { TracinError, throwIfAborted } from '../errors';
 import { replaceFile } from '../files';
 import { toJson } from '../json';
-import { openInference, type Inference } from '../inference/inference';
 import { predictBatches } from '../inference/predict-labels';
+import type { Predictor } from '../inference/predictor';
 import { npyHeader } from '../npy';
 import { readBatches, sliceOf, type Role } from './batches';
 import { needsPrediction, type Definition } from './definition';
 import { readStudyJson, regionsSchema, studyPaths, type RegionAxis, type RegionsFile } from './folder';
-import { countPixels } from './regions';
+import { countPixels, type Painted } from './regions';
 
 export interface PrepareOptions {
   readonly sources: Readonly<Record<Role, SliceSource>>;
   readonly definition: Definition;
   readonly classes: readonly string[];
-  /** The last checkpoint's file. */
-  readonly last: string;
+  /** Of the test slices. */
+  readonly painted: readonly Painted[] | undefined;
+  /** Opens the last checkpoint to predict with; called only where there are labels to predict. */
+  readonly openPredictor: () => Promise<Predictor>;
   readonly batch: number;
   readonly out: string;
   readonly signal?: AbortSignal | undefined;
@@ -31,29 +33,29 @@ export interface PrepareOptions {
  * @throws ERR_TRACIN_DATA for unreadable slices or a label beyond the classes
  */
 export async function prepareRegions(options: PrepareOptions): Promise<RegionsFile> {
-  const { definition, last, out, onSlices, onNotice } = options;
+  const { definition, openPredictor, out, onSlices, onNotice } = options;
   const path = studyPaths(out).regions;
   const there = await readStudyJson(path, regionsSchema);
   if (there) {
     onSlices(there.test.slices.length + there.train.slices.length);
     return there;
   }
-  const inference = needsPrediction(definition) ? await openInference(last) : undefined;
+  const predictor = needsPrediction(definition) ? await openPredictor() : undefined;
   try {
-    inference?.notes.forEach(onNotice);
-    const regions: RegionsFile = { test: await measure('test', inference, options), train: await measure('train', inference, options) };
+    predictor?.notes.forEach(onNotice);
+    const regions: RegionsFile = { test: await measure('test', predictor, options), train: await measure('train', predictor, options) };
     await replaceFile(path, toJson(regions));
     return regions;
   } finally {
-    await inference?.close();
+    await predictor?.close();
   }
 }
 
-async function measure(role: Role, inference: Inference | undefined, options: PrepareOptions): Promise<RegionAxis> {
+async function measure(role: Role, predictor: Predictor | undefined, options: PrepareOptions): Promise<RegionAxis> {
   const { slices, size } = options.sources[role];
   const pixels: number[][] = [];
-  const rows = measured(role, inference, pixels, options);
-  if (inference) await replaceFile(studyPaths(options.out).predicted(role), prefixed(npyHeader('u1', [slices.length, ...size]), rows));
+  const rows = measured(role, predictor, pixels, options);
+  if (predictor) await replaceFile(studyPaths(options.out).predicted(role), prefixed(npyHeader('u1', [slices.length, ...size]), rows));
   else while (!(await rows.next()).done);
   const absent = pixels.flatMap((counts, row) =>
     counts.flatMap((n, k): [number, string][] => (n === 0 ? [[row, options.classes[k]!]] : [])),
@@ -66,20 +68,24 @@ async function* prefixed(first: Uint8Array, rest: AsyncIterable<Uint8Array>): As
   yield* rest;
 }
 
-/** Appends the pixel counts [K] of each slice; yields the predicted labels [n, H, W] of each batch (nothing without inference). */
+/** Appends the pixel counts [K] of each slice; yields the predicted labels [n, H, W] of each batch (nothing without a predictor). */
 async function* measured(
   role: Role,
-  inference: Inference | undefined,
+  predictor: Predictor | undefined,
   counts: number[][],
-  { sources, definition, classes, batch, signal, onSlices }: PrepareOptions,
+  { sources, definition, classes, painted, batch, signal, onSlices }: PrepareOptions,
 ): AsyncGenerator<Uint8Array> {
   const source = sources[role];
   const pixels = sizeOf(source.size);
-  for await (const { truth, predicted } of labelBatches(source, inference, batch, signal)) {
+  for await (const { truth, predicted } of labelBatches(source, predictor, batch, signal)) {
     throwIfAborted(signal);
     const n = (truth ?? predicted)!.length / pixels;
     for (let i = 0; i < n; i++) {
-      const labels = { truth: sliceOf(truth, i, pixels), predicted: sliceOf(predicted, i, pixels) };
+      const labels = {
+        truth: sliceOf(truth, i, pixels),
+        predicted: sliceOf(predicted, i, pixels),
+        painted: role === 'test' ? painted?.[counts.length] : undefined,
+      };
       if (labels.truth) checkLabels(labels.truth, source, counts.length, classes);
       counts.push(countPixels(definition.region, labels, classes.length, pixels));
       await setImmediate();
@@ -91,15 +97,15 @@ async function* measured(
 
 async function* labelBatches(
   source: SliceSource,
-  inference: Inference | undefined,
+  predictor: Predictor | undefined,
   batch: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ truth: Uint8Array | undefined; predicted: Uint8Array | undefined }> {
-  if (!inference) {
+  if (!predictor) {
     yield* readBatches({ source, predicted: undefined }, { start: 0, end: source.slices.length }, batch, signal);
     return;
   }
-  for await (const { labels, predicted } of predictBatches(inference, source, { batch, signal })) yield { truth: labels, predicted };
+  for await (const { labels, predicted } of predictBatches(predictor, source, { batch, signal })) yield { truth: labels, predicted };
 }
 
 function checkLabels(labels: Uint8Array, source: SliceSource, row: number, classes: readonly string[]): void {

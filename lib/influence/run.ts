@@ -7,9 +7,10 @@ import { sizeOf } from '../engine/layout';
 import { throwIfAborted } from '../errors';
 import { replaceFile } from '../files';
 import { toJson } from '../json';
-import { lower } from '../graph/lower';
 import { selectParameters } from '../graph/parameters';
-import { openNpy, type NpyFile } from '../npy';
+import { openInference } from '../inference/inference';
+import { plainOutput, programPredictor, type Predictor } from '../inference/predictor';
+import { openNpy, writeNpy, type NpyFile } from '../npy';
 import type { OnProgress } from '../progress';
 import { VERSION } from '../version';
 import { arrayCount, assemble } from './assemble';
@@ -21,6 +22,7 @@ import { FORMAT_VERSION, studyPaths, type StudyFile } from './folder';
 import { resolveNetworks, type Networks, type NetworkSource } from './networks';
 import { planInfluence, type InfluencePlan } from './plan';
 import { prepareRegions } from './prepare';
+import { readPainting, type PaintedRegions, type Painting } from './region-mask';
 import { assertSameStudy, beginStudy, standingOf, sweep } from './resume';
 import { openStudy, type Study } from './study';
 
@@ -28,6 +30,10 @@ export interface InfluenceOptions {
   readonly train: SliceSource;
   readonly test: SliceSource;
   readonly networks: NetworkSource;
+  /** Name of the network's output that is taken as logits; the first one of full size when absent. */
+  readonly output?: string | undefined;
+  /** Regions painted on the test slices, in place of those of the definition. */
+  readonly regionMask?: PaintedRegions | undefined;
   /** The paper's text by default: Dice over predicted regions, all parameters. */
   readonly definition?: DefinitionOptions | undefined;
   /** Study folder. */
@@ -58,19 +64,23 @@ export interface InfluenceOptions {
  *   ERR_TRACIN_MEMORY when not one test slice fits; ERR_TRACIN_STUDY when the folder holds a study already or another one
  */
 export async function computeInfluence(options: InfluenceOptions): Promise<Study> {
-  const { engine, signal } = options;
+  const { engine, signal, output, regionMask } = options;
   const out = resolve(options.out);
   const definition = resolveDefinition(options.definition);
-  checkSources(options, definition);
+  checkSources(options, definition, regionMask !== undefined && regionMask.class === undefined);
   const standing = await standingOf(out, options.resume ?? false);
-  const networks = await resolveNetworks(options.networks, definition.learningRates, { signal });
   const { size } = options.train;
-  const lowered = lower(networks.graph, size);
-  const sources = matchNetwork(options, lowered, networks.graph.source, options.classes);
+  const networks = await resolveNetworks(options.networks, definition.learningRates, { size, output, signal });
+  const { graph, lowered } = networks;
+  networks.notices.forEach((line) => options.onNotice?.(line));
+  const { train, test } = matchNetwork(options, lowered, graph.source, options.classes);
+  const maskFile = regionMask?.file === undefined ? null : relative(out, regionMask.file);
+  const painting = regionMask && (await readPainting(regionMask, test, maskFile, signal));
+  const sources = { train, test: painting?.source ?? test };
   throwIfAborted(signal);
-  const program = await engine.compile(networks.graph, { size, parameters: selectParameters(lowered, definition.parameters) });
+  const program = await engine.compile(graph, { size, output, parameters: selectParameters(lowered, definition.parameters) });
   try {
-    const asked = await recordOf(options, sources, out, definition, networks, program);
+    const asked = await recordOf(options, sources, out, definition, networks, program, painting);
     if (standing.state !== 'new') assertSameStudy(out, standing.record, asked);
     const record = standing.state === 'new' ? asked : standing.record;
     if (standing.state !== 'complete') {
@@ -93,7 +103,7 @@ export async function computeInfluence(options: InfluenceOptions): Promise<Study
       options.onPlan?.(plan);
       await sweep(out);
       if (standing.state === 'new') await beginStudy(out, record, plan);
-      await compute(options, sources, out, record, definition, networks, program, plan);
+      await compute(options, sources, out, record, definition, networks, program, plan, painting);
     }
   } finally {
     program.dispose();
@@ -105,12 +115,13 @@ export async function computeInfluence(options: InfluenceOptions): Promise<Study
 type Sources = Readonly<Record<Role, SliceSource>>;
 
 async function recordOf(
-  { engine, datasets }: InfluenceOptions,
+  { engine, datasets, output }: InfluenceOptions,
   { test, train }: Sources,
   out: string,
   definition: Definition,
-  networks: Networks,
+  { checkpoints, network }: Networks,
   program: Program,
+  painting: Painting | undefined,
 ): Promise<StudyFile> {
   const dataset = async (source: SliceSource, role: Role): Promise<StudyFile['datasets']['test']> => {
     const reopen = datasets?.[role];
@@ -122,13 +133,25 @@ async function recordOf(
     engine: { name: engine.name, description: engine.description },
     definition,
     classes: [...train.classes],
-    checkpoints: networks.checkpoints.map((checkpoint) => ({ ...checkpoint, file: relative(out, checkpoint.file) })),
+    checkpoints: checkpoints.map((checkpoint) => ({ ...checkpoint, file: relative(out, checkpoint.file) })),
     parameters: program.parameters.map(({ name }) => name),
     parameterCount: program.parameterCount,
     size: [...train.size],
     modalities: [...train.modalities],
+    ...(network && { network: { ...network, file: relative(out, network.file) } }),
+    ...(output !== undefined && { output }),
+    ...(painting && { regionMask: painting.record }),
     datasets: { test: await dataset(test, 'test'), train: await dataset(train, 'train') },
   };
+}
+
+/** The last checkpoint, which says what is predicted. */
+async function predictorOf({ checkpoints, graph, lowered, read, network }: Networks, program: Program): Promise<Predictor> {
+  const last = checkpoints.at(-1)!;
+  const output = plainOutput(graph, lowered);
+  if (output !== undefined) return openInference(network ? await read(last) : last.file, { output });
+  await program.load(await read(last));
+  return programPredictor(program, graph.source);
 }
 
 async function compute(
@@ -137,11 +160,15 @@ async function compute(
   out: string,
   record: StudyFile,
   definition: Definition,
-  { checkpoints }: Networks,
+  networks: Networks,
   program: Program,
   plan: InfluencePlan,
+  painting: Painting | undefined,
 ): Promise<void> {
   const paths = studyPaths(out);
+  const { checkpoints } = networks;
+  const painted = painting?.painted;
+  if (painted) await writeNpy(paths.painted, [painted.length, ...record.size], Buffer.concat(painted.map(({ mask }) => mask)));
   const counter = (stage: string, total: number): ((more?: number) => void) => {
     let done = 0;
     return (more = 1) => onProgress?.({ stage, done: Math.min((done += more), total), total });
@@ -150,7 +177,8 @@ async function compute(
     sources,
     definition,
     classes: record.classes,
-    last: checkpoints.at(-1)!.file,
+    painted,
+    openPredictor: () => predictorOf(networks, program),
     batch: plan.batch,
     out,
     signal,
@@ -163,11 +191,11 @@ async function compute(
       for (const role of ['test', 'train'] as const) predicted[role] = await openNpy(paths.predicted(role));
     }
     const sides: Record<Role, Side> = {
-      test: { role: 'test', source: sources.test, predicted: predicted.test },
+      test: { role: 'test', source: sources.test, predicted: predicted.test, painted },
       train: { role: 'train', source: sources.train, predicted: predicted.train },
     };
     const onSlices = counter('influence', plan.slicesToCompute);
-    await contractAll({ program, checkpoints, sides, definition, plan, out, signal, onSlices });
+    await contractAll({ program, networks, sides, definition, plan, out, signal, onSlices });
   } finally {
     for (const file of Object.values(predicted)) await file.close();
   }

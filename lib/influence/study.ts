@@ -76,6 +76,12 @@ export class Study {
     return (await this.#rows(studyPaths(this.dir).predicted(role), slice, 1)) as Uint8Array;
   }
 
+  /** Painted pixels [H, W], 1 inside, of one test slice; undefined when nothing was painted. */
+  async painted(slice: number): Promise<Uint8Array | undefined> {
+    if (!this.record.regionMask) return undefined;
+    return (await this.#rows(studyPaths(this.dir).painted, slice, 1)) as Uint8Array;
+  }
+
   /** The same study under other η_t (0 leaves a checkpoint out), from the stored products. */
   reweighted(learningRates: readonly number[]): Study {
     checkRates(learningRates, this.checkpoints.length);
@@ -141,6 +147,7 @@ function expectedArrays(root: string, record: StudyFile, regions: RegionsFile): 
     arrays.push([paths.norms(role), 'f4', [checkpoints, slices, classes]]);
     if (needsPrediction(record.definition)) arrays.push([paths.predicted(role), 'u1', [slices, ...record.size]]);
   }
+  if (record.regionMask) arrays.push([paths.painted, 'u1', [regions.test.slices.length, ...record.size]]);
   return arrays;
 }
 

@@ -5,7 +5,7 @@ import { TracinError } from '../errors';
 import { replaceFile } from '../files';
 import type { Floats, Program } from '../engine/engine';
 import type { Graph, Tensor } from '../graph/graph';
-import { readSafetensors, safetensorsChunks } from './safetensors';
+import { openSafetensors, safetensorsChunks } from '../graph/safetensors';
 
 export interface TrainingState {
   /** The last finished epoch. */
@@ -41,7 +41,7 @@ export async function isFiniteState({ network }: TrainingState): Promise<boolean
 
 export async function writeState(path: string, { epoch, network, optimiser }: TrainingState): Promise<void> {
   const arrays = new Map([...prefixed(NETWORK, network), ...prefixed(OPTIMISER, optimiser)]);
-  await replaceFile(path, safetensorsChunks({ arrays, metadata: { epoch: String(epoch) } }));
+  await replaceFile(path, safetensorsChunks(arrays, { epoch: String(epoch) }));
 }
 
 /** undefined when no epoch has been finished. */
@@ -51,8 +51,14 @@ export async function readState(path: string): Promise<TrainingState | undefined
     () => false,
   );
   if (!exists) return undefined;
-  const { arrays, metadata } = await readSafetensors(path);
-  const epoch = Number(metadata.epoch);
+  const file = await openSafetensors(path);
+  const arrays = new Map<string, Floats>();
+  try {
+    for (const name of file.tensors.keys()) arrays.set(name, await file.read(name));
+  } finally {
+    await file.close();
+  }
+  const epoch = Number(file.metadata.epoch);
   if (!Number.isInteger(epoch) || epoch < 1) {
     throw new TracinError('ERR_TRACIN_STUDY', `${path}: does not say its epoch: the run is damaged, train it again`);
   }

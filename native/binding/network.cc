@@ -27,6 +27,7 @@ int integer(const Napi::Object& o, const char* key) { return o.Get(key).ToNumber
 
 Value readValue(const Napi::Object& o) {
   static const std::map<std::string, Value::Kind> kinds{{"activation", Value::Kind::activation},
+                                                        {"derived", Value::Kind::derived},
                                                         {"parameter", Value::Kind::parameter},
                                                         {"statistic", Value::Kind::statistic},
                                                         {"constant", Value::Kind::constant}};
@@ -41,13 +42,18 @@ AxisTaps readTaps(const Napi::Object& o) {
 }
 
 Operation readOperation(const Napi::Object& o) {
-  Operation op{text(o, "type"), text(o, "name"), numbers<int>(o.Get("inputs")), integer(o, "output"), {}, {}};
+  Operation op{text(o, "type"), text(o, "name"), numbers<int>(o.Get("inputs")), integer(o, "output"), {}, {}, {}, {}};
   const auto attributes = o.Get("attributes").As<Napi::Object>();
   const auto names = attributes.GetPropertyNames();
   for (uint32_t i = 0; i < names.Length(); ++i) {
     const std::string name = names.Get(i).ToString().Utf8Value();
     const Napi::Value value = attributes.Get(name);
-    if (name == "axes") {
+    if (value.IsUndefined()) continue;
+    if (name == "index") {
+      op.index = numbers<int32_t>(value);
+    } else if (value.IsString()) {
+      op.words[name] = value.ToString().Utf8Value();
+    } else if (op.type == "Resize" && name == "axes") {
       const auto axes = value.As<Napi::Array>();
       for (uint32_t a = 0; a < axes.Length(); ++a) op.axes.push_back(readTaps(axes.Get(a).As<Napi::Object>()));
     } else {

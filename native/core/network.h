@@ -8,10 +8,10 @@
 namespace tracin {
 
 struct Value {
-  enum class Kind { activation, parameter, statistic, constant };
+  enum class Kind { activation, derived, parameter, statistic, constant };
   Kind kind;
   std::string name;
-  std::vector<int64_t> dims;  // activations: without the batch axis
+  std::vector<int64_t> dims;  // activations: of one slice
   std::vector<float> data;    // constants only
 };
 
@@ -27,8 +27,11 @@ struct Operation {
   std::vector<int> inputs;  // -1: an optional input that is absent
   int output;
   std::map<std::string, std::vector<double>> attributes;
+  std::map<std::string, std::string> words;
+  std::vector<int32_t> index;  // Rearrange; empty: the same numbers under other dims
   std::vector<AxisTaps> axes;
 
+  const std::string& word(const std::string& key) const { return words.at(key); }
   double number(const std::string& key) const { return attributes.at(key).at(0); }
   std::vector<int> integers(const std::string& key) const {
     const auto& list = attributes.at(key);

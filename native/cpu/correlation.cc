@@ -83,7 +83,7 @@ memory Correlation::weights(const Desc& wanted) {
   if (it == packed_.end()) it = packed_.insert(packed_.end(), {wanted, Buffer(wanted.get_size() / sizeof(float)), 0});
   memory to(wanted, work_.engine, it->data.data());
   if (it->version != work_.version) {
-    memory from(weightDesc(shape_.out, plainWeights(shape_.rank, shape_.groups > 1)), work_.engine, work_.stored[kernel_].data());
+    memory from(weightDesc(shape_.out, plainWeights(shape_.rank, shape_.groups > 1)), work_.engine, const_cast<float*>(work_.numbers(kernel_)));
     dnnl::reorder(from, to).execute(work_.stream, from, to);
     it->version = work_.version;
   }
@@ -182,7 +182,7 @@ void Correlation::unpackGradient(const float* row, float* plain) {
   Pool::Piece room = work_.pool.take(wide.get_size() / sizeof(float));
   memory from(gradientDesc_, work_.engine, const_cast<float*>(row)), to(wide, work_.engine, room.data());
   dnnl::reorder(from, to).execute(work_.stream, from, to);
-  std::copy_n(room.data(), count(work_.network.values[kernel_].dims), plain);
+  std::copy_n(room.data(), count(work_.dims(kernel_)), plain);
 }
 
 void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, float* gradient) {

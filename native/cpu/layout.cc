@@ -17,14 +17,14 @@ void addInto(float* map, const Box& mapBox, const float* dense, const Box& box, 
   Box inMap = box;
   for (int a = 0; a < kAxes; ++a) inMap.lo[a] -= mapBox.lo[a], inMap.hi[a] -= mapBox.lo[a];
   forLines(blocks, n, [&](int b, int z, int y) {
-    float* __restrict to = map + lineStart(m, inMap, b, z, y);
-    const float* __restrict from = dense + lineStart(n, b, z, y);
-    for (int i = 0; i < n[2] * kLanes; ++i) to[i] += from[i];
+    float* to = map + lineStart(m, inMap, b, z, y);
+    const float* from = dense + lineStart(n, b, z, y);
+    for (int i = 0; i < n[2] * kLanes; i += kLanes) lanes(to + i) += lanes(from + i);
   });
 }
 
 void pack(const float* plain, int channels, int64_t positions, float* blocked) {
-#pragma omp parallel for collapse(2) schedule(static) if (channels * positions > kWorthSharing)
+#pragma omp parallel for collapse(2) schedule(static) if (int64_t(channels) * positions > kWorthSharing)
   for (int b = 0; b < blocksOf(channels); ++b)
     for (int64_t p = 0; p < positions; ++p)
       for (int l = 0; l < kLanes; ++l) {
@@ -34,7 +34,7 @@ void pack(const float* plain, int channels, int64_t positions, float* blocked) {
 }
 
 void unpack(const float* blocked, int channels, int64_t positions, float* plain) {
-#pragma omp parallel for schedule(static) if (channels * positions > kWorthSharing)
+#pragma omp parallel for schedule(static) if (int64_t(channels) * positions > kWorthSharing)
   for (int c = 0; c < channels; ++c)
     for (int64_t p = 0; p < positions; ++p) plain[c * positions + p] = blocked[(int64_t(c / kLanes) * positions + p) * kLanes + c % kLanes];
 }

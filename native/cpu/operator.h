@@ -33,18 +33,23 @@ struct Unit {
   int imageOf(int row) const { return shared ? image : image + row; }
 };
 
+// Numbers of a value as the engine holds them: blocked feature maps, or flat (row-major) where a value is no feature map or its
+// operators work on flat numbers. A flat value's cotangents have no boxes: one unit box stands for all of it.
 struct Tensor {
-  Shape shape;
-  bool plain = false;  // the image: [M, positions] as it came
+  std::vector<int64_t> dims;
+  Shape shape;  // of feature maps, and of the image, which comes flat
+  bool used = false, flat = false, batched = true;
   Buffer data;
-  int64_t floats() const { return plain ? shape.channels * volume(shape.extent) : shape.floats(); }
-  float* of(int image) const { return data.data() + image * floats(); }
+  int64_t floats() const { return flat ? count(dims) : shape.floats(); }
+  int64_t floats(const Box& box) const { return flat ? count(dims) : shape.floats(box.size()); }
+  Box whole() const { return flat ? Box{{0, 0, 0}, {1, 1, 1}} : Box::whole(shape.extent); }
+  float* of(int image) const { return data.data() + (batched ? image * floats() : 0); }
 };
 
 // What operators share: activations, parameters as the checkpoint has them, memory, oneDNN's handles.
 struct Workspace {
   const Network& network;
-  std::vector<Tensor> tensors;             // by value; activations only
+  std::vector<Tensor> tensors;             // by value; activations and derived values, then their copies in the other form
   std::vector<std::vector<float>> stored;  // by value; parameters and statistics, row-major
   uint64_t version = 0;                    // counts changes of `stored`
   bool training = false;                   // BatchNormalization by batch statistics
@@ -53,6 +58,14 @@ struct Workspace {
   dnnl::stream stream{engine};
 
   explicit Workspace(const Network& n) : network(n), tensors(n.values.size()), stored(n.values.size()) {}
+
+  // Row-major numbers of anything but a blocked feature map.
+  const float* numbers(int value, int image = 0) const {
+    if (tensors[value].used) return tensors[value].of(image);
+    const Value& v = network.values[value];
+    return v.kind == Value::Kind::constant ? v.data.data() : stored[value].data();
+  }
+  const std::vector<int64_t>& dims(int value) const { return tensors[value].used ? tensors[value].dims : network.values[value].dims; }
 };
 
 // One operator's share of a backward pass.
@@ -73,6 +86,19 @@ class Operator {
   // Floats in one gradient row of parameter input i, in the operator's own order, and that row in the file's order.
   virtual int64_t gradientFloats(int i) { return count(work.network.values[operation.inputs[i]].dims); }
   virtual void unpackGradient(int i, const float* row, float* plain) { std::copy_n(row, gradientFloats(i), plain); }
+  // fill(to) writes the gradient of operand i for row r, whole and row-major: of a flat or derived value, or of a parameter, whose
+  // gradients are summed over rows in training.
+  template <class Fill>
+  void deliver(Backward& b, int i, int r, Fill fill) {
+    if (b.dx[i]) return fill(b.dx[i]->list[r].data);
+    if (!b.gradients[i]) return;
+    const int64_t n = gradientFloats(i);
+    if (b.unit.shared || r == 0) return fill(b.gradients[i] + r * n);
+    Pool::Piece room = work.pool.take(n);
+    fill(room.data());
+    for (int64_t j = 0; j < n; ++j) b.gradients[i][j] += room.data()[j];
+  }
+
   // A parameter used by several operators must have one order for all: the file's.
   virtual void keepPlainGradient(int) {}
 
@@ -87,7 +113,9 @@ class Operator {
   const Operation& operation;
   int output;  // differs from operation.output once a Relu was taken over
 
+  const Tensor& tensor(int value) const { return work.tensors[value]; }
   const Shape& shape(int value) const { return work.tensors[value].shape; }
+  bool flat() const { return work.tensors[output].flat; }
   int input(int i) const { return i < static_cast<int>(operation.inputs.size()) ? operation.inputs[i] : -1; }
   float* in(int i, int image) const { return work.tensors[operation.inputs[i]].of(image); }
   float* out(int image) const { return work.tensors[output].of(image); }

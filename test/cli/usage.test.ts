@@ -1,6 +1,6 @@
 import { refusal, tracin } from '../support/cli';
 
-const COMMANDS = ['phantom', 'train', 'predict', 'influence', 'rank', 'devices'];
+const COMMANDS = ['phantom', 'train', 'predict', 'inspect', 'influence', 'rank', 'devices'];
 
 test.each(COMMANDS)('%s --help explains its flags and gives an example', async (command) => {
   const { status, stdout, stderr } = await tracin([command, '--help']);
@@ -46,6 +46,14 @@ test.each([
     '--spread chooses among slices with tumour: give --slices tumour:N with it, or leave it out',
   ],
   [['influence', '--out', 's'], 'no networks: name a run with --run, or ONNX files with --checkpoints and --learning-rates'],
+  [
+    ['influence', '--out', 's', '--checkpoints', 'a.safetensors', '--learning-rates', '1'],
+    'checkpoint a.safetensors holds numbers alone: name the ONNX file of its network (--network)',
+  ],
+  [
+    ['influence', '--out', 's', '--checkpoints', 'a.pth', '--learning-rates', '1'],
+    'checkpoint a.pth is a pickle: save its state dict with safetensors.torch.save_file',
+  ],
   [
     ['influence', '--out', 's', '--precision', 'bf16'],
     "option '--precision <name>' argument 'bf16' is invalid. bf16 is not in this build.",

@@ -8,12 +8,14 @@ import { patchBatch, regionBatch } from '../support/batches';
 import { directionalDerivative, directionalDifference, referenceCore } from '../support/core';
 import { describeNative, TOLERANCE } from '../support/engines';
 import { largest, relativeError, uniform, type Numbers } from '../support/numbers';
+import { functionCases } from '../support/function-cases';
 import { OTHER_RANKS, planarCases } from '../support/operator-cases';
+import { tensorCases } from '../support/tensor-cases';
 
 const SLICES = 3;
-const SMALL = planarCases([7, 9]);
+const SMALL = [...planarCases([7, 9]), ...functionCases([7, 9]), ...tensorCases([8, 10])];
 /** Wide enough for a patch's cotangent to reach only part of the map. */
-const WIDE = planarCases([37, 52]);
+const WIDE = [...planarCases([37, 52]), ...functionCases([20, 36]), ...tensorCases([20, 36])];
 const LOSSES: readonly RegionLoss[] = [
   { kind: 'dice', reduction: 'mean' },
   { kind: 'cross-entropy', reduction: 'mean' },
@@ -29,6 +31,11 @@ describe.each([...SMALL, ...OTHER_RANKS])('reference: $name', ({ graph, size }) 
     await session.release();
     expect(logits!.dims).toEqual([SLICES, 4, ...size]);
     expect(relativeError(core.program.forward(batch.images, false).logits, logits!.data as Float32Array)).toBeLessThan(3e-6);
+  });
+
+  it('every weight that is read is a parameter', () => {
+    const weights = [...graph.initializers.keys()].filter((name) => !/\.(mean|variance)$|^unread\./.test(name));
+    expect(core.layout.parameters.map(({ name }) => name).sort()).toEqual(weights.sort());
   });
 
   it.each(LOSSES)('gradients of $kind agree with finite differences', (loss) => {
@@ -48,11 +55,24 @@ describe.each([...SMALL, ...OTHER_RANKS])('reference: $name', ({ graph, size }) 
 });
 
 describeNative('cpu agrees with reference', (engine) => {
-  it.each(SMALL)('$name', async ({ graph, size }) => agrees(engine, graph, size, regionBatch({ slices: SLICES, size })));
+  it.each([...SMALL, ...OTHER_RANKS])('$name', async ({ graph, size }) =>
+    agrees(engine, graph, size, regionBatch({ slices: SLICES, size })),
+  );
   it.each(WIDE)('on patches of a wide map: $name', async ({ graph, size }) =>
     agrees(engine, graph, size, patchBatch({ slices: SLICES, size })),
   );
 });
+
+/** Dot products of all pairs of rows of `width` numbers. */
+function gram(rows: Float64Array, width: number): Float64Array {
+  const count = rows.length / width;
+  return Float64Array.from({ length: count * count }, (_, at) => {
+    const [left, right] = [Math.floor(at / count) * width, (at % count) * width];
+    let sum = 0;
+    for (let i = 0; i < width; i++) sum += rows[left + i]! * rows[right + i]!;
+    return sum;
+  });
+}
 
 async function agrees(engine: Engine, graph: Graph, size: readonly number[], batch: RegionBatch): Promise<void> {
   const { program: expected, layout } = referenceCore(graph, size);
@@ -68,6 +88,11 @@ async function agrees(engine: Engine, graph: Graph, size: readonly number[], bat
     expect(relativeError(here.losses, right.losses)).toBeLessThan(TOLERANCE.cpu);
     expect(relativeError(here.gradients, right.gradients)).toBeLessThan(TOLERANCE.cpu);
     expect(relativeError(here.norms, right.norms)).toBeLessThan(TOLERANCE.cpu);
+    const block = await actual.resident(SLICES);
+    await block.append(batch, loss);
+    const { products } = await actual.contract(block, batch, loss);
+    block.dispose();
+    expect(relativeError(products, gram(right.gradients, layout.parameterCount))).toBeLessThan(TOLERANCE.cpu);
     // Parameter by parameter as well, so that a small gradient is not hidden behind a large one (but not where it cancels to 0).
     for (const { name, dims, offset } of layout.parameters) {
       const own = (all: Numbers): Numbers =>

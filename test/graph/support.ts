@@ -1,6 +1,10 @@
 import { InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
 import type { AttributeValue, Graph, Node, Tensor } from '../../lib/graph/graph';
+import { Emitter } from '../../lib/graph/lowering/emitter';
+import { initializer } from '../../lib/graph/lowering/initializer';
 import { serialiseOnnx } from '../../lib/graph/onnx';
+import type { NodeView } from '../../lib/graph/operators/operator';
+import { viewNode } from '../../lib/graph/view';
 
 export const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
 
@@ -65,6 +69,20 @@ export async function runGraph(
   const { logits } = await session.run({ image: new RuntimeTensor('float32', image, dims) });
   await session.release();
   return { dims: logits!.dims, data: logits!.data as Float32Array };
+}
+
+/** The only node of a graph as its operator's entry sees it, on an image of that size. */
+export function viewOnly(graph: Graph, size: readonly number[]): NodeView {
+  const emit = new Emitter();
+  const [only] = graph.nodes;
+  const inputs = only!.inputs.map((name) => {
+    if (name === 'image') return emit.image(name, [1, graph.inputs[0]!.dims[1] as number, ...size]);
+    const tensor = graph.initializers.get(name);
+    return tensor && initializer(emit, name, tensor);
+  });
+  const view = viewNode(only!, inputs, { source: graph.source, opset: graph.opset, emit });
+  emit.begin(only!.name, 'logits', view.fail);
+  return view;
 }
 
 export const ramp = (length: number): Float32Array => Float32Array.from({ length }, (_, i) => Math.sin(1 + 1.7 * i));

@@ -7,6 +7,7 @@ import { zeros } from '../../lib/engine/reference/tensor';
 import { checkpointValues } from '../../lib/engine/validate';
 import type { Graph } from '../../lib/graph/graph';
 import { lower } from '../../lib/graph/lower';
+import type { Lowered } from '../../lib/graph/lowered';
 import type { Numbers } from './numbers';
 
 export interface Core {
@@ -17,10 +18,14 @@ export interface Core {
 
 export function referenceCore(graph: Graph, size: readonly number[], parameters?: readonly string[]): Core {
   const lowered = lower(graph, size);
+  return loweredCore(lowered, checkpointValues(lowered, graph, graph), parameters);
+}
+
+/** @param values parameters and running statistics by name */
+export function loweredCore(lowered: Lowered, values: Map<string, Numbers>, parameters?: readonly string[]): Core {
   const layout = layoutOf(lowered, { parameters });
   const program = new ReferenceProgram(lowered, layout);
-  const values = checkpointValues(lowered, graph, graph);
-  program.load(values, graph.source);
+  program.load(values, 'test network');
   return { program, layout, values };
 }
 

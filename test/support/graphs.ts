@@ -5,13 +5,15 @@ import { uniform } from './numbers';
 export class GraphBuilder {
   readonly #modalities: number;
   readonly #rank: number;
+  readonly #opset: number;
   readonly #next: () => number;
   readonly #nodes: Node[] = [];
   readonly #initializers = new Map<string, Tensor>();
 
-  constructor({ modalities = 3, rank = 2, seed = 1 } = {}) {
+  constructor({ modalities = 3, rank = 2, seed = 1, opset = 17 } = {}) {
     this.#modalities = modalities;
     this.#rank = rank;
+    this.#opset = opset;
     this.#next = uniform(seed);
   }
 
@@ -34,12 +36,27 @@ export class GraphBuilder {
     return this.constant(dims, Array.from({ length: count }, this.#next));
   }
 
+  /** Sizes, axes and positions: a Constant node of whole numbers, a vector unless `dims` says otherwise. */
+  integers(values: readonly number[], dims: readonly number[] = [values.length]): string {
+    return this.node('Constant', [], { value: { type: 'int64', dims, data: BigInt64Array.from(values, BigInt) } });
+  }
+
   /** @returns the name of its output */
   node(operator: string, inputs: readonly string[], attributes: Readonly<Record<string, AttributeValue>> = {}): string {
+    return this.parts(operator, inputs, 1, attributes)[0]!;
+  }
+
+  /** @returns the names of its outputs */
+  parts(
+    operator: string,
+    inputs: readonly string[],
+    count: number,
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+  ): readonly string[] {
     const name = `${operator}-${this.#nodes.length}`;
-    const output = `${name}/out`;
-    this.#nodes.push({ name, operator, domain: '', inputs, outputs: [output], attributes: new Map(Object.entries(attributes)) });
-    return output;
+    const outputs = Array.from({ length: count }, (_, i) => `${name}/out${i || ''}`);
+    this.#nodes.push({ name, operator, domain: '', inputs, outputs, attributes: new Map(Object.entries(attributes)) });
+    return outputs;
   }
 
   /** A convolution of He-scaled weights; its kernel is `name.weight`, its bias (unless `bias` is false) `name.bias`. */
@@ -107,7 +124,7 @@ export class GraphBuilder {
     ];
     return {
       name: 'test',
-      opset: 17,
+      opset: this.#opset,
       producer: 'test',
       inputs: [{ name: 'image', type: 'float32', dims: ['N', this.#modalities, ...axes] }],
       outputs: [{ name: 'logits', type: 'float32', dims: ['N', 4, ...axes] }],

@@ -1,73 +1,5 @@
-/**
- * A tiny network around each operator: image → 1×1 convolution `first` → the operator → 1×1 convolution `head`, back at the image's size.
- * The gradient of `first` sees the operator's derivative to its data, those of its own weights the derivative to its parameters.
- */
-import type { AttributeValue, Graph } from '../../lib/graph/graph';
-import { GraphBuilder } from './graphs';
-
-export interface OperatorCase {
-  readonly name: string;
-  readonly graph: Graph;
-  readonly size: readonly number[];
-}
-
-type Attributes = Readonly<Record<string, AttributeValue>>;
-type ConvAttributes = { groups?: number; bias?: boolean } & Record<string, AttributeValue | boolean>;
-
-interface Middle {
-  /** Channels the operator gets, 3 unless said. */
-  readonly channels?: number;
-  /** Channels it gives; those it gets unless said. */
-  readonly gives?: number;
-  /** The length it makes of each spatial axis; the same unless said. */
-  readonly lengths?: readonly ((length: number) => number)[];
-}
-
-const MODALITIES = 3;
-const LOGITS = 4;
-
-const same = (n: number): number => n;
-const times = (factor: number) => (n: number) => Math.floor(n * factor);
-const strided =
-  (kernel: number, stride: number, pads = 0) =>
-  (n: number) =>
-    Math.floor((n + pads - kernel) / stride) + 1;
-const halvedUp = (n: number): number => Math.ceil(n / 2);
-
-/** Builders of cases for one image size. */
-function builders(size: readonly number[]) {
-  function around(name: string, middle: (g: GraphBuilder, x: string) => string, options: Middle = {}): OperatorCase {
-    const { channels = 3, gives = channels, lengths } = options;
-    const g = new GraphBuilder({ modalities: MODALITIES, rank: size.length, seed: name.length });
-    let y = middle(g, g.mix('image', 'first', MODALITIES, channels));
-    if (lengths) {
-      // Half a pixel above the exact scale, so that its product with the length rounds down to the image's.
-      const scales = size.map((n, axis) => (n + 0.5) / lengths[axis]!(n));
-      y = g.resize(y, scales, { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' });
-    }
-    return { name, graph: g.build(g.mix(y, 'head', gives, LOGITS)), size };
-  }
-
-  return {
-    around,
-    conv(name: string, [channels, gives]: readonly [number, number], kernel: number[], attributes: ConvAttributes, more: Middle = {}) {
-      const middle = (g: GraphBuilder, x: string): string => g.conv(x, 'middle', channels, gives, kernel, attributes);
-      return around(`Conv ${name}`, middle, { ...more, channels, gives });
-    },
-    convTranspose(name: string, [channels, gives]: readonly [number, number], kernel: number[], attributes: Attributes, more: Middle) {
-      const groups = (attributes.group as number | undefined) ?? 1;
-      const middle = (g: GraphBuilder, x: string): string => {
-        const weights = [g.weight('middle.weight', [channels, gives / groups, ...kernel], 0.4), g.weight('middle.bias', [gives], 0.3)];
-        return g.node('ConvTranspose', [x, ...weights], { kernel_shape: kernel, ...attributes });
-      };
-      return around(`ConvTranspose ${name}`, middle, { ...more, channels, gives });
-    },
-    unary: (operator: string, name: string, attributes: Attributes, options: Middle = {}) =>
-      around(`${operator} ${name}`, (g, x) => g.node(operator, [x], attributes), options),
-    resize: (name: string, scales: readonly number[], attributes: Attributes) =>
-      around(`Resize ${name}`, (g, x) => g.resize(x, scales, attributes), { lengths: scales.map(times), channels: 5 }),
-  };
-}
+/** Convolutions, pools, resizing and joins of feature maps. */
+import { builders, halvedUp, same, strided, times, type OperatorCase } from './case-builders';
 
 const CHANNELS = [
   [1, 3],
@@ -99,12 +31,30 @@ export function planarCases(size: readonly [number, number]): readonly OperatorC
     conv('depthwise', [17, 17], [3, 3], { pads, groups: 17 }),
     conv('depthwise with two outputs each', [3, 6], [3, 3], { pads, groups: 3 }),
     conv('auto_pad SAME_UPPER, stride 2', [3, 8], [3, 3], { auto_pad: 'SAME_UPPER', strides: [2, 2] }, { lengths: [halvedUp, halvedUp] }),
+    conv('auto_pad SAME_LOWER', [3, 8], [2, 4], { auto_pad: 'SAME_LOWER' }),
+    conv('auto_pad VALID', [3, 8], [3, 3], { auto_pad: 'VALID' }, { lengths: [strided(3, 1), strided(3, 1)] }),
     convTranspose('2×2, stride 2', [8, 17], [2, 2], { strides: [2, 2] }, { lengths: [times(2), times(2)] }),
     convTranspose(
       '3×3, stride 2, padded',
       [17, 3],
       [3, 3],
       { strides: [2, 2], pads: [1, 1, 0, 1], output_padding: [0, 1] },
+      { lengths: [times(2), times(2)] },
+    ),
+    convTranspose(
+      'dilated',
+      [8, 6],
+      [3, 2],
+      { strides: [2, 2], dilations: [2, 3], pads: [1, 0, 1, 1] },
+      { lengths: [(n) => 2 * (n - 1) + 5 - 2, (n) => 2 * (n - 1) + 4 - 1] },
+    ),
+    convTranspose('depthwise', [8, 8], [2, 2], { strides: [2, 2], group: 8 }, { lengths: [times(2), times(2)] }),
+    convTranspose('auto_pad SAME_UPPER', [3, 8], [3, 3], { auto_pad: 'SAME_UPPER', strides: [2, 2] }, { lengths: [times(2), times(2)] }),
+    convTranspose(
+      'of a given size',
+      [3, 8],
+      [3, 3],
+      { output_shape: size.map(times(2)), strides: [2, 2] },
       { lengths: [times(2), times(2)] },
     ),
     convTranspose('in 2 groups', [8, 6], [3, 2], { strides: [1, 2], pads: [1, 0, 1, 0], group: 2 }, { lengths: [same, times(2)] }),
@@ -128,6 +78,22 @@ export function planarCases(size: readonly [number, number]): readonly OperatorC
       { lengths: [strided(3, 2, 2), strided(3, 2, 2)] },
     ),
     unary('MaxPool', 'rounded up', { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1 }, { lengths: [halvedUp, halvedUp] }),
+    unary(
+      'MaxPool',
+      'dilated, rounded up',
+      { kernel_shape: [2, 3], strides: [2, 2], dilations: [2, 1], pads: [0, 1, 1, 0], ceil_mode: 1 },
+      { lengths: [(n) => Math.ceil((n + 1 - 3) / 2) + 1, (n) => Math.ceil((n + 1 - 3) / 2) + 1] },
+    ),
+    unary('GlobalMaxPool', '', {}, { lengths: [() => 1, () => 1] }),
+    unary('LpPool', 'of order 2', { kernel_shape: [2, 2], strides: [2, 2], p: 2 }, { lengths: [strided(2, 2), strided(2, 2)] }),
+    unary('AveragePool', 'rounded up', { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1 }, { lengths: [halvedUp, halvedUp] }),
+    unary(
+      'AveragePool',
+      'rounded up, padding counted',
+      { kernel_shape: [3, 3], strides: [2, 2], pads, ceil_mode: 1, count_include_pad: 1 },
+      { lengths: [(n) => halvedUp(n - 1) + 1, (n) => halvedUp(n - 1) + 1], opset: 19 },
+    ),
+    unary('AveragePool', 'dilated', { kernel_shape: [2, 2], dilations: [2, 1], pads: [1, 0, 1, 1] }, { opset: 19 }),
     unary('AveragePool', '2×2', { kernel_shape: [2, 2], strides: [2, 2] }, { channels: 17, lengths: [strided(2, 2), strided(2, 2)] }),
     unary('AveragePool', 'padding left out', { kernel_shape: [3, 3], strides: [2, 1], pads }, { lengths: [strided(3, 2, 2), same] }),
     unary(
@@ -148,6 +114,38 @@ export function planarCases(size: readonly [number, number]): readonly OperatorC
     resize('linear ×2, half pixel', [2, 2], { mode: 'linear', coordinate_transformation_mode: 'half_pixel' }),
     resize('linear ×2, aligned corners', [2, 2], { mode: 'linear', coordinate_transformation_mode: 'align_corners' }),
     resize('linear, one axis up, one down', [1.5, 0.5], { mode: 'linear', coordinate_transformation_mode: 'pytorch_half_pixel' }),
+    ...['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'].map((nearest_mode) =>
+      resize(`nearest, ${nearest_mode}`, [1.5, 0.7], { mode: 'nearest', coordinate_transformation_mode: 'half_pixel', nearest_mode }),
+    ),
+    resize('nearest, aligned corners', [1.5, 1.5], { mode: 'nearest', coordinate_transformation_mode: 'align_corners' }),
+    resize('linear, asymmetric', [1.5, 2], { mode: 'linear', coordinate_transformation_mode: 'asymmetric' }),
+    resize('cubic ×2', [2, 2], { mode: 'cubic', coordinate_transformation_mode: 'half_pixel' }),
+    resize('cubic as torch has it', [1.5, 0.5], {
+      mode: 'cubic',
+      coordinate_transformation_mode: 'pytorch_half_pixel',
+      cubic_coeff_a: -0.5,
+      exclude_outside: 1,
+    }),
+    resize('cubic, aligned corners', [2, 1.5], { mode: 'cubic', coordinate_transformation_mode: 'align_corners' }),
+    around(
+      'Resize to sizes computed from the image',
+      (g, x) => {
+        const small = g.node('MaxPool', [x], { kernel_shape: [3, 3], strides: [2, 2] });
+        const part = (from: number, to: number): string => g.node('Slice', [g.node('Shape', [x]), g.integers([from]), g.integers([to])]);
+        const sizes = g.node('Concat', [part(0, 1), g.integers([17]), part(2, 4)], { axis: 0 });
+        return g.node('Resize', [small, '', '', sizes], { mode: 'linear' });
+      },
+      { channels: 17 },
+    ),
+    around(
+      'Upsample of an older operator set',
+      (g, x) =>
+        g.node('MaxPool', [g.node('Upsample', [x, g.constant([4], [1, 1, 2, 2])], { mode: 'linear' })], {
+          kernel_shape: [2, 2],
+          strides: [2, 2],
+        }),
+      { opset: 9 },
+    ),
     around('Concat of channels', (g, x) => g.node('Concat', [x, 'image', g.mix(x, 'other', 17, 8)], { axis: 1 }), {
       channels: 17,
       gives: 28,
@@ -197,5 +195,20 @@ export const OTHER_RANKS: readonly OperatorCase[] = [
     { lengths: [strided(2, 2), strided(2, 2), strided(2, 2)] },
   ),
   volume.around('BatchNormalization 3-D', (g, x) => g.batchNormalization(x, 'middle', 3)),
+  line.unary('AveragePool', '1-D', { kernel_shape: [3], pads: [1, 1] }),
+  line.around('Transpose and LayerNormalization, 1-D', (g, x) => {
+    const tokens = g.node('Transpose', [x], { perm: [0, 2, 1] });
+    const normal = g.node('LayerNormalization', [tokens, g.weight('scale', [3], 0.5, 1), g.weight('shift', [3])]);
+    return g.node('Transpose', [normal], { perm: [0, 2, 1] });
+  }),
+  volume.around('InstanceNormalization and PRelu, 3-D', (g, x) => {
+    const normal = g.node('InstanceNormalization', [x, g.weight('scale', [3], 0.5, 1), g.weight('shift', [3])]);
+    return g.node('PRelu', [normal, g.weight('slope', [3, 1, 1, 1], 0.2, 0.3)]);
+  }),
+  volume.resize('linear ×2, 3-D', [2, 2, 2], { mode: 'linear', coordinate_transformation_mode: 'half_pixel' }),
+  volume.around('Pad and ReduceMax, 3-D', (g, x) => {
+    const padded = g.node('Pad', [x, g.integers([0, 0, 1, 0, 0, 0, 0, 1, 2, 0])], { mode: 'edge' });
+    return g.node('Sub', [x, g.node('ReduceMax', [g.node('Tanh', [padded])], { axes: [2, 3, 4] })]);
+  }),
   volume.around('Mul by one number a channel, 3-D', (g, x) => g.node('Mul', [x, g.node('GlobalAveragePool', [x])])),
 ];

@@ -2,7 +2,8 @@ import { relative } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { openEngine } from '../../engine';
 import { describeDefinition, type DefinitionOptions } from '../../influence/definition';
-import type { NetworkSource } from '../../influence/networks';
+import { readNameMap } from '../../graph/state-dict';
+import { networkFile, type FileSource, type NetworkSource } from '../../influence/networks';
 import { describePlan } from '../../influence/plan';
 import { computeInfluence } from '../../influence/run';
 import type { Study } from '../../influence/study';
@@ -18,6 +19,9 @@ interface Flags extends SourceFlags, EngineFlags, Omit<DefinitionOptions, 'param
   readonly out: string;
   readonly run?: string;
   readonly checkpoints?: string[];
+  readonly network?: string;
+  readonly map?: string;
+  readonly output?: string;
   readonly learningRates?: number[];
   readonly classNames?: string[];
   readonly parameters?: string;
@@ -37,8 +41,15 @@ export function addInfluence(program: Command, context: Context): void {
     )
     .requiredOption('--out <study>', 'study folder to write')
     .option('--run <dir>', 'networks, data and split of a run')
-    .option('--checkpoints <list>', 'with --run: epochs (2,4,6); without: ONNX files (a.onnx,b.onnx)', words)
-    .option('--learning-rates <list>', 'with ONNX files: one for each', listOf(decimal()));
+    .option(
+      '--checkpoints <list>',
+      'with --run: epochs (2,4,6); without: ONNX files (a.onnx,b.onnx), or state dicts (a.safetensors)',
+      words,
+    )
+    .option('--learning-rates <list>', 'with files: one for each', listOf(decimal()))
+    .option('--network <file>', 'ONNX file of the network whose state dicts the .safetensors checkpoints are')
+    .option('--map <file>', 'with .safetensors: JSON {"initializer": "tensor"}, or [["pattern", "replacement"]] applied to the initializer')
+    .option('--output <name>', 'output of the network that is taken as logits (default: the first one of full size)');
   addSourceFlags(command)
     .option('--class-names <names>', 'names of the foreground classes in label order, separated by commas', words)
     .addOption(new Option('--loss <loss>', 'of a region (default: dice)').choices(['dice', 'cross-entropy']))
@@ -59,7 +70,7 @@ export function addInfluence(program: Command, context: Context): void {
       'after',
       example(
         'tracin-seg influence --run run --out study',
-        'tracin-seg influence --checkpoints a.onnx,b.onnx --learning-rates 0.05,0.02 \\',
+        'tracin-seg influence --network net.onnx --checkpoints a.safetensors,b.safetensors --learning-rates 0.05,0.02 \\',
         '    --train-images x.npy --train-labels y.npy --test-images u.npy --test-labels v.npy --out study',
       ),
     )
@@ -74,16 +85,18 @@ function precision(text: string): 'f32' {
 async function runInfluence(flags: Flags, { signal, reporter }: Context): Promise<void> {
   const { loss, region, target, reduction, preset } = flags;
   const run = flags.run === undefined ? undefined : await openRun(flags.run);
-  const networks = networksOf(flags, run);
+  const files = run ? undefined : await filesOf(flags);
+  const networks = files ?? runOf(flags, run!);
   const { engine, notes } = await openEngine(flags.device ?? 'auto', { threads: flags.threads });
   notes.forEach((line) => reporter.note(line));
-  const sources = await openSources(flags, run, run ? run.checkpoints[0]?.file : flags.checkpoints?.[0], { signal, reporter });
+  const sources = await openSources(flags, run, files ? networkFile(files) : run!.checkpoints[0]?.file, { signal, reporter });
   try {
     const study = await computeInfluence({
       train: sources.train,
       test: sources.test,
       datasets: sources.records,
       networks,
+      output: flags.output,
       definition: { loss, region, target, reduction, preset, parameters: parametersOf(flags.parameters) },
       classes: flags.classNames,
       out: flags.out,
@@ -104,22 +117,34 @@ async function runInfluence(flags: Flags, { signal, reporter }: Context): Promis
   }
 }
 
-/** A list of epochs of a run, or files with their rates. */
-function networksOf({ checkpoints, learningRates }: Flags, run: Run | undefined): NetworkSource {
-  if (run) {
-    if (learningRates) throw usage('--learning-rates belong to ONNX files; a run knows its own');
-    const epochs = checkpoints?.map((text) => {
-      if (!/^\d+$/.test(text)) throw usage(`with --run, --checkpoints takes epochs such as 2,4,6, not ${text}`);
-      return Number(text);
-    });
-    return { run: run.dir, checkpoints: epochs };
-  }
+/** All checkpoints of a run, or those of the epochs listed. */
+function runOf({ checkpoints, learningRates, network, map }: Flags, { dir }: Run): NetworkSource {
+  if (learningRates) throw usage('--learning-rates belong to files; a run knows its own');
+  if (network ?? map) throw usage('--network and --map belong to .safetensors files; a run has networks of its own');
+  const epochs = checkpoints?.map((text) => {
+    if (!/^\d+$/.test(text)) throw usage(`with --run, --checkpoints takes epochs such as 2,4,6, not ${text}`);
+    return Number(text);
+  });
+  return { run: dir, checkpoints: epochs };
+}
+
+/** Files with their rates. */
+async function filesOf({ checkpoints, learningRates, network, map }: Flags): Promise<FileSource> {
   if (!checkpoints) throw usage('no networks: name a run with --run, or ONNX files with --checkpoints and --learning-rates');
-  return { checkpoints, learningRates };
+  return { network, checkpoints, learningRates, map: map === undefined ? undefined : await readNameMap(map) };
 }
 
 function parametersOf(text: string | undefined): DefinitionOptions['parameters'] {
   return text === undefined || text === 'all' || text === 'head' ? text : words(text);
+}
+
+/** What stands in for the regions m of the test slices. */
+function paintedWords({ record: { regionMask } }: Study): string[] {
+  if (!regionMask) return [];
+  const { file, class: name } = regionMask;
+  return [
+    `test regions: m = pixels painted${file === null ? '' : ` in ${file}`}, ${name === null ? 'for every class' : `for class ${name}`}`,
+  ];
 }
 
 function summary(study: Study): string {
@@ -127,6 +152,7 @@ function summary(study: Study): string {
   const absent = tests.absent.length + trainings.absent.length;
   return [
     ...describeDefinition(study.definition),
+    ...paintedWords(study),
     `${tests.slices.length} test and ${trainings.slices.length} training slices, classes ${classes.join(', ')}; ${absent} regions absent`,
     `${checkpoints.length} checkpoints, ${record.parameterCount} parameters`,
     `study in ${relative('.', study.dir) || '.'}`,

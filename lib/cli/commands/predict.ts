@@ -19,6 +19,7 @@ interface Flags extends Omit<DatasetFlags, 'slices' | 'spread'> {
   readonly run?: string;
   readonly checkpoints?: string;
   readonly out: string;
+  readonly output?: string;
   readonly cases?: string[];
   readonly part?: (typeof PARTS)[number];
   readonly images?: string;
@@ -38,7 +39,8 @@ export function addPredict(program: Command, context: Context): void {
     )
     .requiredOption('--out <dir>', 'folder to write')
     .option('--run <dir>', 'run folder: its last checkpoint, and the data it was trained on unless --data says otherwise')
-    .option('--checkpoints <file>', 'an ONNX file');
+    .option('--checkpoints <file>', 'an ONNX file')
+    .option('--output <name>', 'output of the network that is taken as logits (default: the first one of full size)');
   addImageFlags(command)
     .option('--cases <cases>', 'only these, separated by commas', words)
     .addOption(new Option('--part <name>', "only this part of the run's split").choices(PARTS).conflicts('cases'))
@@ -68,14 +70,14 @@ export function addPredict(program: Command, context: Context): void {
 }
 
 async function runPrediction(flags: Flags, { signal, reporter }: Context): Promise<void> {
-  const { run: dir, checkpoints: file, out, provider, threads, batch } = flags;
+  const { run: dir, checkpoints: file, out, output, provider, threads, batch } = flags;
   if ((dir === undefined) === (file === undefined)) throw usage('name the network with either --run or --checkpoints');
   const run = dir === undefined ? undefined : await openRun(dir);
   const network = run ? { run: run.dir } : { checkpoint: file! };
   const data =
     flags.images === undefined ? await openCases(flags, run, { signal, reporter }) : await openArrays(arraysOf(flags, flags.images, run));
   try {
-    const prediction = await predict({ network, data, out, provider, threads, batch, signal, onProgress: reporter.onProgress });
+    const prediction = await predict({ network, data, out, output, provider, threads, batch, signal, onProgress: reporter.onProgress });
     prediction.notes.forEach((line) => reporter.note(line));
     reporter.note(
       `${prediction.files.length} label files in ${prediction.out}, predicted by ${prediction.checkpoint} on ${prediction.provider}`,

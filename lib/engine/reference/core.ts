@@ -46,7 +46,7 @@ export class ReferenceProgram {
   readonly #lowered: Lowered;
   readonly #layout: Layout;
   readonly #plan: Plan;
-  /** By value: parameters, running statistics and constants; undefined for activations. */
+  /** By value: parameters, running statistics, constants and what derives from them; undefined for activations. */
   readonly #stored: readonly (Tensor | undefined)[];
   readonly #selected: readonly Parameter[];
   /** One gradient, [P], and by value the views of it that belong to the selected parameters. */
@@ -72,13 +72,14 @@ export class ReferenceProgram {
       const { offset } = layout.parameters[i]!;
       this.#parameterGradients[value] = { dims, data: this.#gradient.subarray(offset, offset + size) };
     });
-    this.#slice = new Passes(lowered, this.#plan, this.#stored, 1);
+    this.#slice = this.#passes(1);
   }
 
   /** @param values parameters and running statistics by name @param source for messages */
   load(values: ReadonlyMap<string, Floats>, source: string): void {
     checkFinite(values, source);
     this.#eachState((name, { data }) => data.set(values.get(name)!));
+    this.#slice.derive();
   }
 
   forward(images: Float32Array, features: boolean, poll: Poll = never): { logits: Float64Array; features?: Float64Array } {
@@ -138,15 +139,13 @@ export class ReferenceProgram {
   step(batch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, poll: Poll = never): number {
     const slices = checkTrainingBatch(batch, loss, this.#layout);
     checkOptimiser(optimiser);
-    if (this.#batch?.size !== slices) {
-      this.#batch = { size: slices, passes: new Passes(this.#lowered, this.#plan, this.#stored, slices) };
-    }
+    if (this.#batch?.size !== slices) this.#batch = { size: slices, passes: this.#passes(slices) };
     const { passes } = this.#batch;
     const logits = passes.forward(batch.images, 'batch', poll);
     const cotangent = zeros(logits.dims);
     const before = trainingLoss(loss, probabilities(logits), batch.targets, cotangent);
     this.#gradient.fill(0);
-    passes.backward(cotangent, this.#parameterGradients, 'batch', poll);
+    passes.backward(cotangent, 'batch', poll);
     // From here on nothing stops half-way: an aborted step has changed nothing.
     for (const operation of this.#lowered.operations) {
       if (operation.type !== 'BatchNormalization') continue;
@@ -156,6 +155,7 @@ export class ReferenceProgram {
     for (const parameter of this.#selected) {
       update(optimiser, parameter, this.#stored[parameter.value]!.data, this.#parameterGradients[parameter.value]!.data, this.#slots);
     }
+    passes.derive();
     return before;
   }
 
@@ -174,6 +174,10 @@ export class ReferenceProgram {
     checkOptimiserState(state, this.#layout);
     this.#slots.clear();
     for (const [slot, data] of state) this.#slots.set(slot, Float64Array.from(data));
+  }
+
+  #passes(batch: number): Passes {
+    return new Passes(this.#lowered, this.#plan, this.#stored, this.#parameterGradients, batch);
   }
 
   #eachState(visit: (name: string, tensor: Tensor) => void): void {
@@ -206,7 +210,7 @@ export class ReferenceProgram {
         if (!mask.includes(1)) continue;
         losses[region] = regionLoss(loss, given, targets, mask, (region % classes) + 1, cotangent);
         this.#gradient.fill(0);
-        this.#slice.backward(cotangent, this.#parameterGradients, 'running', poll);
+        this.#slice.backward(cotangent, 'running', poll);
         norms[region] = dot(this.#gradient, 0, this.#gradient);
         visit(region, this.#gradient);
       }

@@ -108,7 +108,7 @@ class ReferenceWorkerProgram implements Program {
     // one slice at a time: its activations and their cotangents, whatever the batch
     const row = layout.parameterCount * Float64Array.BYTES_PER_ELEMENT;
     this.memory = {
-      fixed: 2 * bytes(['activation']) + bytes(['parameter', 'statistic', 'constant']) + row,
+      fixed: 2 * bytes(['activation', 'derived']) + bytes(['parameter', 'statistic', 'constant']) + row,
       slice: layout.classes * row,
       row,
     };
@@ -180,7 +180,7 @@ export function openReferenceEngine(): Engine {
     name: 'reference',
     description: 'reference: TypeScript, float64, 1 thread',
     async compile(graph: Graph, options: CompileOptions): Promise<Program> {
-      const lowered = lower(graph, options.size);
+      const lowered = lower(graph, options.size, { output: options.output });
       const program = new ReferenceWorkerProgram(graph, lowered, layoutOf(lowered, options));
       try {
         await program.load(graph);

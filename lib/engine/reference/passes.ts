@@ -3,64 +3,121 @@ import type { Lowered, Operation } from '../../graph/lowered';
 import { OPERATORS } from './operators';
 import type { Operator, Statistics } from './operators/operator';
 import type { Plan } from './plan';
-import { zeros, type Tensor } from './tensor';
+import { slicesOf, zeros, type Tensor } from './tensor';
 
 /** Called before every operation; throws to stop the pass. */
 export type Poll = () => void;
 
+/** Tensors by value, undefined where a value has none. */
+type Tensors = readonly (Tensor | undefined)[];
+
+/** One tensor for each value of a batch, and as each of its slices sees them: what is the same for every slice is shared. */
+class Batch {
+  readonly whole: Tensors;
+  readonly slices: readonly Tensors[];
+
+  /** @param batched by value, whether the tensor is [B, …dims] */
+  constructor(whole: Tensors, batched: readonly boolean[], slices: number) {
+    this.whole = whole;
+    const views = whole.map((tensor, v) => (tensor && batched[v] ? slicesOf(tensor) : undefined));
+    this.slices = Array.from({ length: slices }, (_, n) => whole.map((tensor, v) => views[v]?.[n] ?? tensor));
+  }
+}
+
 export class Passes {
   readonly #lowered: Lowered;
   readonly #plan: Plan;
-  /** By value: activations of this batch beside the stored parameters, statistics and constants. */
-  readonly #values: readonly Tensor[];
-  /** By value: gradients of activations of this batch. */
-  readonly #gradients: readonly (Tensor | undefined)[];
+  readonly #values: Batch;
+  readonly #gradients: Batch;
+  /** The gradients that are this batch's own: of all but parameters. */
+  readonly #scratch: readonly Tensor[];
 
-  /** @param stored by value, every value that is not an activation */
-  constructor(lowered: Lowered, plan: Plan, stored: readonly (Tensor | undefined)[], batch: number) {
+  /**
+   * @param stored by value, every value that is not an activation
+   * @param parameterGradients by value, where the gradients of the selected parameters go
+   */
+  constructor(lowered: Lowered, plan: Plan, stored: Tensors, parameterGradients: Tensors, batch: number) {
     this.#lowered = lowered;
     this.#plan = plan;
-    this.#values = lowered.values.map(({ dims }, v) => stored[v] ?? zeros([batch, ...dims]));
-    this.#gradients = lowered.values.map(({ kind, dims }, v) =>
-      plan.wanted[v] && kind === 'activation' ? zeros([batch, ...dims]) : undefined,
+    const batched = lowered.values.map(({ kind }) => kind === 'activation');
+    const own = (v: number): Tensor => zeros(batched[v] ? [batch, ...lowered.values[v]!.dims] : lowered.values[v]!.dims);
+    this.#values = new Batch(
+      lowered.values.map((_, v) => stored[v] ?? own(v)),
+      batched,
+      batch,
     );
+    const scratch = lowered.values.map(({ kind }, v) => (plan.wanted[v] && kind !== 'parameter' ? own(v) : undefined));
+    this.#scratch = scratch.filter((tensor) => tensor !== undefined);
+    this.#gradients = new Batch(
+      scratch.map((tensor, v) => tensor ?? parameterGradients[v]),
+      batched,
+      batch,
+    );
+  }
+
+  /** Computes the derived values from the stored ones, for every batch that shares them. */
+  derive(): void {
+    for (const operation of this.#lowered.operations) if (this.#isDerived(operation)) this.#run(operation, 'running');
   }
 
   /** @param images [batch, M, …size] @returns the logits, overwritten by the next pass */
   forward(images: Float32Array, statistics: Statistics, poll: Poll): Tensor {
     this.value(this.#lowered.input).data.set(images);
     for (const operation of this.#lowered.operations) {
+      if (this.#isDerived(operation)) continue;
       poll();
-      const inputs = operation.inputs.map((v) => this.#values[v]);
-      operatorOf(operation).forward(inputs, this.value(operation.output), operation.attributes, statistics);
+      this.#run(operation, statistics);
     }
     return this.value(this.#lowered.logits);
   }
 
-  /**
-   * Adds the gradient of Σ cotangent · logits at the last forward to the parameters' gradients.
-   * @param parameters by value, where the gradients of the selected parameters go
-   */
-  backward(cotangent: Tensor, parameters: readonly (Tensor | undefined)[], statistics: Statistics, poll: Poll): void {
-    for (const gradient of this.#gradients) gradient?.data.fill(0);
-    this.#gradients[this.#lowered.logits]?.data.set(cotangent.data);
-    const gradients = this.#gradients.map((gradient, v) => gradient ?? parameters[v]);
+  /** Adds the gradient of Σ cotangent · logits at the last forward to the parameters' gradients. */
+  backward(cotangent: Tensor, statistics: Statistics, poll: Poll): void {
+    for (const { data } of this.#scratch) data.fill(0);
+    this.#gradients.whole[this.#lowered.logits]?.data.set(cotangent.data);
     for (const operation of this.#plan.backward) {
       poll();
       const { inputs, output, attributes } = operation;
-      operatorOf(operation).backward(
-        inputs.map((v) => this.#values[v]),
-        this.value(output),
-        gradients[output]!,
-        inputs.map((v) => gradients[v]),
+      const operator = operatorOf(operation);
+      const values = this.#views(this.#values, operation);
+      this.#views(this.#gradients, operation).forEach((gradients, n) => {
+        const seen = values[n]!;
+        operator.backward(
+          inputs.map((v) => seen[v]),
+          seen[output]!,
+          gradients[output]!,
+          inputs.map((v) => gradients[v]),
+          attributes,
+          statistics,
+        );
+      });
+    }
+  }
+
+  /** The whole batch's tensor: [batch, …dims] of an activation. */
+  value(index: number): Tensor {
+    return this.#values.whole[index]!;
+  }
+
+  #isDerived({ output }: Operation): boolean {
+    return this.#lowered.values[output]!.kind === 'derived';
+  }
+
+  #run(operation: Operation, statistics: Statistics): void {
+    const { inputs, output, attributes } = operation;
+    for (const seen of this.#views(this.#values, operation)) {
+      operatorOf(operation).forward(
+        inputs.map((v) => seen[v]),
+        seen[output]!,
         attributes,
         statistics,
       );
     }
   }
 
-  value(index: number): Tensor {
-    return this.#values[index]!;
+  /** What an operation runs over: slice by slice, or once where slices meet or all share the result. */
+  #views(tensors: Batch, operation: Operation): readonly Tensors[] {
+    return operatorOf(operation).wholeBatch || this.#isDerived(operation) ? [tensors.whole] : tensors.slices;
   }
 }
 

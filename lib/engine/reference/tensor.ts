@@ -1,6 +1,6 @@
 import { sizeOf } from '../layout';
 
-/** Numbers of a value in row-major order; an activation's dims begin with the batch axis. */
+/** Numbers in row-major order. */
 export interface Tensor {
   readonly dims: readonly number[];
   readonly data: Float64Array;
@@ -8,4 +8,10 @@ export interface Tensor {
 
 export function zeros(dims: readonly number[]): Tensor {
   return { dims, data: new Float64Array(sizeOf(dims)) };
+}
+
+/** Views of the numbers of each slice, of a tensor [B, …dims]. */
+export function slicesOf({ dims: [batch = 0, ...dims], data }: Tensor): Tensor[] {
+  const size = sizeOf(dims);
+  return Array.from({ length: batch }, (_, n) => ({ dims, data: data.subarray(n * size, (n + 1) * size) }));
 }

@@ -7,9 +7,9 @@ import { MODEL, type GraphProto, type ModelProto, type NodeProto, type ValueInfo
 import { elementCode, elementType, encodeTensor } from './tensor';
 import { decode, encode } from './wire';
 
-const OPSETS = { first: 13, last: 22 } as const;
+const OPSETS = { first: 9, last: 22 } as const;
 /** The IR version of the ONNX release that brought each opset (onnx/docs/Versioning.md). */
-const IR_VERSION = new Map([13, 14, 15, 16, 17, 18, 19, 20, 21, 22].map((opset, i) => [opset, [7, 7, 8, 8, 8, 8, 9, 9, 10, 10][i]!]));
+const IR_VERSION = new Map([4, 5, 6, 7, 7, 7, 8, 8, 8, 8, 9, 9, 10, 10].map((version, i) => [OPSETS.first + i, version]));
 
 /** The standard operators' domain has two spellings. */
 const standard = (domain: string | undefined): string => (domain === 'ai.onnx' ? '' : (domain ?? ''));

@@ -1,67 +1,76 @@
-/** Add, Sub, Mul with numpy broadcasting. */
-import { known, sameBox, type Known, type NodeView, type OperationEntry, type Operand } from './operator';
+/** Arithmetic, comparisons and masks, with numpy broadcasting; what has no derivative works on known numbers only. */
+import type { Relation } from '../lowered';
+import { foldEach, type BinaryName } from '../lowering/fold';
+import { broadcast, known, scalar, type Known, type Term } from '../lowering/term';
+import { operator, type NodeView, type OperatorEntry } from './operator';
 
-type Arithmetic = OperationEntry<'Add'> & OperationEntry<'Sub'> & OperationEntry<'Mul'>;
+const binary = (name: BinaryName): OperatorEntry => operator(2, 2, (node) => node.emit.binary(name, node.term(0), node.term(1)));
 
-/** Dims of the broadcast, or undefined where the two do not fit. */
-function broadcast(a: readonly number[], b: readonly number[]): number[] | undefined {
-  const rank = Math.max(a.length, b.length);
-  const result: number[] = [];
-  for (let axis = 0; axis < rank; axis++) {
-    const [x, y] = [a[axis - rank + a.length] ?? 1, b[axis - rank + b.length] ?? 1];
-    if (x !== y && x !== 1 && y !== 1) return undefined;
-    result.push(x === 1 ? y : x);
-  }
-  return result;
+const all = (node: NodeView): Term[] => Array.from({ length: node.inputCount }, (_, index) => node.term(index));
+
+/** Of any number of operands, one after the other. */
+const chain = (name: BinaryName): OperatorEntry =>
+  operator(1, Infinity, (node) => all(node).reduce((made, term) => node.emit.binary(name, made, term)));
+
+const compare = (relation: Relation): OperatorEntry => operator(2, 2, (node) => node.emit.compare(relation, node.term(0), node.term(1)));
+
+/** A function of known numbers. */
+export function folded(count: number, integer: boolean | 'as inputs', each: (...numbers: number[]) => number): OperatorEntry {
+  return operator(count, count, (node) => {
+    const operands = all(node).map((_, index): Known => node.known(index) ?? known([0], [], true));
+    const dims = operands.reduce<readonly number[]>((made, operand) => broadcast(made, operand.dims) ?? node.fail('combines tensors that do not fit'), []);
+    return foldEach(operands, dims, integer === 'as inputs' ? operands.every((operand) => operand.integer) : integer, each);
+  });
 }
 
-/** With a batch axis of one image in front of an activation. */
-const full = ({ dims, batch }: Operand): readonly number[] => (batch ? [1, ...dims] : dims);
+/** Numbers that are 0 or 1 wherever they come from. */
+const masked = (known: OperatorEntry, lower: OperatorEntry['lower']): OperatorEntry => ({
+  ...known,
+  lower: (node) => (all(node).some(({ kind }) => kind === 'computed') ? lower(node) : known.lower(node)),
+});
 
-function foldArithmetic(node: NodeView, combine: (a: number, b: number) => number): Known {
-  const [a, b] = [node.known(0) ?? known([0], []), node.known(1) ?? known([0], [])];
-  const dims = broadcast(a.dims, b.dims) ?? node.fail(`[${a.dims.join(', ')}] and [${b.dims.join(', ')}] do not broadcast`);
-  const size = dims.reduce((product, length) => product * length, 1);
-  const at = (from: Known, index: number): number => {
-    let offset = 0;
-    let step = 1;
-    for (let axis = dims.length - 1, rest = index; axis >= 0; axis--) {
-      const length = from.dims[axis - dims.length + from.dims.length] ?? 1;
-      if (length > 1) offset += (rest % dims[axis]!) * step;
-      rest = Math.floor(rest / dims[axis]!);
-      step *= length;
+export const arithmetic: Readonly<Record<string, OperatorEntry>> = {
+  Add: binary('Add'),
+  Sub: binary('Sub'),
+  Mul: binary('Mul'),
+  Div: binary('Div'),
+  Pow: operator(2, 2, (node) => {
+    const [x, exponent] = [node.term(0), node.term(1)];
+    // Squares and roots are exact where a general power is not defined for negative numbers or at 0.
+    const power = exponent.kind === 'computed' ? undefined : node.known(1);
+    if (power?.data.length === 1 && x.kind !== 'known') {
+      if (power.data[0] === 2) return node.emit.binary('Mul', x, x);
+      if (power.data[0] === 1) return x;
+      if (power.data[0] === 0.5) return node.emit.unary('sqrt', x);
     }
-    return from.data[offset]!;
-  };
-  return known(
-    dims,
-    Float64Array.from({ length: size }, (_, index) => combine(at(a, index), at(b, index))),
-  );
-}
-
-function arithmetic(combine: (a: number, b: number) => number): Arithmetic {
-  return {
-    inputs: ['operand', 'operand'],
-    required: 2,
-    attributes: () => ({}),
-    shape(_, inputs, fail) {
-      const [a, b] = [inputs[0]!, inputs[1]!];
-      const label = `[${a.dims.join(', ')}] and [${b.dims.join(', ')}]`;
-      const rank = Math.max(...[a, b].filter(({ batch }) => batch).map(({ dims }) => dims.length + 1));
-      // An activation of smaller rank would have its batch axis laid over another axis.
-      if ([a, b].some((operand) => (operand.batch ? operand.dims.length + 1 !== rank : operand.dims.length > rank))) {
-        fail(`combines ${label}, whose ranks differ`);
-      }
-      const result = broadcast(full(a), full(b)) ?? fail(`combines maps of different size, ${label}`);
-      if (result.length === rank && result[0] !== 1)
-        fail(`combines ${label}: a constant along the batch axis would differ from image to image`);
-      return result.slice(1);
-    },
-    box: sameBox,
-    fold: (node) => foldArithmetic(node, combine),
-  };
-}
-
-export const add: OperationEntry<'Add'> = arithmetic((a, b) => a + b);
-export const sub: OperationEntry<'Sub'> = arithmetic((a, b) => a - b);
-export const mul: OperationEntry<'Mul'> = arithmetic((a, b) => a * b);
+    return node.emit.binary('Pow', x, exponent);
+  }),
+  Min: chain('Min'),
+  Max: chain('Max'),
+  Sum: chain('Add'),
+  Mean: operator(1, Infinity, (node) => {
+    const sum = all(node).reduce((made, term) => node.emit.binary('Add', made, term));
+    return node.emit.binary('Div', sum, scalar(node.inputCount));
+  }),
+  Less: compare('less'),
+  LessOrEqual: compare('less-or-equal'),
+  Greater: compare('greater'),
+  GreaterOrEqual: compare('greater-or-equal'),
+  Equal: compare('equal'),
+  Where: operator(3, 3, (node) => node.emit.where(node.term(0), node.term(1), node.term(2))),
+  And: masked(folded(2, true, (a, b) => Number(a && b)), (node) => node.emit.binary('Mul', node.term(0), node.term(1))),
+  Or: masked(folded(2, true, (a, b) => Number(a || b)), (node) => node.emit.binary('Max', node.term(0), node.term(1))),
+  Not: masked(folded(1, true, (a) => Number(!a)), (node) => node.emit.compare('equal', node.term(0), scalar(0))),
+  Xor: folded(2, true, (a, b) => Number(Boolean(a) !== Boolean(b))),
+  Floor: folded(1, 'as inputs', Math.floor),
+  Ceil: folded(1, 'as inputs', Math.ceil),
+  Sign: folded(1, 'as inputs', Math.sign),
+  Sin: folded(1, false, Math.sin),
+  Cos: folded(1, false, Math.cos),
+  /** Halves to the even neighbour. */
+  Round: folded(1, 'as inputs', (x) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x))),
+  Mod: operator(2, 2, (node) => {
+    const fraction = node.int('fmod', 0) !== 0;
+    return folded(2, 'as inputs', (a, b) => (fraction ? a % b : a - b * Math.floor(a / b))).lower(node);
+  }),
+};

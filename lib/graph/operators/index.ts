@@ -1,60 +1,51 @@
-/** The one table of operators. A new operator is its entry here, its kind in `lowered.ts` if engines run it, and one place in each engine. */
-import type { Operation, OperatorType } from '../lowered';
-import { add, mul, sub } from './arithmetic';
-import { concat } from './concat';
-import { conv, convTranspose } from './convolution';
-import { cast, constant, dropout, gather, identity, shape, slice, unsqueeze } from './known';
-import type { Box, OperationEntry, VanishingEntry } from './operator';
-import { batchNormalization, leakyRelu, relu, sigmoid, softmax } from './pointwise';
-import { averagePool, globalAveragePool, maxPool } from './pooling';
-import { resize } from './resize';
+/**
+ * The one table of operators. A new operator is its entry here, lowered onto what engines run; a new kind of theirs is its line in
+ * `lowered.ts`, its box rule in `boxes.ts` and one place in each engine.
+ */
+import { activations } from './activations';
+import { arithmetic } from './arithmetic';
+import { convolutions } from './convolution';
+import { movements } from './movement';
+import { normalisations } from './normalisation';
+import type { OperatorEntry } from './operator';
+import { pools } from './pooling';
+import { products } from './products';
+import { reductions } from './reduction';
+import { resizes } from './resize';
+import { selections } from './selection';
+import { shapes } from './shapes';
 
-export type { Box } from './operator';
+export const OPERATORS: ReadonlyMap<string, OperatorEntry> = new Map(
+  [activations, arithmetic, convolutions, movements, normalisations, pools, products, reductions, resizes, selections, shapes].flatMap((part) =>
+    Object.entries(part),
+  ),
+);
 
-/** Operators that engines run. */
-export const OPERATORS: { readonly [T in OperatorType]: OperationEntry<T> } = {
-  Conv: conv,
-  ConvTranspose: convTranspose,
-  BatchNormalization: batchNormalization,
-  Relu: relu,
-  LeakyRelu: leakyRelu,
-  Sigmoid: sigmoid,
-  Softmax: softmax,
-  MaxPool: maxPool,
-  AveragePool: averagePool,
-  GlobalAveragePool: globalAveragePool,
-  Resize: resize,
-  Concat: concat,
-  Add: add,
-  Sub: sub,
-  Mul: mul,
-};
+const CONTROL = 'the network has control flow: export it without (tracing, not scripting; fixed numbers of steps)';
+const QUANTISED = 'the network is quantised, and gradients need floating-point arithmetic: export it before quantisation';
 
-/** Operators gone after lowering. */
-export const VANISHING: ReadonlyMap<string, VanishingEntry> = new Map([
-  ['Constant', constant],
-  ['Identity', identity],
-  ['Dropout', dropout],
-  ['Shape', shape],
-  ['Cast', cast],
-  ['Unsqueeze', unsqueeze],
-  ['Gather', gather],
-  ['Slice', slice],
+/** Why some operators are not in the table. */
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ...['If', 'Loop', 'Scan', 'SequenceMap'].map((name) => [name, CONTROL] as const),
+  ...[
+    'QuantizeLinear',
+    'DequantizeLinear',
+    'DynamicQuantizeLinear',
+    'QLinearConv',
+    'QLinearMatMul',
+    'ConvInteger',
+    'MatMulInteger',
+  ].map((name) => [name, QUANTISED] as const),
 ]);
 
-/** An entry whose attributes' type is not known, as code that handles every operator sees it. */
-export function operationEntry(type: OperatorType): OperationEntry<OperatorType> {
-  return OPERATORS[type];
+/** Why an operator cannot be lowered, undefined where it can. @param domain '' for the standard one */
+export function unsupported(name: string, domain: string): string | undefined {
+  if (domain !== '') return `operators of the domain '${domain}' are not known: export the network with standard ones`;
+  if (OPERATORS.has(name)) return undefined;
+  return REASONS.get(name) ?? 'export the network with operators of the table in the guide';
 }
 
-export function isOperatorType(name: string): name is OperatorType {
-  return Object.hasOwn(OPERATORS, name);
-}
-
-/**
- * Where on an input of an operation the cotangent can be non-zero, when that of its result is zero outside `output`.
- * @param input spatial sizes of the input
- */
-export function inputBox(operation: Operation, output: Box, input: readonly number[]): Box {
-  return operationEntry(operation.type).box(operation.attributes, output, input);
+/** @param domain '' for the standard one */
+export function isSupported(name: string, domain: string): boolean {
+  return unsupported(name, domain) === undefined;
 }

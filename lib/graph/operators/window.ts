@@ -1,6 +1,6 @@
 /** Windows sliding over the spatial axes: convolutions and pools. */
 import type { Window } from '../lowered';
-import type { Box, NodeView } from './operator';
+import type { NodeView } from './operator';
 
 export const AUTO_PADS = ['NOTSET', 'VALID', 'SAME_UPPER', 'SAME_LOWER'] as const;
 
@@ -59,27 +59,5 @@ export function slidingSizes(window: Window, input: readonly number[], fail: (me
     const room = size + window.before[axis]! + window.after[axis]! - extent(window, axis);
     if (room < 0) fail(`its window of ${extent(window, axis)} does not fit an input of ${size}: use larger images`);
     return Math.floor(room / window.strides[axis]!) + 1;
-  });
-}
-
-/** Result o reads input o·stride − before + k·dilation. */
-export function slidingBox(window: Window, output: Box, input: readonly number[]): Box {
-  return output.map(([from, to], axis) => {
-    if (to <= from) return [0, 0];
-    const start = (index: number): number => index * window.strides[axis]! - window.before[axis]!;
-    return [Math.max(0, start(from)), Math.min(input[axis]!, start(to - 1) + extent(window, axis))];
-  });
-}
-
-/** Result o = i·stride − before + k·dilation is fed by input i. */
-export function transposedBox(window: Window, output: Box, input: readonly number[]): Box {
-  return output.map(([from, to], axis) => {
-    if (to <= from) return [0, 0];
-    const stride = window.strides[axis]!;
-    const before = window.before[axis]!;
-    return [
-      Math.max(0, Math.ceil((from + before - extent(window, axis) + 1) / stride)),
-      Math.min(input[axis]!, Math.floor((to - 1 + before) / stride) + 1),
-    ];
   });
 }

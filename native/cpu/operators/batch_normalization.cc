@@ -11,6 +11,24 @@ namespace {
 
 enum Input { kX, kScale, kShift, kMean, kVariance };
 
+// Numbers by channel, zero in unused lanes, aligned like a position's.
+class Channels {
+ public:
+  Channels() = default;
+  explicit Channels(size_t n) { resize(n); }
+  void resize(size_t n) {
+    data_ = Buffer(n);
+    std::fill_n(data_.data(), n, 0.f);
+  }
+  size_t size() const { return data_.size(); }
+  float& operator[](size_t i) { return data_.data()[i]; }
+  float operator[](size_t i) const { return data_.data()[i]; }
+  const float* data() const { return data_.data(); }
+
+ private:
+  Buffer data_;
+};
+
 class BatchNormalization final : public Operator {
  public:
   BatchNormalization(Workspace& w, const Operation& o)
@@ -38,15 +56,13 @@ class BatchNormalization final : public Operator {
     for (int image = 0; image < images; ++image)
       forLines(s.blocks(), s.extent, [&](int b, int z, int row) {
         const int64_t at = lineStart(s.extent, b, z, row);
-        const float* __restrict x = in(kX, image) + at;
-        float* __restrict y = out(image) + at;
-        const Lanes mean = lanes(mean_, b), factor = lanes(factor_, b), shift = lanes(shift_, b);
-        const float slope = slope_;
-        for (int i = 0; i < s.extent[2] * kLanes; i += kLanes)
-          for (int l = 0; l < kLanes; ++l) {
-            const float v = (x[i + l] - mean[l]) * factor[l] + shift[l];
-            y[i + l] = v > 0.f ? v : slope * v;
-          }
+        const float* x = in(kX, image) + at;
+        float* y = out(image) + at;
+        const Lanes mean = of(mean_, b), factor = of(factor_, b), shift = of(shift_, b);
+        for (int i = 0; i < s.extent[2] * kLanes; i += kLanes) {
+          const Lanes v = (lanes(x + i) - mean) * factor + shift;
+          lanes(y + i) = v > 0.f ? v : v * slope_;
+        }
       });
   }
 
@@ -64,7 +80,7 @@ class BatchNormalization final : public Operator {
     }
     if (!b.dx[kX] || !work.training) return;
     // through the batch's statistics: dx = γ/σ · (dy − mean(dy) − x̂ · mean(dy·x̂))
-    std::vector<float> meanDy(mean_.size()), meanWeighted(mean_.size());
+    Channels meanDy(mean_.size()), meanWeighted(mean_.size());
     const double positions = double(b.dy.count()) * volume(shape(output).extent);
     for (int c = 0; c < channels_; ++c) {
       meanDy[c] = static_cast<float>(sums[c / kLanes][c % kLanes] / positions);
@@ -74,12 +90,10 @@ class BatchNormalization final : public Operator {
       const Extent n = b.dy.list[r].box.size();
       forLines(blocks, n, [&](int block, int z, int y) {
         const auto [x, _, dy, dx] = line(b, r, block, z, y);
-        const Lanes mean = lanes(mean_, block), inverse = lanes(inverse_, block), factor = lanes(factor_, block);
-        const Lanes offset = lanes(meanDy, block), slope = lanes(meanWeighted, block);
-        float* __restrict to = dx;
-        const float* __restrict in = x, * __restrict g = dy;
+        const Lanes mean = of(mean_, block), inverse = of(inverse_, block), factor = of(factor_, block);
+        const Lanes offset = of(meanDy, block), slope = of(meanWeighted, block);
         for (int i = 0; i < n[2] * kLanes; i += kLanes)
-          for (int l = 0; l < kLanes; ++l) to[i + l] = factor[l] * (g[i + l] - offset[l] - (in[i + l] - mean[l]) * inverse[l] * slope[l]);
+          lanes(dx + i) = factor * (lanes(dy + i) - offset - (lanes(x + i) - mean) * inverse * slope);
       });
     }
   }
@@ -88,15 +102,9 @@ class BatchNormalization final : public Operator {
   double epsilon_, momentum_;
   int channels_;
   float slope_ = 1.f;
-  std::vector<float> mean_, inverse_, factor_, shift_;  // zero in unused lanes, so those stay zero
+  Channels mean_, inverse_, factor_, shift_;  
 
-  // A block's sixteen numbers, where the compiler keeps them in registers.
-  using Lanes = std::array<float, kLanes>;
-  static Lanes lanes(const std::vector<float>& all, int block) {
-    Lanes part;
-    std::copy_n(all.begin() + block * kLanes, kLanes, part.begin());
-    return part;
-  }
+  static const Lanes& of(const Channels& all, int block) { return lanes(all.data() + block * kLanes); }
 
   // By block: Σ dy, then Σ dy·(x − mean), of sixteen channels each.
   using Sums = std::vector<std::array<double, 2 * kLanes>>;
@@ -120,20 +128,16 @@ class BatchNormalization final : public Operator {
     sumLines<2>(shape(output).blocks(), n, sums, [&](int block, int z, int row, auto& part) {
       const auto [x, y, dy, dx] = line(b, r, block, z, row);
       const bool scales = !work.training && dx;
-      const Lanes mean = lanes(mean_, block);
-      Lanes factor = lanes(factor_, block), sum{}, product{};
-      if (!scales) factor.fill(1.f);
+      const Lanes mean = of(mean_, block), one = Lanes{} + 1.f, factor = scales ? of(factor_, block) : one;
+      Lanes sum{}, product{};
       float* to = scales ? dx : dy;
-      const float slope = slope_;
-      for (int i = 0; i < n[2] * kLanes; i += kLanes)
-        for (int l = 0; l < kLanes; ++l) {
-          const float g = y[i + l] > 0.f ? dy[i + l] : dy[i + l] * slope;
-          sum[l] += g;
-          product[l] += g * (x[i + l] - mean[l]);
-          to[i + l] = factor[l] * g;
-        }
-      std::copy_n(sum.begin(), kLanes, part.begin());
-      std::copy_n(product.begin(), kLanes, part.begin() + kLanes);
+      for (int i = 0; i < n[2] * kLanes; i += kLanes) {
+        const Lanes up = lanes(dy + i), g = lanes(y + i) > 0.f ? up : up * slope_;
+        sum += g;
+        product += g * (lanes(x + i) - mean);
+        lanes(to + i) = factor * g;
+      }
+      for (int l = 0; l < kLanes; ++l) part[l] = sum[l], part[kLanes + l] = product[l];
     });
   }
 
@@ -146,18 +150,17 @@ class BatchNormalization final : public Operator {
       for (int image = 0; image < images; ++image)
         sumLines<1>(s.blocks(), s.extent, totals, [&](int block, int z, int y, auto& part) {
           const float* x = in(kX, image) + lineStart(s.extent, block, z, y);
-          const Lanes center = lanes(mean_, block);
+          const Lanes center = of(mean_, block);
           Lanes sum{};
-          for (int i = 0; i < s.extent[2] * kLanes; i += kLanes)
-            for (int l = 0; l < kLanes; ++l) sum[l] += term(x[i + l], center[l]);
-          part = sum;
+          for (int i = 0; i < s.extent[2] * kLanes; i += kLanes) term(lanes(x + i), center, sum);
+          for (int l = 0; l < kLanes; ++l) part[l] = sum[l];
         });
       return totals;
     };
     const double positions = double(images) * volume(s.extent);
-    const auto first = moments([](float v, float) { return v; });
+    const auto first = moments([](const Lanes& v, const Lanes&, Lanes& sum) { sum += v; });
     for (int c = 0; c < channels_; ++c) mean_[c] = static_cast<float>(first[c / kLanes][c % kLanes] / positions);
-    const auto second = moments([](float v, float m) { return (v - m) * (v - m); });
+    const auto second = moments([](const Lanes& v, const Lanes& m, Lanes& sum) { sum += (v - m) * (v - m); });
     for (int c = 0; c < channels_; ++c) {
       const double m = first[c / kLanes][c % kLanes] / positions, var = second[c / kLanes][c % kLanes] / positions;
       inverse_[c] = static_cast<float>(1. / std::sqrt(var + epsilon_));

@@ -6,9 +6,9 @@ namespace tracin::cpu {
 
 namespace {
 
-class Concat final : public Operator {
+class MapConcat final : public Operator {
  public:
-  Concat(Workspace& w, const Operation& o) : Operator(w, o) {
+  MapConcat(Workspace& w, const Operation& o) : Operator(w, o) {
     const int axis = static_cast<int>(o.number("axis"));
     axis_ = axis == 0 ? kChannels : axis - 1 + kAxes - shape(output).rank;
     int start = 0;
@@ -96,8 +96,45 @@ class Concat final : public Operator {
   }
 };
 
+class FlatConcat final : public Operator {
+ public:
+  FlatConcat(Workspace& w, const Operation& o) : Operator(w, o) {
+    const auto& dims = w.dims(o.output);
+    const int axis = static_cast<int>(o.number("axis"));
+    outer_ = count({dims.begin(), dims.begin() + axis});
+    for (int v : o.inputs) lengths_.push_back(count({w.dims(v).begin() + axis, w.dims(v).end()}));
+    for (int64_t n : lengths_) total_ += n;
+  }
+
+  void forward(int images) override {
+    for (int image = 0; image < images; ++image) {
+      int64_t start = 0;
+      for (size_t i = 0; i < lengths_.size(); start += lengths_[i], ++i)
+        for (int64_t o = 0; o < outer_; ++o)
+          std::copy_n(work.numbers(input(static_cast<int>(i)), image) + o * lengths_[i], lengths_[i], out(image) + o * total_ + start);
+    }
+  }
+
+  void backward(Backward& b) override {
+    for (int r = 0; r < b.dy.count(); ++r) {
+      int64_t start = 0;
+      for (size_t i = 0; i < lengths_.size(); start += lengths_[i], ++i)
+        deliver(b, static_cast<int>(i), r, [&](float* to) {
+          for (int64_t o = 0; o < outer_; ++o) std::copy_n(b.dy.list[r].data + o * total_ + start, lengths_[i], to + o * lengths_[i]);
+        });
+    }
+  }
+
+ private:
+  int64_t outer_, total_ = 0;
+  std::vector<int64_t> lengths_;  // numbers of each part in one run along the axis
+};
+
 }  // namespace
 
-std::unique_ptr<Operator> concat(Workspace& w, const Operation& o) { return std::make_unique<Concat>(w, o); }
+std::unique_ptr<Operator> concat(Workspace& w, const Operation& o) {
+  if (w.tensors[o.output].flat) return std::make_unique<FlatConcat>(w, o);
+  return std::make_unique<MapConcat>(w, o);
+}
 
 }  // namespace tracin::cpu

@@ -9,7 +9,7 @@ namespace {
 
 // ONNX kernels: Conv [Cout, Cin/groups, …]; ConvTranspose [Cin, Cout/groups, …], read here as the convolution that it transposes.
 Geometry geometry(const Workspace& work, const Operation& op) {
-  const auto& kernel = work.network.values[op.inputs[1]].dims;
+  const auto& kernel = work.dims(op.inputs[1]);
   Geometry g;
   g.rank = static_cast<int>(kernel.size()) - 2;
   g.groups = static_cast<int>(op.number("groups"));
@@ -66,26 +66,36 @@ class Convolution : public Operator {
   Geometry shape_;
   Correlation product_;
 
-  const float* bias() const { return input(2) < 0 ? nullptr : work.stored[input(2)].data(); }
+  const float* bias() const { return input(2) < 0 ? nullptr : work.numbers(input(2)); }
 
   void biasGradient(Backward& b) {
-    if (input(2) < 0 || !b.gradients[2]) return;
+    if (input(2) < 0) return;
     const int channels = shape(output).channels;
-    std::vector<float> sums(channels);
-    for (int r = 0; r < b.dy.count(); ++r) {
-      sumPositions(b.dy.list[r], channels, sums.data());
-      float* to = b.gradients[2] + (b.unit.shared ? r * channels : 0);
-      for (int c = 0; c < channels; ++c) to[c] = sums[c] + (b.unit.shared || r == 0 ? 0.f : to[c]);
+    for (int r = 0; r < b.dy.count(); ++r) deliver(b, 2, r, [&](float* to) { sumPositions(b.dy.list[r], channels, to); });
+  }
+
+  // Room for kernel gradients in the library's order: the parameter's own, or, for a derived kernel, a piece to be unpacked from.
+  float* kernelRoom(Backward& b, Pool::Piece& room) {
+    if (!b.dx[1]) return b.gradients[1];
+    room = work.pool.take((b.unit.shared ? b.unit.rows : 1) * product_.gradientFloats());
+    return room.data();
+  }
+  void unpackKernels(Backward& b, const Pool::Piece& room) {
+    if (!b.dx[1]) return;
+    for (int r = 0; r < b.unit.rows; ++r) {
+      float* to = b.dx[1]->list[r].data;
+      if (b.unit.shared || r == 0) product_.unpackGradient(room.data() + r * product_.gradientFloats(), to);
+      else std::fill_n(to, count(work.dims(input(1))), 0.f);  // in training the first row holds the sum
     }
   }
 
   // The part of an activation inside a box; copied together unless it is the whole map.
   Correlation::Part window(int value, int image, const Box& box, Pool::Piece& room) {
     const Tensor& t = work.tensors[value];
-    if (box == whole(t)) return {box, t.of(image), t.plain};
+    if (box == whole(t)) return {box, t.of(image), t.flat};
     const Extent e = t.shape.extent, n = box.size();
-    room = work.pool.take(t.plain ? t.shape.channels * volume(n) : t.shape.floats(n));
-    if (!t.plain) {
+    room = work.pool.take(t.flat ? t.shape.channels * volume(n) : t.shape.floats(n));
+    if (!t.flat) {
       crop(t.of(image), e, box, t.shape.blocks(), room.data());
     } else {
       float* to = room.data();
@@ -94,7 +104,7 @@ class Convolution : public Operator {
           for (int y = box.lo[1]; y < box.hi[1]; ++y, to += n[2])
             std::copy_n(t.of(image) + ((int64_t(c) * e[0] + z) * e[1] + y) * e[2] + box.lo[2], n[2], to);
     }
-    return {box, room.data(), t.plain};
+    return {box, room.data(), t.flat};
   }
 };
 
@@ -110,12 +120,14 @@ class Conv final : public Convolution {
 
   void forward(int images) override {
     const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
-    product_.gather(images, {whole(x), x.of(0), x.plain}, {whole(y), y.of(0), y.plain}, bias(), slope_);
+    product_.gather(images, {whole(x), x.of(0), x.flat}, {whole(y), y.of(0), y.flat}, bias(), slope_);
   }
 
   void backward(Backward& b) override {
     if (slope_ != 1.f) maskByOutput(work, output, slope_, b.unit, b.dy);
-    if (b.gradients[1]) kernelGradient(b);
+    Pool::Piece kernels;
+    if (float* gradients = kernelRoom(b, kernels)) kernelGradient(b, gradients);
+    unpackKernels(b, kernels);
     biasGradient(b);
     if (!b.dx[0]) return;
     const Rows &dy = b.dy, &dx = *b.dx[0];
@@ -127,18 +139,18 @@ class Conv final : public Convolution {
  private:
   float slope_ = 1.f;
 
-  void kernelGradient(Backward& b) {
+  void kernelGradient(Backward& b, float* gradients) {
     const auto& dy = b.dy.list;
     const Extent map = shape(input(0)).extent;
     const int64_t n = product_.gradientFloats();
     Pool::Piece room;
     if (!b.unit.shared)
       return product_.correlate(b.unit.rows, 1, window(input(0), b.unit.image, Box::whole(map), room), {dy[0].box, dy[0].data},
-                                b.gradients[1]);
+                                gradients);
     const bool together = b.dy.stacked && product_.stacks();
     for (int r = 0; r < (together ? 1 : b.dy.count()); ++r) {
       const auto x = window(input(0), b.unit.image, covered(shape_, dy[r].box, map), room);
-      product_.correlate(1, together ? b.dy.count() : 1, x, {dy[r].box, dy[r].data}, b.gradients[1] + r * n);
+      product_.correlate(1, together ? b.dy.count() : 1, x, {dy[r].box, dy[r].data}, gradients + r * n);
     }
   }
 };
@@ -149,7 +161,7 @@ class ConvTranspose final : public Convolution {
 
   void forward(int images) override {
     const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
-    product_.scatter(images, {whole(x), x.of(0), x.plain}, {whole(y), y.of(0), y.plain});
+    product_.scatter(images, {whole(x), x.of(0), x.flat}, {whole(y), y.of(0), y.flat});
     if (!bias()) return;
     std::vector<float> shift(y.shape.blocks() * kLanes);
     std::copy_n(bias(), y.shape.channels, shift.begin());
@@ -167,16 +179,19 @@ class ConvTranspose final : public Convolution {
     const Extent map = shape(output).extent, small = shape(input(0)).extent;
     Pool::Piece room;
     biasGradient(b);
-    if (b.gradients[1] && !b.unit.shared)
-      product_.correlate(b.unit.rows, 1, {dy[0].box, dy[0].data}, window(input(0), b.unit.image, Box::whole(small), room), b.gradients[1]);
+    Pool::Piece kernels;
+    float* gradients = kernelRoom(b, kernels);
+    if (gradients && !b.unit.shared)
+      product_.correlate(b.unit.rows, 1, {dy[0].box, dy[0].data}, window(input(0), b.unit.image, Box::whole(small), room), gradients);
     for (int r = 0; r < b.dy.count(); ++r) {
       const Box inner = b.dx[0] ? b.dx[0]->list[r].box : meeting(shape_, dy[r].box, small);
       Pool::Piece wide;
       const Correlation::Part y = widened(dy[r], covered(shape_, inner, map), wide);
-      if (b.gradients[1] && b.unit.shared)
-        product_.correlate(1, 1, y, window(input(0), b.unit.image, inner, room), b.gradients[1] + r * product_.gradientFloats());
+      if (gradients && b.unit.shared)
+        product_.correlate(1, 1, y, window(input(0), b.unit.image, inner, room), gradients + r * product_.gradientFloats());
       if (b.dx[0]) product_.gather(1, y, {inner, b.dx[0]->list[r].data}, nullptr, 1.f);
     }
+    unpackKernels(b, kernels);
   }
 
  private:

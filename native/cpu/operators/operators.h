@@ -16,6 +16,17 @@ std::unique_ptr<Operator> globalAveragePool(Workspace&, const Operation&);
 std::unique_ptr<Operator> resize(Workspace&, const Operation&);
 std::unique_ptr<Operator> concat(Workspace&, const Operation&);
 std::unique_ptr<Operator> arithmetic(Workspace&, const Operation&);
+std::unique_ptr<Operator> elementwise(Workspace&, const Operation&);
+std::unique_ptr<Operator> normalize(Workspace&, const Operation&);
+std::unique_ptr<Operator> rearrange(Workspace&, const Operation&);
+std::unique_ptr<Operator> reduce(Workspace&, const Operation&);
+std::unique_ptr<Operator> matMul(Workspace&, const Operation&);
+std::unique_ptr<Operator> compare(Workspace&, const Operation&);
+std::unique_ptr<Operator> where(Workspace&, const Operation&);
+std::unique_ptr<Operator> repack(Workspace&, const Operation&);
+
+// The chain rule where a slope may be infinite (√ at 0): what no gradient reaches sends none on.
+inline float through(float dy, float slope) { return dy == 0.f ? 0.f : dy * slope; }
 
 // Slope of a Relu or LeakyRelu for negative inputs.
 float negativeSlope(const Operation&);

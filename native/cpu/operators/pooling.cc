@@ -78,13 +78,12 @@ class MaxPool final : public Pool3 {
         const float* x = in(0, image) + b * volume(from.extent) * kLanes;
         float* y = out(image) + lineStart(s.extent, b, i, j);
         for (int k = 0; k < s.extent[2]; ++k, y += kLanes) {
-          float top[kLanes];
-          std::fill_n(top, kLanes, -std::numeric_limits<float>::infinity());
+          Lanes top = Lanes{} - std::numeric_limits<float>::infinity();
           window(from.extent, i, j, k, [&](int a, int c, int d) {
             const float* v = x + ((int64_t(a) * from.extent[1] + c) * from.extent[2] + d) * kLanes;
-            for (int l = 0; l < kLanes; ++l) top[l] = v[l] > top[l] ? v[l] : top[l];
+            top = lanes(v) > top ? lanes(v) : top;
           });
-          std::copy_n(top, kLanes, y);
+          lanes(y) = top;
         }
       });
   }
@@ -100,16 +99,13 @@ class MaxPool final : public Pool3 {
       const int64_t room = volume(dx.box.size());
       positions(b, r, [&](int block, int i, int j, int k, int64_t at) {
         const float* top = y + (block * n + (int64_t(i) * shape(output).extent[1] + j) * shape(output).extent[2] + k) * kLanes;
-        float left[kLanes];
-        std::copy_n(dy + at * kLanes, kLanes, left);
+        Lanes left = lanes(dy + at * kLanes);
         window(from.extent, i, j, k, [&](int a, int c, int d) {
           const float* v = x + (block * m + (int64_t(a) * from.extent[1] + c) * from.extent[2] + d) * kLanes;
           float* to = dx.data + (block * room + offset(dx.box, a, c, d)) * kLanes;
-          for (int l = 0; l < kLanes; ++l) {
-            const float g = v[l] == top[l] ? left[l] : 0.f;
-            to[l] += g;
-            left[l] -= g;
-          }
+          const Lanes g = lanes(v) == lanes(top) ? left : Lanes{};
+          lanes(to) += g;
+          left -= g;
         });
       });
     }
@@ -127,13 +123,13 @@ class AveragePool final : public Pool3 {
         const float* x = in(0, image) + b * volume(from.extent) * kLanes;
         float* y = out(image) + lineStart(s.extent, b, i, j);
         for (int k = 0; k < s.extent[2]; ++k, y += kLanes) {
-          float sum[kLanes] = {};
+          Lanes sum{};
           window(from.extent, i, j, k, [&](int a, int c, int d) {
             const float* v = x + ((int64_t(a) * from.extent[1] + c) * from.extent[2] + d) * kLanes;
-            for (int l = 0; l < kLanes; ++l) sum[l] += v[l];
+            sum += lanes(v);
           });
           const float w = weight(from.extent, i, j, k);
-          for (int l = 0; l < kLanes; ++l) y[l] = sum[l] * w;
+          lanes(y) = sum * w;
         }
       });
   }
@@ -149,7 +145,7 @@ class AveragePool final : public Pool3 {
         const float w = weight(from.extent, i, j, k);
         window(from.extent, i, j, k, [&](int a, int c, int d) {
           float* to = dx.data + (block * room + offset(dx.box, a, c, d)) * kLanes;
-          for (int l = 0; l < kLanes; ++l) to[l] += dy[at * kLanes + l] * w;
+          lanes(to) += lanes(dy + at * kLanes) * w;
         });
       });
     }

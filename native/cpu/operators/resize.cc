@@ -67,8 +67,7 @@ class Resize final : public Operator {
             for (const auto& [c, wc] : map[2].of[x]) {
               if (c < fromBox.lo[2] || c >= fromBox.hi[2]) continue;
               const float* v = source + (c - fromBox.lo[2]) * kLanes;
-              const float w = wa * wb * wc;
-              for (int l = 0; l < kLanes; ++l) target[l] += w * v[l];
+              lanes(target) += (wa * wb * wc) * lanes(v);
             }
         }
       }

@@ -1,15 +1,16 @@
 // Softmax along the channels or a spatial axis.
 #include <cmath>
 
+#include "../lines.h"
 #include "operators.h"
 
 namespace tracin::cpu {
 
 namespace {
 
-class Softmax final : public Operator {
+class MapSoftmax final : public Operator {
  public:
-  Softmax(Workspace& w, const Operation& o) : Operator(w, o) {
+  MapSoftmax(Workspace& w, const Operation& o) : Operator(w, o) {
     const int axis = static_cast<int>(o.number("axis"));
     axis_ = axis == 0 ? -1 : axis - 1 + kAxes - shape(output).rank;
   }
@@ -72,8 +73,67 @@ class Softmax final : public Operator {
   }
 };
 
+// Softmax, or its logarithm, along any axis of flat numbers.
+class FlatSoftmax final : public Operator {
+ public:
+  FlatSoftmax(Workspace& w, const Operation& o) : Operator(w, o), logarithm_(o.type == "LogSoftmax") {
+    const auto& dims = w.dims(o.output);
+    const int axis = static_cast<int>(o.number("axis"));
+    n_ = dims[axis];
+    step_ = count({dims.begin() + axis + 1, dims.end()});
+    outer_ = count(dims) / (n_ * step_);
+  }
+
+  void forward(int images) override {
+    for (int image = 0; image < images; ++image) {
+      const float* x = work.numbers(input(0), image);
+      float* y = out(image);
+      fibres([&](int64_t start) {
+        float top = -INFINITY;
+        double sum = 0;
+        for (int64_t i = 0; i < n_; ++i) top = std::max(top, x[start + i * step_]);
+        for (int64_t i = 0; i < n_; ++i) sum += std::exp(x[start + i * step_] - top);
+        const float log = static_cast<float>(std::log(sum));
+        for (int64_t i = 0; i < n_; ++i) {
+          const float l = x[start + i * step_] - top - log;
+          y[start + i * step_] = logarithm_ ? l : std::exp(l);
+        }
+      });
+    }
+  }
+
+  // softmax: dx = y · (dy − Σ y·dy); its logarithm: dx = dy − eʸ · Σ dy
+  void backward(Backward& b) override {
+    for (int r = 0; r < b.dy.count(); ++r) {
+      const float *y = out(b.unit.imageOf(r)), *dy = b.dy.list[r].data;
+      deliver(b, 0, r, [&](float* dx) {
+        fibres([&](int64_t start) {
+          double sum = 0;
+          for (int64_t i = start; i < start + n_ * step_; i += step_) sum += logarithm_ ? dy[i] : y[i] * dy[i];
+          const float s = static_cast<float>(sum);
+          for (int64_t i = start; i < start + n_ * step_; i += step_) dx[i] = logarithm_ ? dy[i] - std::exp(y[i]) * s : y[i] * (dy[i] - s);
+        });
+      });
+    }
+  }
+
+ private:
+  bool logarithm_;
+  int64_t outer_, n_, step_;
+
+  // visit(start) for every run along the axis
+  template <class Visit>
+  void fibres(Visit visit) const {
+#pragma omp parallel for schedule(static) if (outer_ * n_ * step_ > kWorthSharing)
+    for (int64_t f = 0; f < outer_ * step_; ++f) visit(f / step_ * n_ * step_ + f % step_);
+  }
+};
+
 }  // namespace
 
-std::unique_ptr<Operator> softmax(Workspace& w, const Operation& o) { return std::make_unique<Softmax>(w, o); }
+std::unique_ptr<Operator> softmax(Workspace& w, const Operation& o) {
+  if (w.tensors[o.output].flat) return std::make_unique<FlatSoftmax>(w, o);
+  return std::make_unique<MapSoftmax>(w, o);
+}
 
 }  // namespace tracin::cpu

@@ -25,6 +25,20 @@ std::unique_ptr<Operator> makeOperator(Workspace& work, const Operation& operati
       {"Add", arithmetic},
       {"Sub", arithmetic},
       {"Mul", arithmetic},
+      {"Div", arithmetic},
+      {"Pow", arithmetic},
+      {"Min", arithmetic},
+      {"Max", arithmetic},
+      {"PRelu", arithmetic},
+      {"Elementwise", elementwise},
+      {"Normalize", normalize},
+      {"LogSoftmax", softmax},
+      {"Rearrange", rearrange},
+      {"Reduce", reduce},
+      {"MatMul", matMul},
+      {"Compare", compare},
+      {"Where", where},
+      {"Repack", repack},
   };
   const auto it = table.find(operation.type);
   if (it == table.end()) throw EngineError("the cpu engine has no operator " + operation.type + " (node " + operation.name + ")");

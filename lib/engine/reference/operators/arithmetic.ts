@@ -1,72 +1,114 @@
-/** Add, Sub and Mul with numpy's broadcasting. */
-import type { Tensor } from '../tensor';
+/** Operators of two numbers, and Where of three, with numpy's broadcasting. */
+import type { Relation } from '../../../graph/lowered';
+import { eachOutput } from './broadcasting';
 import type { AttributesOf, Operator } from './operator';
 
-/** Steps through an operand's numbers when the output's axes advance; 0 on an axis it is broadcast over. */
-function broadcastStrides(operand: Tensor, rank: number): number[] {
-  const strides = new Array<number>(rank).fill(0);
-  let stride = 1;
-  for (let axis = operand.dims.length - 1; axis >= 0; axis--) {
-    const size = operand.dims[axis]!;
-    if (size > 1) strides[rank - operand.dims.length + axis] = stride;
-    stride *= size;
-  }
-  return strides;
-}
+type Slope = (a: number, b: number, y: number) => number;
 
-/** Visits every output with the numbers of a and b it is made of. */
-function eachElement(a: Tensor, b: Tensor, output: Tensor, visit: (o: number, a: number, b: number) => void): void {
-  const { dims } = output;
-  const last = dims.length - 1;
-  const stridesA = broadcastStrides(a, dims.length);
-  const stridesB = broadcastStrides(b, dims.length);
-  const position = new Array<number>(dims.length).fill(0);
-  let atA = 0;
-  let atB = 0;
-  for (let o = 0; o < output.data.length; o++) {
-    visit(o, atA, atB);
-    for (let axis = last; axis >= 0; axis--) {
-      atA += stridesA[axis]!;
-      atB += stridesB[axis]!;
-      if (++position[axis]! < dims[axis]!) break;
-      atA -= stridesA[axis]! * dims[axis]!;
-      atB -= stridesB[axis]! * dims[axis]!;
-      position[axis] = 0;
-    }
-  }
-}
-
-function arithmetic(
-  value: (a: number, b: number) => number,
-  slopeA: (b: number) => number,
-  slopeB: (a: number) => number,
-): Operator<AttributesOf<'Add'>> {
+/** @param slopeA dy/da @param slopeB dy/db, both from a, b and y */
+function arithmetic(value: (a: number, b: number) => number, slopeA: Slope, slopeB: Slope): Operator<AttributesOf<'Add'>> {
   return {
-    forward([a, b], output) {
-      eachElement(a!, b!, output, (o, i, j) => (output.data[o] = value(a!.data[i]!, b!.data[j]!)));
+    forward(inputs, output) {
+      const [a, b] = inputs;
+      eachOutput(inputs, output, (o, [i, j]) => (output.data[o] = value(a!.data[i!]!, b!.data[j!]!)));
     },
     // Where an operand is broadcast, several outputs add to the same number of it.
-    backward([a, b], output, cotangent, [toA, toB]) {
-      eachElement(a!, b!, output, (o, i, j) => {
-        if (toA) toA.data[i]! += cotangent.data[o]! * slopeA(b!.data[j]!);
-        if (toB) toB.data[j]! += cotangent.data[o]! * slopeB(a!.data[i]!);
+    backward(inputs, output, cotangent, [toA, toB]) {
+      const [a, b] = inputs;
+      eachOutput(inputs, output, (o, [i, j]) => {
+        const c = cotangent.data[o]!;
+        // What no loss asks about has gradient 0, even where the slope is infinite.
+        if (c === 0) return;
+        const [x, y] = [a!.data[i!]!, b!.data[j!]!];
+        if (toA) toA.data[i!]! += c * slopeA(x, y, output.data[o]!);
+        if (toB) toB.data[j!]! += c * slopeB(x, y, output.data[o]!);
       });
     },
   };
 }
 
-export const add = arithmetic(
-  (a, b) => a + b,
-  () => 1,
-  () => 1,
-);
+const one = (): number => 1;
+
+export const add = arithmetic((a, b) => a + b, one, one);
+
 export const sub = arithmetic(
   (a, b) => a - b,
-  () => 1,
+  one,
   () => -1,
 );
+
 export const mul = arithmetic(
   (a, b) => a * b,
-  (b) => b,
+  (_a, b) => b,
   (a) => a,
 );
+
+export const div = arithmetic(
+  (a, b) => a / b,
+  (_a, b) => 1 / b,
+  (_a, b, y) => -y / b,
+);
+
+/** Below 0 only whole exponents give a number: there the exponent has no derivative and gets 0. */
+export const pow = arithmetic(
+  (a, b) => a ** b,
+  (a, b) => (b === 0 ? 0 : b * a ** (b - 1)),
+  (a, _b, y) => (a > 0 ? y * Math.log(a) : 0),
+);
+
+/** Ties give the gradient to a. */
+export const min = arithmetic(
+  (a, b) => (b < a ? b : a),
+  (a, b) => (b < a ? 0 : 1),
+  (a, b) => (b < a ? 1 : 0),
+);
+
+/** Ties give the gradient to a. */
+export const max = arithmetic(
+  (a, b) => (b > a ? b : a),
+  (a, b) => (b > a ? 0 : 1),
+  (a, b) => (b > a ? 1 : 0),
+);
+
+/** x, or slope · x where x is not above 0; at 0 the slope, as PyTorch has it. */
+export const prelu = arithmetic(
+  (x, slope) => (x > 0 ? x : slope * x),
+  (x, slope) => (x > 0 ? 1 : slope),
+  (x) => (x > 0 ? 0 : x),
+);
+
+const RELATIONS: Readonly<Record<Relation, (a: number, b: number) => boolean>> = {
+  less: (a, b) => a < b,
+  'less-or-equal': (a, b) => a <= b,
+  greater: (a, b) => a > b,
+  'greater-or-equal': (a, b) => a >= b,
+  equal: (a, b) => a === b,
+};
+
+/** 1 where the relation holds, else 0; its derivative is 0 wherever it has one. */
+export const compare: Operator<AttributesOf<'Compare'>> = {
+  forward(inputs, output, { relation }) {
+    const [a, b] = inputs;
+    const holds = RELATIONS[relation];
+    eachOutput(inputs, output, (o, [i, j]) => (output.data[o] = holds(a!.data[i!]!, b!.data[j!]!) ? 1 : 0));
+  },
+  backward: () => undefined,
+};
+
+/** a where the condition is not 0, else b. */
+export const where: Operator<AttributesOf<'Where'>> = {
+  forward(inputs, output) {
+    const [condition, a, b] = inputs;
+    eachOutput(inputs, output, (o, [c, i, j]) => (output.data[o] = condition!.data[c!] ? a!.data[i!]! : b!.data[j!]!));
+  },
+  backward(inputs, output, cotangent, [, toA, toB]) {
+    const [condition] = inputs;
+    eachOutput(inputs, output, (o, [c, i, j]) => {
+      if (condition!.data[c!]) {
+        if (toA) toA.data[i!]! += cotangent.data[o]!;
+      } else if (toB) {
+        toB.data[j!]! += cotangent.data[o]!;
+      }
+    });
+  },
+};

@@ -7,7 +7,7 @@ type Attributes = AttributesOf<'AveragePool'>;
 
 /** Numbers each output of a map is divided by: the whole window, or what of it lies inside the input. */
 function divisors(taps: readonly Tap[], output: Tensor, { countIncludePad, kernel }: Attributes): Float64Array {
-  const counts = new Float64Array(sizeOf(output.dims.slice(2)));
+  const counts = new Float64Array(sizeOf(output.dims.slice(1)));
   if (countIncludePad) return counts.fill(sizeOf(kernel));
   for (const tap of taps) {
     for (const row of tap.output) {
@@ -19,9 +19,9 @@ function divisors(taps: readonly Tap[], output: Tensor, { countIncludePad, kerne
 
 /** Visits every pair (output, input) under the window, with the output's divisor. */
 function eachPair(x: Tensor, output: Tensor, attributes: Attributes, visit: (o: number, i: number, divisor: number) => void): void {
-  const taps = windowTaps(x.dims.slice(2), output.dims.slice(2), attributes);
+  const taps = windowTaps(x.dims.slice(1), output.dims.slice(1), attributes);
   const counts = divisors(taps, output, attributes);
-  const inputPixels = sizeOf(x.dims.slice(2));
+  const inputPixels = sizeOf(x.dims.slice(1));
   for (let map = 0; map * counts.length < output.data.length; map++) {
     for (const tap of taps) {
       for (let r = 0; r < tap.output.length; r++) {
@@ -44,15 +44,15 @@ export const averagePool: Operator<Attributes> = {
   },
 };
 
-/** [B, C, …] → [B, C, 1, …] */
+/** [C, …] → [C, 1, …] */
 export const globalAveragePool: Operator<AttributesOf<'GlobalAveragePool'>> = {
   forward([x], output) {
     output.data.fill(0);
-    const pixels = sizeOf(x!.dims.slice(2));
+    const pixels = sizeOf(x!.dims.slice(1));
     for (let i = 0; i < x!.data.length; i++) output.data[Math.floor(i / pixels)]! += x!.data[i]! / pixels;
   },
   backward([x], _output, cotangent, [toX]) {
-    const pixels = sizeOf(x!.dims.slice(2));
+    const pixels = sizeOf(x!.dims.slice(1));
     if (toX) for (let i = 0; i < toX.data.length; i++) toX.data[i]! += cotangent.data[Math.floor(i / pixels)]! / pixels;
   },
 };

@@ -41,6 +41,7 @@ function momentsFor([x, , , mean, variance]: Inputs, statistics: Statistics): Mo
 
 /** y = scale · (x − mean) / √(variance + ε) + shift, by channel. */
 export const batchNormalization: Operator<AttributesOf<'BatchNormalization'>> = {
+  wholeBatch: true,
   forward(inputs, output, { epsilon }, statistics) {
     const [x, scale, shift] = inputs;
     const { mean, variance } = momentsFor(inputs, statistics);

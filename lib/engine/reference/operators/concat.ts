@@ -21,12 +21,12 @@ function eachStretch(
 
 export const concat: Operator<AttributesOf<'Concat'>> = {
   forward(inputs, output, { axis }) {
-    eachStretch(inputs, output, axis + 1, (which, from, to, length) => {
+    eachStretch(inputs, output, axis, (which, from, to, length) => {
       output.data.set(inputs[which]!.data.subarray(from, from + length), to);
     });
   },
   backward(inputs, output, cotangent, gradients, { axis }) {
-    eachStretch(inputs, output, axis + 1, (which, from, to, length) => {
+    eachStretch(inputs, output, axis, (which, from, to, length) => {
       const target = gradients[which];
       if (target) for (let k = 0; k < length; k++) target.data[from + k]! += cotangent.data[to + k]!;
     });

@@ -13,24 +13,20 @@ function eachPair(
   taps: number,
   visit: (wideStart: number, narrowStart: number, kernelStart: number) => void,
 ): void {
-  const [batch = 0, wideChannels = 0, ...wideSize] = wide.dims;
-  const [, narrowChannels = 0, ...narrowSize] = narrow.dims;
+  const [wideChannels = 0, ...wideSize] = wide.dims;
+  const [narrowChannels = 0, ...narrowSize] = narrow.dims;
   const widePixels = sizeOf(wideSize);
   const narrowPixels = sizeOf(narrowSize);
   const wideGroup = wideChannels / groups;
   const narrowGroup = narrowChannels / groups;
-  for (let n = 0; n < batch; n++) {
-    for (let o = 0; o < narrowChannels; o++) {
-      const first = Math.floor(o / narrowGroup) * wideGroup;
-      for (let i = 0; i < wideGroup; i++) {
-        visit((n * wideChannels + first + i) * widePixels, (n * narrowChannels + o) * narrowPixels, (o * wideGroup + i) * taps);
-      }
-    }
+  for (let o = 0; o < narrowChannels; o++) {
+    const first = Math.floor(o / narrowGroup) * wideGroup;
+    for (let i = 0; i < wideGroup; i++) visit((first + i) * widePixels, o * narrowPixels, (o * wideGroup + i) * taps);
   }
 }
 
 function tapsBetween(wide: Tensor, narrow: Tensor, window: Omit<Window, 'after'>): Tap[] {
-  return windowTaps(wide.dims.slice(2), narrow.dims.slice(2), window);
+  return windowTaps(wide.dims.slice(1), narrow.dims.slice(1), window);
 }
 
 type Grouped = Omit<Window, 'after'> & { readonly groups: number };
@@ -90,17 +86,14 @@ function correlateTap(tap: Tap, wide: Float64Array, wideStart: number, narrow: F
 
 /** Begins the output with its channel's bias, or 0. */
 function fillBias(bias: Tensor | undefined, output: Tensor): void {
-  const [batch = 0, channels = 0, ...size] = output.dims;
+  const [channels = 0, ...size] = output.dims;
   const pixels = sizeOf(size);
-  for (let map = 0; map < batch * channels; map++) {
-    output.data.fill(bias ? bias.data[map % channels]! : 0, map * pixels, (map + 1) * pixels);
-  }
+  for (let c = 0; c < channels; c++) output.data.fill(bias ? bias.data[c]! : 0, c * pixels, (c + 1) * pixels);
 }
 
 function sumOverPixels(cotangent: Tensor, bias: Tensor): void {
-  const [, channels = 0, ...size] = cotangent.dims;
-  const pixels = sizeOf(size);
-  for (let i = 0; i < cotangent.data.length; i++) bias.data[Math.floor(i / pixels) % channels]! += cotangent.data[i]!;
+  const pixels = sizeOf(cotangent.dims.slice(1));
+  for (let i = 0; i < cotangent.data.length; i++) bias.data[Math.floor(i / pixels)]! += cotangent.data[i]!;
 }
 
 export const conv: Operator<AttributesOf<'Conv'>> = {

@@ -6,10 +6,10 @@ import type { AttributesOf, Operator } from './operator';
 
 /** Index into x of every output's largest input: the first in row-major order among equals. */
 function largest(x: Tensor, output: Tensor, window: Window): Int32Array {
-  const inputPixels = sizeOf(x.dims.slice(2));
-  const outputPixels = sizeOf(output.dims.slice(2));
+  const inputPixels = sizeOf(x.dims.slice(1));
+  const outputPixels = sizeOf(output.dims.slice(1));
   const found = new Int32Array(output.data.length).fill(-1);
-  const taps = windowTaps(x.dims.slice(2), output.dims.slice(2), window);
+  const taps = windowTaps(x.dims.slice(1), output.dims.slice(1), window);
   for (let map = 0; map * outputPixels < output.data.length; map++) {
     for (const tap of taps) {
       for (let r = 0; r < tap.output.length; r++) {

@@ -37,9 +37,34 @@ export function softmaxBackward(y: Tensor, axis: number, cotangent: Tensor, toX:
 
 export const softmax: Operator<AttributesOf<'Softmax'>> = {
   forward([x], output, { axis }) {
-    softmaxAlong(x!, axis + 1, output);
+    softmaxAlong(x!, axis, output);
   },
   backward(_inputs, output, cotangent, [toX], { axis }) {
-    if (toX) softmaxBackward(output, axis + 1, cotangent, toX);
+    if (toX) softmaxBackward(output, axis, cotangent, toX);
+  },
+};
+
+/** x − log Σ eˣ, exact where the softmax underflows. */
+export const logSoftmax: Operator<AttributesOf<'LogSoftmax'>> = {
+  forward([x], output, { axis }) {
+    eachLine(x!, axis, (start, stride, count) => {
+      let largest = -Infinity;
+      for (let k = 0; k < count; k++) largest = Math.max(largest, x!.data[start + k * stride]!);
+      let sum = 0;
+      for (let k = 0; k < count; k++) sum += Math.exp(x!.data[start + k * stride]! - largest);
+      const logSum = largest + Math.log(sum);
+      for (let k = 0; k < count; k++) output.data[start + k * stride] = x!.data[start + k * stride]! - logSum;
+    });
+  },
+  backward(_inputs, output, cotangent, [toX], { axis }) {
+    if (!toX) return;
+    eachLine(output, axis, (start, stride, count) => {
+      let sum = 0;
+      for (let k = 0; k < count; k++) sum += cotangent.data[start + k * stride]!;
+      for (let k = 0; k < count; k++) {
+        const i = start + k * stride;
+        toX.data[i]! += cotangent.data[i]! - Math.exp(output.data[i]!) * sum;
+      }
+    });
   },
 };

@@ -1,0 +1,180 @@
+#include "runner.h"
+
+#include "lines.h"
+#include "operators/operators.h"
+
+namespace tracin::cpu {
+
+Runner::Runner(Workspace& work) : work_(work), network_(work.network), steps_(planSteps(work)) {
+  for (size_t s = 0; s < network_.selected.size(); ++s) selectedIndex_[network_.selected[s]] = static_cast<int>(s);
+  makeOperators();
+  findNeeds();
+}
+
+// One operator for each step, a Relu taken over by what feeds it where nobody else reads that value.
+void Runner::makeOperators() {
+  std::map<int, int> readers;
+  for (const Step& step : steps_.list)
+    for (int v : step.operation.inputs)
+      if (v >= 0) ++readers[v];
+  std::vector<bool> taken(steps_.list.size(), false);
+  for (size_t i = 0; i < steps_.list.size(); ++i) {
+    const Operation& op = steps_.list[i].operation;
+    if (taken[i]) continue;
+    operators_.push_back(makeOperator(work_, op));
+    firstSlot_.push_back(steps_.list[i].firstSlot);
+    if (readers[op.output] != 1 || op.output == steps_.logits || work_.tensors[op.output].flat) continue;
+    for (size_t j = i + 1; j < steps_.list.size(); ++j) {
+      const Operation& next = steps_.list[j].operation;
+      if (next.inputs[0] != op.output || (next.type != "Relu" && next.type != "LeakyRelu")) continue;
+      if (operators_.back()->fuse(negativeSlope(next), next.output)) {
+        taken[j] = true;
+        work_.tensors[op.output].used = false;  // never materialised
+      }
+    }
+  }
+}
+
+bool Runner::passesGradient(int tensor) const { return tensor >= 0 && work_.tensors[tensor].used && needs_[tensor]; }
+
+void Runner::findNeeds() {
+  needs_.assign(work_.tensors.size(), false);
+  uses_.resize(network_.selected.size());
+  for (int v : network_.selected) needs_[v] = true;
+  for (auto& op : operators_) {
+    bool any = false;
+    for (int v : op->op().inputs) any |= v >= 0 && needs_[v];
+    needs_[op->outputValue()] = any;
+    forEachParameter(*op, [&](int, int s) { ++uses_[s].count; });
+  }
+  for (auto& op : operators_)
+    forEachParameter(*op, [&](int i, int s) {
+      if (uses_[s].count > 1) op->keepPlainGradient(i);
+      uses_[s].floats = op->gradientFloats(i);
+    });
+}
+
+void Runner::forward(int slices, const float* images, const Abort& abort) {
+  if (slices > images_) {
+    for (auto& t : work_.tensors)
+      if (t.used) t.data = Buffer(), t.data = Buffer((t.batched ? slices : 1) * t.floats());
+    images_ = slices;
+    derivedVersion_ = 0;
+  }
+  std::copy_n(images, slices * work_.tensors[network_.input].floats(), work_.tensors[network_.input].of(0));
+  for (auto& op : operators_) {
+    abort.poll();
+    const bool derived = !work_.tensors[op->outputValue()].batched;
+    if (!derived || derivedVersion_ != work_.version) op->forward(derived ? 1 : slices);
+  }
+  derivedVersion_ = work_.version;
+}
+
+void Runner::copyOut(int value, int slices, float* to) const {
+  const Tensor& t = work_.tensors[value];
+  const int64_t n = count(t.dims);
+  for (int i = 0; i < slices; ++i, to += n) {
+    if (t.flat)
+      std::copy_n(t.of(i), n, to);
+    else
+      unpack(t.of(i), t.shape.channels, volume(t.shape.extent), to);
+  }
+}
+
+Box Runner::boxAt(const RegionBatch& batch, const RowOwner& owner, int slot) const {
+  const int rank = work_.tensors[steps_.logits].shape.rank;
+  const int32_t* at = batch.boxes + ((int64_t(owner.slice) * network_.foreground() + owner.label) * (steps_.slots + 1) + slot) * rank * 2;
+  Box box{{0, 0, 0}, {1, 1, 1}};
+  for (int a = 0; a < rank; ++a) box.lo[kAxes - rank + a] = at[2 * a], box.hi[kAxes - rank + a] = at[2 * a + 1];
+  return box;
+}
+
+void Runner::open(Cotangent& c, const std::vector<Box>& boxes, const Tensor& tensor) {
+  int64_t floats = 0;
+  c.rows.stacked = true;
+  for (const Box& b : boxes) floats += tensor.floats(b), c.rows.stacked &= b == boxes[0];
+  c.room = work_.pool.take(floats);
+  float* at = c.room.data();
+  c.rows.list.clear();
+  for (const Box& b : boxes) c.rows.list.push_back({b, at}), at += tensor.floats(b);
+  c.started = true;
+}
+
+void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, const RegionBatch* batch, const std::vector<RowOwner>& owners,
+                      int gradientRows, Sink& sink, const Abort& abort) {
+  const bool boxed = batch && batch->boxes && steps_.boxed;
+  const auto region = [&](int row, size_t at, size_t input, int value) {
+    if (!boxed || firstSlot_[at] < 0 || work_.tensors[value].flat) return work_.tensors[value].whole();
+    return boxAt(*batch, owners[row], firstSlot_[at] + static_cast<int>(input));
+  };
+  std::vector<Pool::Piece> staged(uses_.size());
+  std::vector<int> left(uses_.size());
+  for (size_t s = 0; s < uses_.size(); ++s) left[s] = uses_[s].count;
+
+  for (size_t at = operators_.size(); at-- > 0;) {
+    Operator& op = *operators_[at];
+    if (!needs_[op.outputValue()]) continue;
+    abort.poll();
+    const auto& inputs = op.op().inputs;
+    std::vector<Pool::Piece> again(inputs.size());  // a shared parameter's further gradients, to be added
+    std::vector<float*> gradientRoom(inputs.size(), nullptr);
+    forEachParameter(op, [&](int i, int s) {
+      Pool::Piece& room = staged[s] ? again[i] : staged[s];
+      room = work_.pool.take(gradientRows * uses_[s].floats);
+      gradientRoom[i] = room.data();
+    });
+
+    int firstRow = 0;
+    for (size_t u = 0; u < units.size(); firstRow += units[u].rows, ++u) {
+      const Unit& unit = units[u];
+      Cotangent& dy = cotangents[u][op.outputValue()];
+      Backward b{unit, dy.rows, std::vector<Rows*>(inputs.size(), nullptr), std::vector<float*>(inputs.size(), nullptr)};
+      std::vector<Cotangent> parts(inputs.size());  // contributions that are added to others
+      forEachParameter(op, [&](int i, int s) { b.gradients[i] = gradientRoom[i] + (unit.shared ? firstRow * uses_[s].floats : 0); });
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        const int v = inputs[i];
+        if (!passesGradient(v)) continue;
+        const Tensor& tensor = work_.tensors[v];
+        std::vector<Box> boxes;
+        for (int r = 0; r < unit.rows; ++r) boxes.push_back(region(firstRow + r, at, i, v));
+        Cotangent& target = cotangents[u][v];
+        if (!target.started) {
+          const std::vector<Box> all = unions(v, unit.rows, firstRow, region);
+          open(target, all, tensor);
+          if (all == boxes) {
+            b.dx[i] = &target.rows;
+            continue;
+          }
+          for (const Row& row : target.rows.list) std::fill_n(row.data, tensor.floats(row.box), 0.f);
+        }
+        open(parts[i], boxes, tensor);
+        b.dx[i] = &parts[i].rows;
+      }
+      op.backward(b);
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        if (!parts[i].room) continue;
+        const Tensor& tensor = work_.tensors[inputs[i]];
+        const auto& to = cotangents[u][inputs[i]].rows.list;
+        for (int r = 0; r < unit.rows; ++r) {
+          const Row& part = parts[i].rows.list[r];
+          if (tensor.flat)
+            for (int64_t n = 0; n < tensor.floats(); ++n) to[r].data[n] += part.data[n];
+          else
+            addInto(to[r].data, to[r].box, part.data, part.box, tensor.shape.blocks());
+        }
+      }
+      dy = Cotangent();
+    }
+
+    forEachParameter(op, [&](int i, int s) {
+      const int64_t n = gradientRows * uses_[s].floats;
+      if (again[i])
+        for (int64_t j = 0; j < n; ++j) staged[s].data()[j] += again[i].data()[j];
+      if (--left[s]) return;
+      sink.take({s, staged[s].data(), gradientRows, uses_[s].floats, &op, i});
+      staged[s] = Pool::Piece();
+    });
+  }
+}
+
+}  // namespace tracin::cpu
