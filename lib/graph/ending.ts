@@ -20,7 +20,7 @@ const PASSING = new Set(['Identity', 'Cast', 'Squeeze', 'Unsqueeze', 'Transpose'
 export function endingOf(graph: Graph, output: string): Ending {
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   let ending: Ending = { value: output, node: undefined };
-  for (let name = output; ; ) {
+  for (let name = output; ;) {
     const node = producers.get(name);
     if (!node || node.domain !== '') return ending;
     const written = softmaxWrittenOut(node, producers);
@@ -61,7 +61,15 @@ function axisOf({ operator, attributes }: Node, rank: number, opset: number): nu
  * The term of an ending's value as logits [1, C ≥ 2, …size]: one channel is the logit of class 1 against the background.
  * What was done is noted.
  */
-export function asLogits(emit: Emitter, term: Term, output: string, ending: Ending, graph: Graph, image: ImageLayout, size: readonly number[]): Term {
+export function asLogits(
+  emit: Emitter,
+  term: Term,
+  output: string,
+  ending: Ending,
+  graph: Graph,
+  image: ImageLayout,
+  size: readonly number[],
+): Term {
   const shape = `[N, ${term.dims.slice(1).join(', ')}]`;
   const wrong = (what: string): never => {
     throw graphError(graph.source, `output '${output}' ${what}`);
@@ -70,14 +78,19 @@ export function asLogits(emit: Emitter, term: Term, output: string, ending: Endi
   const { node } = ending;
   const { axis } = found;
   const along = node && axisOf(node, term.dims.length, graph.opset);
-  if (along !== undefined && along !== axis) wrong(`ends in ${nodeLabel(node!)} along axis ${along} of ${shape}, which is not that of the classes`);
-  const lying = axis === undefined ? term : emit.transpose(term, axis === 1 ? Array.from(term.dims.keys()) : channelsFirst(term.dims.length));
+  if (along !== undefined && along !== axis)
+    wrong(`ends in ${nodeLabel(node!)} along axis ${along} of ${shape}, which is not that of the classes`);
+  const lying =
+    axis === undefined ? term : emit.transpose(term, axis === 1 ? Array.from(term.dims.keys()) : channelsFirst(term.dims.length));
   const classes = axis === undefined ? 1 : term.dims[axis]!;
   const maps = emit.reshape(lying, [1, classes, ...size]);
-  if (node) emit.notes.add(`output '${output}' ends in ${node.operator === 'Div' ? 'Softmax' : node.operator}: the logits before it are used`);
+  if (node)
+    emit.notes.add(`output '${output}' ends in ${node.operator === 'Div' ? 'Softmax' : node.operator}: the logits before it are used`);
   if (classes > 1) {
     if (node?.operator === 'Sigmoid')
-      emit.notes.add(`output '${output}' has ${classes} channels of Sigmoid: they are taken as classes that exclude each other, the first as the background; for labels that overlap the losses do not fit`);
+      emit.notes.add(
+        `output '${output}' has ${classes} channels of Sigmoid: they are taken as classes that exclude each other, the first as the background; for labels that overlap the losses do not fit`,
+      );
     return maps;
   }
   if (along !== undefined) wrong(`ends in ${nodeLabel(node!)} over one channel: two classes at least are needed`);

@@ -27,7 +27,8 @@ function isTransposed(graph: Graph, { name, dims }: ValueInfo): boolean {
   for (const { operator, inputs, outputs, attributes } of graph.nodes) {
     if (!inputs.some((input) => reached.has(input))) continue;
     const order = attributes.get('perm');
-    if (operator === 'Transpose' && Array.isArray(order)) return order.length === wanted.length && wanted.every((axis, i) => axis === order[i]);
+    if (operator === 'Transpose' && Array.isArray(order))
+      return order.length === wanted.length && wanted.every((axis, i) => axis === order[i]);
     if (MAPS.has(operator)) return false;
     if (operator !== 'Shape') outputs.forEach((output) => reached.add(output));
   }

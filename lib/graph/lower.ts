@@ -134,8 +134,10 @@ function checkSize(graph: Graph, size: readonly number[]): ImageLayout {
 /** The outputs that may be logits: the one asked for, else floating-point ones before labels. */
 function candidates(graph: Graph, asked: string | undefined): string[] {
   const names = graph.outputs.map(({ name }) => name);
-  if (asked === undefined) return graph.outputs.toSorted((a, b) => Number(FLOATING.has(b.type)) - Number(FLOATING.has(a.type))).map(({ name }) => name);
-  if (!names.includes(asked)) throw new TracinError('ERR_TRACIN_USAGE', `${graph.source}: has no output '${asked}': its outputs are ${names.join(', ')}`);
+  if (asked === undefined)
+    return graph.outputs.toSorted((a, b) => Number(FLOATING.has(b.type)) - Number(FLOATING.has(a.type))).map(({ name }) => name);
+  if (!names.includes(asked))
+    throw new TracinError('ERR_TRACIN_USAGE', `${graph.source}: has no output '${asked}': its outputs are ${names.join(', ')}`);
   return [asked];
 }
 

@@ -29,7 +29,9 @@ function nearNames(glob: string, names: readonly string[]): string[] {
 /** Whether an operation multiplies maps with a matrix or kernel of the checkpoint. */
 function isLayer({ values }: Pick<Lowered, 'values'>, { type, inputs }: Operation): boolean {
   const learned = inputs.filter((value) => values[value]?.kind !== 'activation');
-  return type === 'Conv' || type === 'ConvTranspose' || (type === 'MatMul' && learned.length === 1 && values[learned[0]!]!.kind !== 'constant');
+  return (
+    type === 'Conv' || type === 'ConvTranspose' || (type === 'MatMul' && learned.length === 1 && values[learned[0]!]!.kind !== 'constant')
+  );
 }
 
 /** Index of the last convolution, or product with a matrix of the checkpoint; −1 where there is none. */

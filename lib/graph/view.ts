@@ -62,7 +62,8 @@ export function viewNode(
     ints: (name, fallback) =>
       read(name, 'a list of whole numbers', fallback, (value) => (numbers(value)?.every(integer) ? numbers(value) : undefined)),
     floats: (name) => read<readonly number[] | undefined>(name, 'a list of numbers', undefined, numbers),
-    tensor: (name) => read<Known | undefined>(name, 'a tensor', undefined, (value) => (isTensor(value) ? knownTensor(value, '') : undefined)),
+    tensor: (name) =>
+      read<Known | undefined>(name, 'a tensor', undefined, (value) => (isTensor(value) ? knownTensor(value, '') : undefined)),
     text: (name) => read(name, 'a text', '', (value) => (typeof value === 'string' ? value : undefined)),
     string(name, allowed, fallback) {
       const value = this.has(name) ? this.text(name) : fallback;

@@ -83,7 +83,8 @@ memory Correlation::weights(const Desc& wanted) {
   if (it == packed_.end()) it = packed_.insert(packed_.end(), {wanted, Buffer(wanted.get_size() / sizeof(float)), 0});
   memory to(wanted, work_.engine, it->data.data());
   if (it->version != work_.version) {
-    memory from(weightDesc(shape_.out, plainWeights(shape_.rank, shape_.groups > 1)), work_.engine, const_cast<float*>(work_.numbers(kernel_)));
+    memory from(weightDesc(shape_.out, plainWeights(shape_.rank, shape_.groups > 1)), work_.engine,
+                const_cast<float*>(work_.numbers(kernel_)));
     dnnl::reorder(from, to).execute(work_.stream, from, to);
     it->version = work_.version;
   }

@@ -39,8 +39,8 @@ class Runner {
   void forward(int slices, const float* images, const Abort&);
   // Layers from the last to the first selected one. `batch`: where support boxes come from (null: whole maps); `owners`: by row.
   // gradientRows: rows of every parameter gradient, one for each owner, or a single sum.
-  void backward(const std::vector<Unit>&, Cotangents&, const RegionBatch* batch, const std::vector<RowOwner>& owners, int gradientRows, Sink&,
-                const Abort&);
+  void backward(const std::vector<Unit>&, Cotangents&, const RegionBatch* batch, const std::vector<RowOwner>& owners, int gradientRows,
+                Sink&, const Abort&);
 
   // Room for cotangents over these boxes, one row each.
   void open(Cotangent&, const std::vector<Box>&, const Tensor&);

@@ -13,7 +13,7 @@ using Kind = Value::Kind;
 
 // Operators on feature maps alone, and those that take either form; all others work on flat numbers.
 const std::set<std::string> kMaps{"Conv", "ConvTranspose", "BatchNormalization", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize"};
-const std::set<std::string> kEither{"Relu", "LeakyRelu", "Sigmoid", "Elementwise", "PRelu", "Add",  "Sub",    "Mul",
+const std::set<std::string> kEither{"Relu", "LeakyRelu", "Sigmoid", "Elementwise", "PRelu",     "Add",     "Sub",   "Mul",
                                     "Div",  "Pow",       "Min",     "Max",         "Normalize", "Softmax", "Concat"};
 
 bool canBeMap(const std::vector<int64_t>& dims) { return dims.size() >= 2 && dims.size() <= kAxes + 1; }

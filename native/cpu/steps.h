@@ -11,9 +11,9 @@ struct Step {
 
 struct Steps {
   std::vector<Step> list;
-  int slots = 0;    // inputs of all operations of the network
-  int logits;       // tensor that holds them blocked
-  bool boxed;       // support boxes hold from end to end: every activation is a blocked map
+  int slots = 0;  // inputs of all operations of the network
+  int logits;     // tensor that holds them blocked
+  bool boxed;     // support boxes hold from end to end: every activation is a blocked map
 };
 
 // Describes every tensor of the workspace.

@@ -114,10 +114,9 @@ test('an initializer used twice is one parameter', () => {
 });
 
 test('the head is the last convolution on the way to the logits', () => {
-  const graph = graphOf(
-    [node('Conv', ['image', 'k'], ['c']), node('Tanh', ['c'], ['logits']), node('Conv', ['image', 'k'], ['late'])],
-    { k: kernel(2, 1, 1, 1) },
-  );
+  const graph = graphOf([node('Conv', ['image', 'k'], ['c']), node('Tanh', ['c'], ['logits']), node('Conv', ['image', 'k'], ['late'])], {
+    k: kernel(2, 1, 1, 1),
+  });
   const { operations, head } = lower(graph, [3, 3]);
   expect(operations.map(({ name }) => name)).toEqual(['Conv of c', 'Tanh of logits']);
   expect(head).toBe(0);

@@ -12,10 +12,11 @@ import { openRun, type Run } from '../../training/run';
 import { bytes, decimal, listOf, wholeNumber, words } from '../arguments';
 import { example, type Context } from '../context';
 import { addEngineFlags, type EngineFlags } from '../engine-options';
+import { addRegionMaskFlags, paintedRegions, type RegionMaskFlags } from '../region-mask';
 import { addSourceFlags, openSources, type SourceFlags } from '../sources';
 import { usage } from '../usage';
 
-interface Flags extends SourceFlags, EngineFlags, Omit<DefinitionOptions, 'parameters' | 'learningRates'> {
+interface Flags extends SourceFlags, EngineFlags, RegionMaskFlags, Omit<DefinitionOptions, 'parameters' | 'learningRates'> {
   readonly out: string;
   readonly run?: string;
   readonly checkpoints?: string[];
@@ -65,7 +66,7 @@ export function addInfluence(program: Command, context: Context): void {
     .option('--precision <name>', 'of the arithmetic: f32', precision)
     .option('--table', 'also write scores.parquet, a long table for pandas')
     .option('--resume', 'go on with an unfinished study in the folder');
-  addEngineFlags(command)
+  addEngineFlags(addRegionMaskFlags(command))
     .addHelpText(
       'after',
       example(
@@ -97,6 +98,7 @@ async function runInfluence(flags: Flags, { signal, reporter }: Context): Promis
       datasets: sources.records,
       networks,
       output: flags.output,
+      regionMask: await paintedRegions(flags, sources),
       definition: { loss, region, target, reduction, preset, parameters: parametersOf(flags.parameters) },
       classes: flags.classNames,
       out: flags.out,

@@ -46,8 +46,9 @@ export class Arrangement {
     for (const part of parts) {
       const indices = part.indices();
       const run = part.dims[axis]! * inner;
-      const whole = dims[axis]! * inner;
-      for (let outer = 0; outer * run < indices.length; outer++) table.set(indices.subarray(outer * run, (outer + 1) * run), outer * whole + at);
+      const whole = dims[axis] * inner;
+      for (let outer = 0; outer * run < indices.length; outer++)
+        table.set(indices.subarray(outer * run, (outer + 1) * run), outer * whole + at);
       at += run;
     }
     return Arrangement.#listed(dims, table, parts.find(({ fill }) => fill !== undefined)?.fill);
@@ -65,7 +66,8 @@ export class Arrangement {
 
   /** Whether it is a source of `size` numbers as it lies, under whatever dims. */
   isIdentity(size: number): boolean {
-    return !this.table && this.offset === 0 && this.size === size && this.#contiguous;
+    if (this.size !== size || this.offset !== 0 || !this.#contiguous) return false;
+    return !this.table || (this.table.length === size && this.table.every((position, i) => position === i));
   }
 
   /** The source position of every number in order, −1 where there is the fill. */
@@ -110,7 +112,9 @@ export class Arrangement {
   /** Numpy broadcasting to dims of at least the rank. */
   expand(dims: readonly number[]): Arrangement {
     const before = dims.length - this.dims.length;
-    const strides = dims.map((size, axis) => (axis < before || (this.dims[axis - before] === 1 && size !== 1) ? 0 : this.strides[axis - before]!));
+    const strides = dims.map((size, axis) =>
+      axis < before || (this.dims[axis - before] === 1 && size !== 1) ? 0 : this.strides[axis - before]!,
+    );
     return new Arrangement(dims, strides, this.offset, this.table, this.fill);
   }
 

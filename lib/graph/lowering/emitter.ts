@@ -83,7 +83,7 @@ export class Emitter {
     const { name } = this.#node;
     const varies = inputs.some((input) => this.values[input]?.kind === 'activation');
     const index = this.#push({ kind: varies ? 'activation' : 'derived', name: '', dims });
-    this.operations.push({ ...kind, name, inputs, output: index } as Operation);
+    this.operations.push({ ...kind, name, inputs, output: index });
     return index;
   }
 
@@ -128,7 +128,9 @@ export class Emitter {
   parameter(term: Term, role: ParameterKind): Computed {
     if (term.kind === 'computed') return this.fail(`computes its ${role} from the image, which is not supported`);
     if (term.kind === 'known') {
-      const wanted = term.integer ? 'of whole numbers: export a network of floating-point weights' : 'a constant: store it as an initializer';
+      const wanted = term.integer
+        ? 'of whole numbers: export a network of floating-point weights'
+        : 'a constant: store it as an initializer';
       return this.fail(`takes its ${role} from '${term.name}', which is ${wanted}`);
     }
     const made = term.realise({ role, arithmetic: false });
@@ -140,7 +142,8 @@ export class Emitter {
     if (term.kind !== 'weights') return term;
     if (role) return term.realise({ role, arithmetic: true });
     const numbers = term.numbers();
-    if (numbers.data.length > 1) this.notes.add(`'${numbers.name || this.#node.output}' is used as constants by ${this.#node.name}, not as parameters`);
+    if (numbers.data.length > 1)
+      this.notes.add(`'${numbers.name || this.#node.output}' is used as constants by ${this.#node.name}, not as parameters`);
     return numbers;
   }
 
@@ -155,7 +158,7 @@ export class Emitter {
     const now = operands.filter((operand) => operand.kind !== 'weights');
     if (now.some(({ kind }) => kind === 'computed')) {
       if (now.length < operands.length) return this.fail('combines parameters and values before it knows what they are');
-      return emit(...(now as (Known | Computed)[]));
+      return emit(...now);
     }
     if (now.length === operands.length && fold) return fold(...(now as Known[]));
     const node = this.#node;
@@ -172,7 +175,7 @@ export class Emitter {
         const old = made.get(key);
         if (old) return old;
         const inner = operands.map((operand) => (operand.kind === 'weights' ? operand.realise(use(outer, operand)) : operand));
-        const result = inner.some(({ kind }) => kind === 'computed') || !fold ? emit(...(inner as (Known | Computed)[])) : fold(...(inner as Known[]));
+        const result = inner.some(({ kind }) => kind === 'computed') || !fold ? emit(...inner) : fold(...(inner as Known[]));
         if (result.kind === 'weights') return node.fail('is computed in a way that is not supported');
         made.set(key, result);
         return result;
@@ -190,8 +193,8 @@ export class Emitter {
       [x],
       dims,
       (outer) => outer,
-      (numbers) => foldArrangement(numbers!, change(Arrangement.of(numbers!.dims))),
-      (made) => this.arrange(made!, change),
+      (numbers) => foldArrangement(numbers, change(Arrangement.of(numbers.dims))),
+      (made) => this.arrange(made, change),
     );
   }
 
@@ -262,7 +265,8 @@ export class Emitter {
 
   #together(operands: readonly Term[]): readonly number[] {
     return operands.reduce<readonly number[]>((dims, operand) => {
-      const result = broadcast(dims, operand.dims) ?? this.fail(`combines ${operands.map((each) => label(each.dims)).join(' and ')}, which do not fit`);
+      const result =
+        broadcast(dims, operand.dims) ?? this.fail(`combines ${operands.map((each) => label(each.dims)).join(' and ')}, which do not fit`);
       return sizeOf(result) <= LARGEST ? result : this.fail(`makes a tensor of ${label(result)}, which is too large`);
     }, []);
   }
@@ -276,15 +280,15 @@ export class Emitter {
       dims,
       // The smaller operand of arithmetic among weights is a scale or a shift of the larger one.
       (outer, { dims: small }) => (role && sizeOf(small) < sizeOf(dims) ? { role, arithmetic: true } : outer),
-      (x, y) => foldBinary(x!, y!, dims, BINARY[type]),
-      (x, y) => this.#broadcasting({ type, attributes: {} }, [x!, y!], dims),
+      (x, y) => foldBinary(x, y, dims, BINARY[type]),
+      (x, y) => this.#broadcasting({ type, attributes: {} }, [x, y], dims),
     );
   }
 
   compare(relation: Relation, a: Term, b: Term): Term {
     const dims = this.#together([a, b]);
     const [x, y] = [this.operand(a, undefined), this.operand(b, undefined)];
-    if (x.kind === 'known' && y.kind === 'known') return foldEach([x, y], dims, true, (p, q) => RELATIONS[relation](p!, q!));
+    if (x.kind === 'known' && y.kind === 'known') return foldEach([x, y], dims, true, (p, q) => RELATIONS[relation](p, q));
     return this.#broadcasting({ type: 'Compare', attributes: { relation } }, [x, y], dims);
   }
 
@@ -292,7 +296,7 @@ export class Emitter {
     const dims = this.#together([condition, a, b]);
     const all = [condition, a, b].map((term) => this.operand(term, undefined));
     const [c, x, y] = all as [Known, Known, Known];
-    if (all.every(({ kind }) => kind === 'known')) return foldEach([c, x, y], dims, x.integer && y.integer, (p, q, r) => (p ? q! : r!));
+    if (all.every(({ kind }) => kind === 'known')) return foldEach([c, x, y], dims, x.integer && y.integer, (p, q, r) => (p ? q : r));
     return this.#broadcasting({ type: 'Where', attributes: {} }, all, dims);
   }
 
@@ -309,13 +313,14 @@ export class Emitter {
       [x],
       x.dims,
       (outer) => outer,
-      fold && ((numbers) => foldEach([numbers!], x.dims, numbers!.integer, (value) => fold(value!))),
+      fold && ((numbers) => foldEach([numbers], x.dims, numbers.integer, (value) => fold(value))),
       (operand) => {
-        const each = operand!;
+        const each = operand;
         if (each.kind === 'known') return computed(this.#emit(kind, [this.value(each, each.dims)], each.dims), Arrangement.of(each.dims));
         // Rearranged numbers are worked on where they lie, if they are no fewer there.
         const lies = this.values[each.base]!.dims;
-        const { base, arrangement } = each.arrangement.fill === undefined && sizeOf(lies) <= each.arrangement.size ? each : this.#settled(each);
+        const { base, arrangement } =
+          each.arrangement.fill === undefined && sizeOf(lies) <= each.arrangement.size ? each : this.#settled(each);
         return computed(this.#emit(kind, [base], this.values[base]!.dims), arrangement);
       },
     );
@@ -339,13 +344,13 @@ export class Emitter {
       [x],
       dims,
       (outer) => outer,
-      (numbers) => foldReduce(kind, numbers!, axes),
+      (numbers) => foldReduce(kind, numbers, axes),
       (operand) => {
-        const order = this.#lying([operand!], dims.length) ?? Array.from(dims.keys());
-        const lying = this.transpose(operand!, order) as Computed;
+        const order = this.#lying([operand], dims.length) ?? Array.from(dims.keys());
+        const lying = this.transpose(operand, order) as Computed;
         const short = this.isActivation(lying) && lying.dims[0] === 1 ? 1 : 0;
         const over = axes.flatMap((axis) => (order.indexOf(axis) >= short ? [order.indexOf(axis) - short] : [])).sort((a, b) => a - b);
-        if (over.length === 0) return operand!;
+        if (over.length === 0) return operand;
         const input = this.value(lying, lying.dims.slice(short));
         const moved = order.map((axis) => dims[axis]!);
         const output = this.#emit({ type: 'Reduce', attributes: { kind, axes: over } }, [input], moved.slice(short));
@@ -381,7 +386,7 @@ export class Emitter {
       (use) => use,
       undefined,
       (x, y) => {
-        const inputs = [x!, y!].map((term) => {
+        const inputs = [x, y].map((term) => {
           const batched = this.isActivation(term) && term.dims.length > 2;
           return this.value(term, batched ? sliceDims(term.dims) : term.dims);
         });
@@ -411,7 +416,8 @@ export class Emitter {
 
   #concat(parts: readonly (Known | Computed)[], axis: number, dims: readonly number[]): Term {
     const [first] = parts;
-    const ofOne = (part: Known | Computed): part is Computed => part.kind === 'computed' && first?.kind === 'computed' && part.base === first.base;
+    const ofOne = (part: Known | Computed): part is Computed =>
+      part.kind === 'computed' && first?.kind === 'computed' && part.base === first.base;
     if (parts.every(ofOne)) {
       const fills = new Set(parts.flatMap(({ arrangement: { fill } }) => (fill === undefined ? [] : [fill])));
       if (fills.size <= 1) return computed(parts[0]!.base, Arrangement.join(parts.map(({ arrangement }) => arrangement), axis)); // prettier-ignore
@@ -419,7 +425,7 @@ export class Emitter {
     const image = parts.find((part) => this.isActivation(part));
     // Parameters among themselves: each between zeros, and all together.
     if (!image) return this.#sum(parts, axis, dims);
-    const maps = parts.map((part) => (this.isActivation(part) ? part : this.#asActivation(part, image as Computed)));
+    const maps = parts.map((part) => (this.isActivation(part) ? part : this.#asActivation(part, image)));
     const order = this.#lying(maps, dims.length) ?? Array.from(dims.keys());
     const lying = maps.map((map) => this.transpose(map, order) as Computed);
     const at = order.indexOf(axis);

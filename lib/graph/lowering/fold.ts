@@ -42,7 +42,12 @@ export function foldArrangement(x: Known, arrangement: Arrangement): Known {
 }
 
 /** @param dims of the operands' broadcast */
-export function foldEach(operands: readonly Known[], dims: readonly number[], integer: boolean, each: (...numbers: number[]) => number): Known {
+export function foldEach(
+  operands: readonly Known[],
+  dims: readonly number[],
+  integer: boolean,
+  each: (...numbers: number[]) => number,
+): Known {
   const sources = operands.map((operand) => Arrangement.of(operand.dims).expand(dims).indices());
   const data = Float64Array.from({ length: sizeOf(dims) }, (_, i) => each(...operands.map((operand, k) => operand.data[sources[k]![i]!]!)));
   return known(dims, data, integer);
@@ -50,7 +55,7 @@ export function foldEach(operands: readonly Known[], dims: readonly number[], in
 
 export function foldBinary(a: Known, b: Known, dims: readonly number[], combine: Binary): Known {
   const integer = a.integer && b.integer;
-  return foldEach([a, b], dims, integer, integer ? (x, y) => Math.trunc(combine(x!, y!)) : (x, y) => combine(x!, y!));
+  return foldEach([a, b], dims, integer, integer ? (x, y) => Math.trunc(combine(x, y)) : (x, y) => combine(x, y));
 }
 
 export type Reduction = 'mean' | 'sum' | 'max' | 'min' | 'prod';
@@ -78,5 +83,12 @@ export function foldConcat(parts: readonly Known[], axis: number): Known {
     at += data.length;
     return place;
   });
-  return foldArrangement(known([all.length], all, parts.every(({ integer }) => integer)), Arrangement.join(places, axis));
+  return foldArrangement(
+    known(
+      [all.length],
+      all,
+      parts.every(({ integer }) => integer),
+    ),
+    Arrangement.join(places, axis),
+  );
 }

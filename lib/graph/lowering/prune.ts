@@ -3,7 +3,11 @@ import type { Lowered, Operation, Value } from '../lowered';
 
 type Part = Pick<Lowered, 'values' | 'operations' | 'input' | 'logits'>;
 
-export function prune({ values, operations }: { readonly values: readonly Value[]; readonly operations: readonly Operation[] }, input: number, logits: number): Part {
+export function prune(
+  { values, operations }: { readonly values: readonly Value[]; readonly operations: readonly Operation[] },
+  input: number,
+  logits: number,
+): Part {
   const needed = new Set([input, logits]);
   const kept = operations.toReversed().filter(({ inputs, output }) => {
     if (!needed.has(output)) return false;

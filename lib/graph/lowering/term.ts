@@ -46,7 +46,8 @@ export type Term = Known | Weights | Computed;
 
 export const sizeOf = (dims: readonly number[]): number => dims.reduce((all, size) => all * size, 1);
 
-export const sameDims = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
+export const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((size, i) => size === b[i]);
 
 export function known(dims: readonly number[], data: ArrayLike<number>, integer: boolean, name = ''): Known {
   return { kind: 'known', dims, data: data instanceof Float64Array ? data : Float64Array.from(data), integer, name };
@@ -57,7 +58,12 @@ export const wholeNumbers = (values: ArrayLike<number>): Known => known([values.
 
 export const scalar = (value: number): Known => known([], [value], false);
 
-export const computed = (base: number, arrangement: Arrangement): Computed => ({ kind: 'computed', base, dims: arrangement.dims, arrangement });
+export const computed = (base: number, arrangement: Arrangement): Computed => ({
+  kind: 'computed',
+  base,
+  dims: arrangement.dims,
+  arrangement,
+});
 
 /** Dims of numpy's broadcast, undefined where the two do not fit. */
 export function broadcast(a: readonly number[], b: readonly number[]): number[] | undefined {

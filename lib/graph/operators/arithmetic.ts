@@ -18,7 +18,10 @@ const compare = (relation: Relation): OperatorEntry => operator(2, 2, (node) => 
 export function folded(count: number, integer: boolean | 'as inputs', each: (...numbers: number[]) => number): OperatorEntry {
   return operator(count, count, (node) => {
     const operands = all(node).map((_, index): Known => node.known(index) ?? known([0], [], true));
-    const dims = operands.reduce<readonly number[]>((made, operand) => broadcast(made, operand.dims) ?? node.fail('combines tensors that do not fit'), []);
+    const dims = operands.reduce<readonly number[]>(
+      (made, operand) => broadcast(made, operand.dims) ?? node.fail('combines tensors that do not fit'),
+      [],
+    );
     return foldEach(operands, dims, integer === 'as inputs' ? operands.every((operand) => operand.integer) : integer, each);
   });
 }
@@ -58,9 +61,18 @@ export const arithmetic: Readonly<Record<string, OperatorEntry>> = {
   GreaterOrEqual: compare('greater-or-equal'),
   Equal: compare('equal'),
   Where: operator(3, 3, (node) => node.emit.where(node.term(0), node.term(1), node.term(2))),
-  And: masked(folded(2, true, (a, b) => Number(a && b)), (node) => node.emit.binary('Mul', node.term(0), node.term(1))),
-  Or: masked(folded(2, true, (a, b) => Number(a || b)), (node) => node.emit.binary('Max', node.term(0), node.term(1))),
-  Not: masked(folded(1, true, (a) => Number(!a)), (node) => node.emit.compare('equal', node.term(0), scalar(0))),
+  And: masked(
+    folded(2, true, (a, b) => Number(a && b)),
+    (node) => node.emit.binary('Mul', node.term(0), node.term(1)),
+  ),
+  Or: masked(
+    folded(2, true, (a, b) => Number(a || b)),
+    (node) => node.emit.binary('Max', node.term(0), node.term(1)),
+  ),
+  Not: masked(
+    folded(1, true, (a) => Number(!a)),
+    (node) => node.emit.compare('equal', node.term(0), scalar(0)),
+  ),
   Xor: folded(2, true, (a, b) => Number(Boolean(a) !== Boolean(b))),
   Floor: folded(1, 'as inputs', Math.floor),
   Ceil: folded(1, 'as inputs', Math.ceil),

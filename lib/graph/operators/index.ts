@@ -16,8 +16,8 @@ import { selections } from './selection';
 import { shapes } from './shapes';
 
 export const OPERATORS: ReadonlyMap<string, OperatorEntry> = new Map(
-  [activations, arithmetic, convolutions, movements, normalisations, pools, products, reductions, resizes, selections, shapes].flatMap((part) =>
-    Object.entries(part),
+  [activations, arithmetic, convolutions, movements, normalisations, pools, products, reductions, resizes, selections, shapes].flatMap(
+    (part) => Object.entries(part),
   ),
 );
 
@@ -27,15 +27,9 @@ const QUANTISED = 'the network is quantised, and gradients need floating-point a
 /** Why some operators are not in the table. */
 const REASONS: ReadonlyMap<string, string> = new Map([
   ...['If', 'Loop', 'Scan', 'SequenceMap'].map((name) => [name, CONTROL] as const),
-  ...[
-    'QuantizeLinear',
-    'DequantizeLinear',
-    'DynamicQuantizeLinear',
-    'QLinearConv',
-    'QLinearMatMul',
-    'ConvInteger',
-    'MatMulInteger',
-  ].map((name) => [name, QUANTISED] as const),
+  ...['QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear', 'QLinearConv', 'QLinearMatMul', 'ConvInteger', 'MatMulInteger'].map(
+    (name) => [name, QUANTISED] as const,
+  ),
 ]);
 
 /** Why an operator cannot be lowered, undefined where it can. @param domain '' for the standard one */

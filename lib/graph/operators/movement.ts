@@ -10,7 +10,9 @@ function reshape(node: NodeView): Term {
   const x = node.term(0);
   const wanted = node.list('shape', 1) ?? [];
   const keeps = node.int('allowzero', 0) === 0;
-  const dims = wanted.map((size, axis) => (size === 0 && keeps ? (x.dims[axis] ?? node.fail(`keeps axis ${axis}, which its input has not`)) : size));
+  const dims = wanted.map((size, axis) =>
+    size === 0 && keeps ? (x.dims[axis] ?? node.fail(`keeps axis ${axis}, which its input has not`)) : size,
+  );
   const free = dims.indexOf(-1);
   if (free >= 0) dims[free] = sizeOf(x.dims) / sizeOf(dims.with(free, 1));
   if (dims.some((size) => !Number.isSafeInteger(size) || size < 0))
@@ -60,7 +62,8 @@ function tile(node: NodeView): Term {
   const { emit } = node;
   const { dims } = node.term(0);
   const repeats = node.list('repeats', 1) ?? [];
-  if (repeats.length !== dims.length || repeats.some((count) => count < 0)) node.fail(`has repeats [${repeats.join(', ')}] for ${dims.length} axes`);
+  if (repeats.length !== dims.length || repeats.some((count) => count < 0))
+    node.fail(`has repeats [${repeats.join(', ')}] for ${dims.length} axes`);
   const apart = emit.reshape(node.term(0), dims.flatMap((size) => [1, size])); // prettier-ignore
   const wide = emit.expand(apart, dims.flatMap((size, axis) => [repeats[axis]!, size])); // prettier-ignore
   return emit.reshape(wide, dims.map((size, axis) => size * repeats[axis]!)); // prettier-ignore

@@ -19,7 +19,8 @@ function batchNormalization(node: NodeView): Term {
   };
   const statistic = (index: number): number => {
     const term = node.term(index);
-    if (term.kind !== 'weights' || term.initializer === undefined) return node.fail(`has running statistics that are computed: store them as initializers`);
+    if (term.kind !== 'weights' || term.initializer === undefined)
+      return node.fail(`has running statistics that are computed: store them as initializers`);
     return emit.stored(term.initializer, term.dims, 'statistic');
   };
   const inputs = [emit.featureMap(x), learned(1, 'scale'), learned(2, 'shift'), statistic(3), statistic(4)];
@@ -31,7 +32,8 @@ function batchNormalization(node: NodeView): Term {
 function scaleAndShift(node: NodeView, x: Term, scale: Term | undefined, shift: Term | undefined): Term {
   const { emit } = node;
   const learned = (term: Term, role: ParameterKind): Term => (term.kind === 'weights' ? emit.parameter(term, role) : term);
-  const idle = (term: Term | undefined, neutral: number): boolean => !term || (term.kind === 'known' && term.data.every((value) => value === neutral));
+  const idle = (term: Term | undefined, neutral: number): boolean =>
+    !term || (term.kind === 'known' && term.data.every((value) => value === neutral));
   const scaled = idle(scale, 1) ? x : emit.binary('Mul', x, learned(scale!, 'scale'));
   return idle(shift, 0) ? scaled : emit.binary('Add', scaled, learned(shift!, 'shift'));
 }

@@ -46,7 +46,9 @@ function averagePool(node: NodeView): Term {
   let padded = node.term(0);
   stated.before.forEach((before, axis) => {
     const size = node.image[axis + 1]!;
-    const positions = Array.from({ length: before + size + stated.after[axis]! }, (_, i) => (i < before || i >= before + size ? -1 : i - before));
+    const positions = Array.from({ length: before + size + stated.after[axis]! }, (_, i) =>
+      i < before || i >= before + size ? -1 : i - before,
+    );
     padded = node.emit.take(padded, axis + 2, positions, 0);
   });
   const none = window.before.map(() => 0);

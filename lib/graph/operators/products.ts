@@ -54,9 +54,14 @@ function einsum(node: NodeView): Term {
   const inputs = left.split(',');
   const letters = /^[A-Za-z]*$/;
   const twice = (labels: string): boolean => new Set(labels).size < labels.length;
-  if (right === undefined || inputs.length !== node.inputCount || inputs.length > 2 || [...inputs, right].some((labels) => !letters.test(labels) || twice(labels)))
+  if (
+    right === undefined ||
+    inputs.length !== node.inputCount ||
+    inputs.length > 2 ||
+    [...inputs, right].some((labels) => !letters.test(labels) || twice(labels))
+  )
     node.fail(`has the equation '${equation}', which is not a product of two matrices`);
-  const result = [...right!];
+  const result = [...right];
   const operands = inputs.map((labels, index): Labelled => {
     const term = node.term(index);
     return term.dims.length === labels.length ? { term, labels: [...labels] } : node.fail(`has '${labels}' for [${term.dims.join(', ')}]`);
@@ -64,7 +69,8 @@ function einsum(node: NodeView): Term {
   const [first, second] = operands.map((operand, index) =>
     summed(node, operand, new Set([...result, ...(operands[1 - index]?.labels ?? [])])),
   ) as [Labelled, Labelled | undefined];
-  if (result.some((label) => !operands.some(({ labels }) => labels.includes(label)))) node.fail(`has the equation '${equation}', whose result names an axis no operand has`);
+  if (result.some((label) => !operands.some(({ labels }) => labels.includes(label))))
+    node.fail(`has the equation '${equation}', whose result names an axis no operand has`);
   if (!second) return inOrder(node, first, result);
   const sizes = new Map([first, second].flatMap(({ term, labels }) => labels.map((label, axis) => [label, term.dims[axis]!])));
   const has = ({ labels }: Labelled, label: string): boolean => labels.includes(label);

@@ -54,5 +54,7 @@ export const reductions: Readonly<Record<string, OperatorEntry>> = {
   }),
   Softmax: along('Softmax'),
   LogSoftmax: along('LogSoftmax'),
-  ArgMax: operator(1, 1, (node) => node.fail('has no derivative: it may stand at the end of a network, where the logits before it are used')),
+  ArgMax: operator(1, 1, (node) =>
+    node.fail('has no derivative: it may stand at the end of a network, where the logits before it are used'),
+  ),
 };

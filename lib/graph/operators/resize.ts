@@ -115,13 +115,17 @@ function readMode(node: NodeView): AxisMode {
   const early = node.opset < 11;
   const coordinates = early ? 'asymmetric' : node.string('coordinate_transformation_mode', COORDINATES, 'half_pixel');
   node.string('keep_aspect_ratio_policy', ['stretch'], 'stretch');
-  if (mode === 'nearest') return { mode, coordinates, nearest: early ? 'floor' : node.string('nearest_mode', NEAREST, 'round_prefer_floor') };
+  if (mode === 'nearest')
+    return { mode, coordinates, nearest: early ? 'floor' : node.string('nearest_mode', NEAREST, 'round_prefer_floor') };
   if (mode !== 'cubic') return { mode: 'linear', coordinates };
   return { mode, coordinates, a: node.float('cubic_coeff_a', -0.75), excludeOutside: node.int('exclude_outside', 0) !== 0 };
 }
 
 /** Taps of every spatial axis and the result's dims [C, …]. @param order the axes of its input as [N, C, …] */
-export function readResize(node: NodeView, order: readonly number[]): { readonly axes: readonly AxisTaps[]; readonly dims: readonly number[] } {
+export function readResize(
+  node: NodeView,
+  order: readonly number[],
+): { readonly axes: readonly AxisTaps[]; readonly dims: readonly number[] } {
   const { dims } = node.term(0);
   const wanted = targets(node);
   const sizes = wanted.map(({ size }) => size);
@@ -140,7 +144,9 @@ function resize(node: NodeView): Term {
   const rank = x.dims.length;
   const first = Array.from({ length: rank }, (_, axis) => axis);
   const last = [0, rank - 1, ...first.slice(1, -1)];
-  const order = [first, last].find(([batch, channels]) => kept(batch!) && kept(channels!)) ?? node.fail('resizes the channel axis, which is not supported');
+  const order =
+    [first, last].find(([batch, channels]) => kept(batch!) && kept(channels!)) ??
+    node.fail('resizes the channel axis, which is not supported');
   const { axes, dims } = readResize(node, order);
   const map = emit.transpose(x, order);
   if (map.dims[0] !== 1) node.fail(`works on [${x.dims.join(', ')}]: windows folded into the batch axis are not supported here`);

@@ -30,7 +30,8 @@ function cast(node: NodeView): Term {
 
 function constantOfShape(node: NodeView): Term {
   const dims = Array.from(node.known(0)?.data ?? []);
-  if (!dims.every((size) => Number.isSafeInteger(size) && size >= 0) || sizeOf(dims) > LARGEST) node.fail(`makes a tensor of [${dims.join(', ')}]`);
+  if (!dims.every((size) => Number.isSafeInteger(size) && size >= 0) || sizeOf(dims) > LARGEST)
+    node.fail(`makes a tensor of [${dims.join(', ')}]`);
   const value = node.tensor('value');
   return known(dims, new Float64Array(sizeOf(dims)).fill(value?.data[0] ?? 0), value?.integer ?? false);
 }

@@ -145,9 +145,9 @@ class MapBinary final : public Operator {
  private:
   struct Operand {
     Shape shape;
-    Buffer packed;          // of what is no activation
-    uint64_t version = 0;   // of the numbers packed
-    bool one[kAxes + 1];    // broadcast along channels, z, y, x
+    Buffer packed;         // of what is no activation
+    uint64_t version = 0;  // of the numbers packed
+    bool one[kAxes + 1];   // broadcast along channels, z, y, x
   };
   Operand operands_[2];
 

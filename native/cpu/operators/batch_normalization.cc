@@ -102,7 +102,7 @@ class BatchNormalization final : public Operator {
   double epsilon_, momentum_;
   int channels_;
   float slope_ = 1.f;
-  Channels mean_, inverse_, factor_, shift_;  
+  Channels mean_, inverse_, factor_, shift_;
 
   static const Lanes& of(const Channels& all, int block) { return lanes(all.data() + block * kLanes); }
 

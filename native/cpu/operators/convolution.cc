@@ -84,8 +84,10 @@ class Convolution : public Operator {
     if (!b.dx[1]) return;
     for (int r = 0; r < b.unit.rows; ++r) {
       float* to = b.dx[1]->list[r].data;
-      if (b.unit.shared || r == 0) product_.unpackGradient(room.data() + r * product_.gradientFloats(), to);
-      else std::fill_n(to, count(work.dims(input(1))), 0.f);  // in training the first row holds the sum
+      if (b.unit.shared || r == 0)
+        product_.unpackGradient(room.data() + r * product_.gradientFloats(), to);
+      else
+        std::fill_n(to, count(work.dims(input(1))), 0.f);  // in training the first row holds the sum
     }
   }
 
@@ -145,8 +147,7 @@ class Conv final : public Convolution {
     const int64_t n = product_.gradientFloats();
     Pool::Piece room;
     if (!b.unit.shared)
-      return product_.correlate(b.unit.rows, 1, window(input(0), b.unit.image, Box::whole(map), room), {dy[0].box, dy[0].data},
-                                gradients);
+      return product_.correlate(b.unit.rows, 1, window(input(0), b.unit.image, Box::whole(map), room), {dy[0].box, dy[0].data}, gradients);
     const bool together = b.dy.stacked && product_.stacks();
     for (int r = 0; r < (together ? 1 : b.dy.count()); ++r) {
       const auto x = window(input(0), b.unit.image, covered(shape_, dy[r].box, map), room);

@@ -59,8 +59,10 @@ class Reduce final : public Operator {
     for (int axis : o.integers("axes")) reduced[axis] = true;
     int64_t stride = 1, terms = 1;
     for (size_t i = dims.size(); i-- > 0;)
-      if (reduced[i]) terms *= dims[i];
-      else strides[i] = stride, stride *= dims[i];
+      if (reduced[i])
+        terms *= dims[i];
+      else
+        strides[i] = stride, stride *= dims[i];
     factor_ = o.word("kind") == "mean" ? 1. / terms : 1.;
     to_.resize(count(dims));
     for (size_t at = 0; at < to_.size(); ++at) {
@@ -118,13 +120,16 @@ class Reduce final : public Operator {
 
 // c[m, n] (+)= op(a) · op(b), row-major
 void product(bool transposeA, bool transposeB, int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c, bool add) {
-  dnnl_sgemm(transposeA ? 'T' : 'N', transposeB ? 'T' : 'N', m, n, k, 1.f, a, transposeA ? m : k, b, transposeB ? k : n, add ? 1.f : 0.f, c, n);
+  dnnl_sgemm(transposeA ? 'T' : 'N', transposeB ? 'T' : 'N', m, n, k, 1.f, a, transposeA ? m : k, b, transposeB ? k : n, add ? 1.f : 0.f, c,
+             n);
 }
 
 class MatMul final : public Operator {
  public:
   MatMul(Workspace& w, const Operation& o)
-      : Operator(w, o), left_(batchDims(w.dims(o.output)), batchDims(w.dims(o.inputs[0]))), right_(batchDims(w.dims(o.output)), batchDims(w.dims(o.inputs[1]))) {
+      : Operator(w, o),
+        left_(batchDims(w.dims(o.output)), batchDims(w.dims(o.inputs[0]))),
+        right_(batchDims(w.dims(o.output)), batchDims(w.dims(o.inputs[1]))) {
     const auto &a = w.dims(o.inputs[0]), &b = w.dims(o.inputs[1]);
     m_ = a[a.size() - 2], k_ = a.back(), n_ = b.back();
   }
@@ -133,7 +138,9 @@ class MatMul final : public Operator {
     for (int image = 0; image < images; ++image) {
       const float *a = work.numbers(input(0), image), *b = work.numbers(input(1), image);
       float* y = out(image);
-      each([&](int64_t at, int64_t i, int64_t j) { product(false, false, m_, n_, k_, a + i * m_ * k_, b + j * k_ * n_, y + at * m_ * n_, false); });
+      each([&](int64_t at, int64_t i, int64_t j) {
+        product(false, false, m_, n_, k_, a + i * m_ * k_, b + j * k_ * n_, y + at * m_ * n_, false);
+      });
     }
   }
 
@@ -143,11 +150,15 @@ class MatMul final : public Operator {
       const float *left = work.numbers(input(0), image), *right = work.numbers(input(1), image), *dy = b.dy.list[r].data;
       deliver(b, 0, r, [&](float* to) {
         std::fill_n(to, count(work.dims(input(0))), 0.f);
-        each([&](int64_t at, int64_t i, int64_t j) { product(false, true, m_, k_, n_, dy + at * m_ * n_, right + j * k_ * n_, to + i * m_ * k_, true); });
+        each([&](int64_t at, int64_t i, int64_t j) {
+          product(false, true, m_, k_, n_, dy + at * m_ * n_, right + j * k_ * n_, to + i * m_ * k_, true);
+        });
       });
       deliver(b, 1, r, [&](float* to) {
         std::fill_n(to, count(work.dims(input(1))), 0.f);
-        each([&](int64_t at, int64_t i, int64_t j) { product(true, false, k_, n_, m_, left + i * m_ * k_, dy + at * m_ * n_, to + j * k_ * n_, true); });
+        each([&](int64_t at, int64_t i, int64_t j) {
+          product(true, false, k_, n_, m_, left + i * m_ * k_, dy + at * m_ * n_, to + j * k_ * n_, true);
+        });
       });
     }
   }
@@ -169,14 +180,21 @@ class MatMul final : public Operator {
 
 class Compare final : public Operator {
  public:
-  Compare(Workspace& w, const Operation& o) : Operator(w, o), left_(w.dims(o.output), w.dims(o.inputs[0])), right_(w.dims(o.output), w.dims(o.inputs[1])) {
+  Compare(Workspace& w, const Operation& o)
+      : Operator(w, o), left_(w.dims(o.output), w.dims(o.inputs[0])), right_(w.dims(o.output), w.dims(o.inputs[1])) {
     const std::string& name = o.word("relation");
-    if (name == "less") holds_ = [](float a, float b) { return a < b; };
-    else if (name == "less-or-equal") holds_ = [](float a, float b) { return a <= b; };
-    else if (name == "greater") holds_ = [](float a, float b) { return a > b; };
-    else if (name == "greater-or-equal") holds_ = [](float a, float b) { return a >= b; };
-    else if (name == "equal") holds_ = [](float a, float b) { return a == b; };
-    else throw EngineError("the cpu engine has no relation " + name + " (node " + o.name + ")");
+    if (name == "less")
+      holds_ = [](float a, float b) { return a < b; };
+    else if (name == "less-or-equal")
+      holds_ = [](float a, float b) { return a <= b; };
+    else if (name == "greater")
+      holds_ = [](float a, float b) { return a > b; };
+    else if (name == "greater-or-equal")
+      holds_ = [](float a, float b) { return a >= b; };
+    else if (name == "equal")
+      holds_ = [](float a, float b) { return a == b; };
+    else
+      throw EngineError("the cpu engine has no relation " + name + " (node " + o.name + ")");
   }
 
   void forward(int images) override {

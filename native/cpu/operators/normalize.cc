@@ -12,7 +12,10 @@ namespace {
 class FlatNormalize final : public Operator {
  public:
   FlatNormalize(Workspace& w, const Operation& o)
-      : Operator(w, o), groups_(static_cast<int64_t>(o.number("groups"))), n_(count(w.dims(o.output)) / groups_), epsilon_(o.number("epsilon")) {}
+      : Operator(w, o),
+        groups_(static_cast<int64_t>(o.number("groups"))),
+        n_(count(w.dims(o.output)) / groups_),
+        epsilon_(o.number("epsilon")) {}
 
   void forward(int images) override {
     for (int image = 0; image < images; ++image) {
