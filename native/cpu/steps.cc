@@ -25,7 +25,6 @@ class Planner {
   Steps plan() {
     Steps steps;
     steps.boxed = true;
-    std::map<int, std::string> image;
     describe(network_.input, true);
     for (const Operation& op : network_.operations) {
       const bool map = isMap(op);

@@ -63,7 +63,7 @@ export function addTrain(program: Command, context: Context): void {
     .addOption(new Option('--loss <loss>', `what is minimised (default: ${DEFAULTS.loss})`).choices(['dice', 'cross-entropy', 'dice+ce']))
     .option('--class-weights <w,…>', 'of the cross-entropy, background first (default: all 1)', listOf(rate))
     .addOption(new Option('--optimiser <name>', `how (default: ${DEFAULTS.optimiser.kind})`).choices(['sgd', 'adam']))
-    .option('--learning-rate <η>', 'base rate (default: 0.001 for adam, 0.01 for sgd)', rate)
+    .option('--learning-rate <η>', 'base rate (default: 0.003 for adam, 0.01 for sgd)', rate)
     .option('--momentum <μ>', 'of sgd (default: 0.9)', decimal({ least: 0, most: 1 }))
     .option('--weight-decay <λ>', 'of kernels (default: 0)', decimal({ least: 0 }))
     .addOption(
