@@ -1,5 +1,6 @@
 /** Whether data, network and definition of an influence fit each other; asked before anything is computed or written. */
 import type { SliceSource } from '../dataset/slices';
+import { withClasses } from '../dataset/views';
 import { TracinError, type ErrorCode } from '../errors';
 import type { Lowered } from '../graph/lowered';
 import type { Role } from './batches';
@@ -63,22 +64,7 @@ export function matchNetwork({ test, train }: Sources, lowered: Lowered, network
   if (!given && testNames.join() !== trainNames.join()) {
     fail('ERR_TRACIN_DATA', `test slices have classes ${testNames.join(', ')}, training slices ${trainNames.join(', ')}: label both alike`);
   }
-  return { test: named(test, given ?? testNames), train: named(train, given ?? trainNames) };
-}
-
-/** The same slices under other class names. */
-function named(source: SliceSource, classes: readonly string[]): SliceSource {
-  const { modalities, size, slices, labelled } = source;
-  return {
-    classes,
-    modalities,
-    size,
-    slices,
-    labelled,
-    read: (positions, options) => source.read(positions, options),
-    fingerprint: () => source.fingerprint(),
-    close: () => source.close(),
-  };
+  return { test: withClasses(test, given ?? testNames), train: withClasses(train, given ?? trainNames) };
 }
 
 function fail(code: ErrorCode, message: string): never {

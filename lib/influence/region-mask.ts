@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { SliceId, SliceSource } from '../dataset/slices';
+import { chosenSlices } from '../dataset/views';
 import { sizeOf } from '../engine/layout';
 import { TracinError, throwIfAborted } from '../errors';
 import type { StudyFile } from './folder';
@@ -63,22 +64,7 @@ export async function readPainting(
       'region mask: no pixel of any test slice is painted: choose the case and slices it is painted on',
     );
   }
-  const source = k === undefined ? chosen(test, positions) : test;
+  const source = k === undefined ? chosenSlices(test, positions) : test;
   const painted = masks.map((mask): Painted => ({ mask, class: k }));
   return { source, painted, record: { file, class: name ?? null, sha256: hash.digest('hex') } };
-}
-
-/** Some slices of a source. What determines their numbers is what determines all of its. */
-function chosen(source: SliceSource, positions: readonly number[]): SliceSource {
-  const { classes, modalities, size, labelled } = source;
-  return {
-    classes,
-    modalities,
-    size,
-    labelled,
-    slices: positions.map((position) => source.slices[position]!),
-    read: (rows, options) => source.read(rows.map((row) => positions[row]!), options), // prettier-ignore
-    fingerprint: () => source.fingerprint(),
-    close: () => source.close(),
-  };
 }
