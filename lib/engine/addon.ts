@@ -52,6 +52,16 @@ export interface Addon {
     features: Float32Array | null,
     abort: Int32Array,
   ): Promise<void>;
+  /** direction [P], the parameters as the file has them, in gradient order */
+  tangent(
+    program: ProgramHandle,
+    slices: number,
+    images: Float32Array,
+    direction: Float32Array,
+    logits: Float32Array,
+    tangents: Float32Array,
+    abort: Int32Array,
+  ): Promise<void>;
   gradients(program: ProgramHandle, regions: AddonRegions, gradients: Float32Array, abort: Int32Array): Promise<void>;
   resident(program: ProgramHandle, capacity: number, classes: number): Promise<BlockHandle>;
   append(program: ProgramHandle, block: BlockHandle, regions: AddonRegions, abort: Int32Array): Promise<void>;

@@ -103,6 +103,12 @@ export interface Program {
   load(checkpoint: Graph): Promise<void>;
   /** images [B, M, H, W] → logits [B, C, H, W]; with `features`, also the head's input [B, F, H, W]. Running statistics are used. */
   forward(images: Float32Array, options?: CallOptions & { readonly features?: boolean }): Promise<{ logits: Floats; features?: Floats }>;
+  /**
+   * Forward mode: tangents [B, C, H, W] = J_θ f(θ, z) · v, how fast the logits change when the selected parameters move along v.
+   * Running statistics are used and do not move. Always in the engine's widest arithmetic, on whole maps.
+   * @param direction v [P], in gradient order
+   */
+  tangent(direction: Floats, images: Float32Array, options?: CallOptions): Promise<{ logits: Floats; tangents: Floats }>;
   /** [B, K, P], for small work and tests. */
   gradients(batch: RegionBatch, loss: RegionLoss, options?: CallOptions): Promise<RegionNorms & { gradients: Floats }>;
   resident(capacity: number): Promise<Block>;

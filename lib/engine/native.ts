@@ -26,6 +26,7 @@ import {
   checkOptimiserState,
   checkpointValues,
   checkRoom,
+  directionCheck,
   imagesCheck,
   inTurns,
   regionBatchCheck,
@@ -116,6 +117,16 @@ class NativeProgram implements Program {
       const features = options.features ? new Float32Array(slices * sizeOf(this.lowered.values[head]!.dims)) : null;
       await this.#addon.forward(program, slices, images, logits, features, abort);
       return features ? { logits, features } : { logits };
+    });
+  }
+
+  async tangent(direction: Floats, images: Float32Array, options: CallOptions = {}): Promise<{ logits: Floats; tangents: Floats }> {
+    return this.#run(options, async (program, abort) => {
+      const slices = await inTurns(imagesCheck(images, this.#layout));
+      await inTurns(directionCheck(direction, this.#layout));
+      const [logits, tangents] = [0, 1].map(() => new Float32Array(slices * this.#layout.logits * this.#layout.pixels));
+      await this.#addon.tangent(program, slices, images, float32(direction), logits!, tangents!, abort);
+      return { logits: logits!, tangents: tangents! };
     });
   }
 

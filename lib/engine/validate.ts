@@ -60,6 +60,23 @@ export function* imagesCheck(images: Float32Array, layout: Layout): Check<number
   return slices;
 }
 
+/** Numbers of a direction looked at between two pauses. */
+const STRETCH = 1 << 16;
+
+/** direction [P], all finite */
+export function* directionCheck(direction: Floats, layout: Layout): Check<void> {
+  const { parameterCount } = layout;
+  if (!(direction instanceof Float32Array || direction instanceof Float64Array) || direction.length !== parameterCount) {
+    throw wrongData(`direction: expected ${parameterCount} floats, one for each selected parameter's number, got ${direction?.length}`);
+  }
+  for (let start = 0; start < parameterCount; start += STRETCH, yield) {
+    const end = Math.min(parameterCount, start + STRETCH);
+    for (let i = start; i < end; i++) {
+      if (direction[i]! - direction[i]! !== 0) throw wrongData(`direction: ${direction[i]} at ${i}: replace it by a number`);
+    }
+  }
+}
+
 /** Where the first byte above `most` is, −1 where there is none. */
 function* firstAbove(bytes: Uint8Array, most: number, pixels: number): Check<number> {
   for (let map = 0; map * pixels < bytes.length; map++, yield) {
@@ -121,6 +138,7 @@ export function* trainingBatchCheck(batch: TrainingBatch, loss: TrainingLoss, la
 }
 
 export const checkImages = (images: Float32Array, layout: Layout): number => atOnce(imagesCheck(images, layout));
+export const checkDirection = (direction: Floats, layout: Layout): void => atOnce(directionCheck(direction, layout));
 export const checkRegionBatch = (batch: RegionBatch, loss: RegionLoss, layout: Layout): number =>
   atOnce(regionBatchCheck(batch, loss, layout));
 export const checkTrainingBatch = (batch: TrainingBatch, loss: TrainingLoss, layout: Layout): number =>

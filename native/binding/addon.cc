@@ -143,6 +143,17 @@ Napi::Value forward(const Napi::CallbackInfo& info) {
   return task->start([=] { p->forward(slices, images, logits, features, abort); });
 }
 
+// tangent(program, slices, images, direction, logits, tangents, abort)
+Napi::Value tangent(const Napi::CallbackInfo& info) {
+  auto* task = new Task(info.Env());
+  auto p = program(info);
+  const int slices = info[1].ToNumber();
+  const float *images = task->array<float>(info[2]), *direction = task->array<float>(info[3]);
+  float *logits = task->array<float>(info[4]), *tangents = task->array<float>(info[5]);
+  const Abort abort = abortFlag(*task, info[6]);
+  return task->start([=] { p->tangent(slices, images, direction, logits, tangents, abort); });
+}
+
 // gradients(program, regions, gradients, abort)
 Napi::Value gradients(const Napi::CallbackInfo& info) {
   auto* task = new Task(info.Env());
@@ -275,6 +286,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"memory", memory},
       {"load", load},
       {"forward", forward},
+      {"tangent", tangent},
       {"gradients", gradients},
       {"resident", resident},
       {"append", append},

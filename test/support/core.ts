@@ -65,6 +65,26 @@ export function directionalDifference(
   return above.map((loss, i) => (loss - below[i]!) / (2 * h));
 }
 
+/** Central differences of the logits [B, C, …] when all selected parameters move along a direction [P]. */
+export function logitsDifference(core: Core, images: Float32Array, direction: Numbers, h: number): Float64Array {
+  const { program, layout, values } = core;
+  const at = (shift: number): Float64Array => {
+    const moved = new Map(values);
+    for (const { name, offset } of layout.parameters) {
+      moved.set(
+        name,
+        Float64Array.from(values.get(name)!, (theta, i) => theta + shift * direction[offset + i]!),
+      );
+    }
+    program.load(moved, 'moved');
+    return program.forward(images, false).logits;
+  };
+  const above = at(h);
+  const below = at(-h);
+  program.load(values, 'restored');
+  return above.map((y, i) => (y - below[i]!) / (2 * h));
+}
+
 /** Slope of the losses [B, K] along a direction, from gradients [B, K, P]. */
 export function directionalDerivative(gradients: Numbers, parameterCount: number, offset: number, direction: Numbers): Float64Array {
   return Float64Array.from({ length: gradients.length / parameterCount }, (_, region) => {

@@ -5,6 +5,7 @@ import type { Floats, Optimiser, RegionBatch, RegionLoss, TrainingBatch, Trainin
 import { sizeOf, type Layout } from '../layout';
 import {
   checkCapacity,
+  checkDirection,
   checkFinite,
   checkImages,
   checkOptimiser,
@@ -51,7 +52,9 @@ export class ReferenceProgram {
   readonly #selected: readonly Parameter[];
   /** One gradient, [P], and by value the views of it that belong to the selected parameters. */
   readonly #gradient: Float64Array;
-  readonly #parameterGradients: (Tensor | undefined)[] = [];
+  readonly #parameterGradients: readonly (Tensor | undefined)[];
+  /** How the selected parameters move in a tangent pass: made when first asked for, as the gradient is. */
+  #direction: { readonly data: Float64Array; readonly tensors: readonly (Tensor | undefined)[] } | undefined;
   readonly #slots: Slots = new Map();
   readonly #slice: Passes;
   /** Passes over the last training batch's size. */
@@ -68,10 +71,7 @@ export class ReferenceProgram {
     });
     this.#gradient = allocate(layout.parameterCount, 'gradient');
     this.#selected = layout.parameters.map(({ name }) => lowered.parameters.find((parameter) => parameter.name === name)!);
-    this.#selected.forEach(({ value, dims, size }, i) => {
-      const { offset } = layout.parameters[i]!;
-      this.#parameterGradients[value] = { dims, data: this.#gradient.subarray(offset, offset + size) };
-    });
+    this.#parameterGradients = this.#byParameter(this.#gradient);
     this.#slice = this.#passes(1);
   }
 
@@ -94,6 +94,24 @@ export class ReferenceProgram {
       maps?.set(map, n * map.length);
     }
     return maps ? { logits, features: maps } : { logits };
+  }
+
+  /** logits and their derivatives along the direction [P], [B, C, …size] */
+  tangent(direction: Floats, images: Float32Array, poll: Poll = never): { logits: Float64Array; tangents: Float64Array } {
+    const slices = checkImages(images, this.#layout);
+    checkDirection(direction, this.#layout);
+    if (!this.#direction) {
+      const data = allocate(direction.length, 'direction');
+      this.#direction = { data, tensors: this.#byParameter(data) };
+    }
+    this.#direction.data.set(direction);
+    const [logits, tangents] = ['logits', 'tangents'].map((what) => allocate(slices * this.#layout.logits * this.#layout.pixels, what));
+    for (let n = 0; n < slices; n++) {
+      const { data } = this.#slice.forward(part(images, n, slices), 'running', poll);
+      logits!.set(data, n * data.length);
+      tangents!.set(this.#slice.tangent(this.#direction.tensors, poll).data, n * data.length);
+    }
+    return { logits: logits!, tangents: tangents! };
   }
 
   /** gradients [B, K, P] */
@@ -174,6 +192,16 @@ export class ReferenceProgram {
     checkOptimiserState(state, this.#layout);
     this.#slots.clear();
     for (const [slot, data] of state) this.#slots.set(slot, Float64Array.from(data));
+  }
+
+  /** By value, the parts of an array [P] that belong to the selected parameters. */
+  #byParameter(array: Float64Array): readonly (Tensor | undefined)[] {
+    const tensors: (Tensor | undefined)[] = [];
+    this.#selected.forEach(({ value, dims, size }, i) => {
+      const { offset } = this.#layout.parameters[i]!;
+      tensors[value] = { dims, data: array.subarray(offset, offset + size) };
+    });
+    return tensors;
   }
 
   #passes(batch: number): Passes {

@@ -127,6 +127,11 @@ class ReferenceWorkerProgram implements Program {
     return this.#call('forward', { ...batch, features: options.features ?? false }, { ...options, transfer });
   }
 
+  tangent(direction: Floats, images: Float32Array, options: CallOptions = {}): Promise<{ logits: Floats; tangents: Floats }> {
+    const { batch, transfer } = copied({ direction, images });
+    return this.#call('tangent', batch, { ...options, transfer });
+  }
+
   gradients(regions: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<Norms & { gradients: Float64Array }> {
     const { batch, transfer } = copied(regions);
     return this.#call('gradients', { batch, loss }, { ...options, transfer });

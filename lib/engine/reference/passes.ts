@@ -27,10 +27,15 @@ class Batch {
 export class Passes {
   readonly #lowered: Lowered;
   readonly #plan: Plan;
+  readonly #batchOf: (whole: Tensors) => Batch;
+  /** New tensors for what a selected parameter moves, without the parameters. */
+  readonly #scratchOf: () => Tensors;
   readonly #values: Batch;
   readonly #gradients: Batch;
   /** The gradients that are this batch's own: of all but parameters. */
   readonly #scratch: readonly Tensor[];
+  /** Made when a tangent is first asked for. */
+  #tangents: Batch | undefined;
 
   /**
    * @param stored by value, every value that is not an activation
@@ -41,18 +46,12 @@ export class Passes {
     this.#plan = plan;
     const batched = lowered.values.map(({ kind }) => kind === 'activation');
     const own = (v: number): Tensor => zeros(batched[v] ? [batch, ...lowered.values[v]!.dims] : lowered.values[v]!.dims);
-    this.#values = new Batch(
-      lowered.values.map((_, v) => stored[v] ?? own(v)),
-      batched,
-      batch,
-    );
-    const scratch = lowered.values.map(({ kind }, v) => (plan.wanted[v] && kind !== 'parameter' ? own(v) : undefined));
+    this.#batchOf = (whole) => new Batch(whole, batched, batch);
+    this.#scratchOf = () => lowered.values.map(({ kind }, v) => (plan.wanted[v] && kind !== 'parameter' ? own(v) : undefined));
+    this.#values = this.#batchOf(lowered.values.map((_, v) => stored[v] ?? own(v)));
+    const scratch = this.#scratchOf();
     this.#scratch = scratch.filter((tensor) => tensor !== undefined);
-    this.#gradients = new Batch(
-      scratch.map((tensor, v) => tensor ?? parameterGradients[v]),
-      batched,
-      batch,
-    );
+    this.#gradients = this.#batchOf(scratch.map((tensor, v) => tensor ?? parameterGradients[v]));
   }
 
   /** Computes the derived values from the stored ones, for every batch that shares them. */
@@ -92,6 +91,31 @@ export class Passes {
         );
       });
     }
+  }
+
+  /**
+   * @param direction by value, how the selected parameters move: the same array in every call
+   * @returns the derivative along it of the logits of the last forward (running statistics); overwritten by the next pass
+   */
+  tangent(direction: Tensors, poll: Poll): Tensor {
+    this.#tangents ??= this.#batchOf(this.#scratchOf().map((tensor, v) => tensor ?? direction[v]));
+    for (const operation of this.#plan.backward.toReversed()) {
+      poll();
+      const { inputs, output, attributes } = operation;
+      const operator = operatorOf(operation);
+      const values = this.#views(this.#values, operation);
+      this.#views(this.#tangents, operation).forEach((tangents, n) => {
+        const seen = values[n]!;
+        operator.tangent(
+          inputs.map((v) => seen[v]),
+          seen[output]!,
+          inputs.map((v) => tangents[v]),
+          tangents[output]!,
+          attributes,
+        );
+      });
+    }
+    return this.#tangents.whole[this.#lowered.logits] ?? zeros(this.value(this.#lowered.logits).dims);
   }
 
   /** The whole batch's tensor: [batch, …dims] of an activation. */

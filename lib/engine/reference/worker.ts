@@ -24,6 +24,8 @@ serve((data) => {
     },
     forward: ({ images, features }: { images: Float32Array; features: boolean }, call) =>
       handOver({ ...program.forward(images, features, poll(call)) }),
+    tangent: ({ direction, images }: { direction: Floats; images: Float32Array }, call) =>
+      handOver({ ...program.tangent(direction, images, poll(call)) }),
     gradients: ({ batch, loss }: { batch: RegionBatch; loss: RegionLoss }, call) =>
       handOver({ ...program.gradients(batch, loss, poll(call)) }),
     resident({ capacity }: { capacity: number }) {

@@ -36,6 +36,10 @@ export function testCase<T extends OperatorType>(
   return { ...defaults, ...options, name: `${type} ${name}`, operator, attributes, inputs, output };
 }
 
+function dot(a: Float64Array, b: Float64Array): number {
+  return a.reduce((sum, x, i) => sum + x * b[i]!, 0);
+}
+
 export function random(dims: readonly number[], next: () => number): Tensor {
   return { dims, data: Float64Array.from({ length: sizeOf(dims) }, next) };
 }
@@ -76,6 +80,41 @@ export function describeDerivatives(cases: readonly Case[]): void {
       });
       expect(relativeError(gradients[which]!.data, expected)).toBeLessThan(1e-8);
     });
+
+    // Forward mode is for inference alone.
+    if (test.statistics === 'running') {
+      const directions = inputs.map(({ dims }, i) => (i < differentiable ? random(dims, uniform(13 + i)) : undefined));
+      const tangent = (moved: readonly (Tensor | undefined)[]): Float64Array => {
+        const [output, to] = [zeros(test.output), random(test.output, () => NaN)];
+        test.operator.forward(inputs, output, test.attributes, 'running');
+        test.operator.tangent(inputs, output, moved, to, test.attributes);
+        return to.data;
+      };
+
+      it('tangent agrees with finite differences', () => {
+        const h = 1e-5;
+        const at = (shift: number): Float64Array => {
+          const moved = inputs.map((x, i) => ({ ...x, data: x.data.map((v, k) => v + shift * (directions[i]?.data[k] ?? 0)) }));
+          const output = zeros(test.output);
+          test.operator.forward(moved, output, test.attributes, 'running');
+          return output.data;
+        };
+        const [above, below] = [at(h), at(-h)];
+        const expected = above.map((y, i) => (y - below[i]!) / (2 * h));
+        expect(relativeError(tangent(directions), expected)).toBeLessThan(1e-7);
+      });
+
+      it('tangent is the transpose of backward, input by input', () => {
+        directions.forEach((direction, i) => {
+          if (!direction) return;
+          const gradients = inputs.map(({ dims }, k) => (k === i ? zeros(dims) : undefined));
+          run(gradients);
+          const forth = tangent(directions.map((d, k) => (k === i ? d : undefined)));
+          const [left, right] = [dot(cotangent.data, forth), dot(gradients[i]!.data, direction.data)];
+          expect(Math.abs(left - right)).toBeLessThan(1e-12 * (1 + Math.abs(right)));
+        });
+      });
+    }
 
     it('adds to the gradients it is given', () => {
       const wanted = (): (Tensor | undefined)[] => inputs.map((input, i) => (i < differentiable ? zeros(input.dims) : undefined));

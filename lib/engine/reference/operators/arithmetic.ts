@@ -1,7 +1,7 @@
 /** Operators of two numbers, and Where of three, with numpy's broadcasting. */
 import type { Relation } from '../../../graph/lowered';
 import { eachOutput } from './broadcasting';
-import type { AttributesOf, Operator } from './operator';
+import { along, type AttributesOf, type Operator } from './operator';
 
 type Slope = (a: number, b: number, y: number) => number;
 
@@ -22,6 +22,14 @@ function arithmetic(value: (a: number, b: number) => number, slopeA: Slope, slop
         const [x, y] = [a!.data[i!]!, b!.data[j!]!];
         if (toA) toA.data[i!]! += c * slopeA(x, y, output.data[o]!);
         if (toB) toB.data[j!]! += c * slopeB(x, y, output.data[o]!);
+      });
+    },
+    tangent(inputs, output, [ofA, ofB], tangent) {
+      const [a, b] = inputs;
+      eachOutput(inputs, output, (o, [i, j]) => {
+        const [x, y, z] = [a!.data[i!]!, b!.data[j!]!, output.data[o]!];
+        const byA = ofA ? along(ofA.data[i!]!, slopeA(x, y, z)) : 0;
+        tangent.data[o] = byA + (ofB ? along(ofB.data[j!]!, slopeB(x, y, z)) : 0);
       });
     },
   };
@@ -93,6 +101,7 @@ export const compare: Operator<AttributesOf<'Compare'>> = {
     eachOutput(inputs, output, (o, [i, j]) => (output.data[o] = holds(a!.data[i!]!, b!.data[j!]!) ? 1 : 0));
   },
   backward: () => undefined,
+  tangent: (_inputs, _output, _tangents, tangent) => void tangent.data.fill(0),
 };
 
 /** a where the condition is not 0, else b. */
@@ -109,6 +118,12 @@ export const where: Operator<AttributesOf<'Where'>> = {
       } else if (toB) {
         toB.data[j!]! += cotangent.data[o]!;
       }
+    });
+  },
+  tangent(inputs, output, [, ofA, ofB], tangent) {
+    const [condition] = inputs;
+    eachOutput(inputs, output, (o, [c, i, j]) => {
+      tangent.data[o] = (condition!.data[c!] ? ofA?.data[i!] : ofB?.data[j!]) ?? 0;
     });
   },
 };

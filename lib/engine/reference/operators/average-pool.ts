@@ -1,7 +1,7 @@
 import { sizeOf } from '../../layout';
 import { windowTaps, type Tap } from '../spans';
 import type { Tensor } from '../tensor';
-import type { AttributesOf, Operator } from './operator';
+import { linear, type AttributesOf } from './operator';
 
 type Attributes = AttributesOf<'AveragePool'>;
 
@@ -34,7 +34,7 @@ function eachPair(x: Tensor, output: Tensor, attributes: Attributes, visit: (o: 
   }
 }
 
-export const averagePool: Operator<Attributes> = {
+export const averagePool = linear<Attributes>({
   forward([x], output, attributes) {
     output.data.fill(0);
     eachPair(x!, output, attributes, (o, i, divisor) => (output.data[o]! += x!.data[i]! / divisor));
@@ -42,10 +42,10 @@ export const averagePool: Operator<Attributes> = {
   backward([x], output, cotangent, [toX], attributes) {
     if (toX) eachPair(x!, output, attributes, (o, i, divisor) => (toX.data[i]! += cotangent.data[o]! / divisor));
   },
-};
+});
 
 /** [C, …] → [C, 1, …] */
-export const globalAveragePool: Operator<AttributesOf<'GlobalAveragePool'>> = {
+export const globalAveragePool = linear<AttributesOf<'GlobalAveragePool'>>({
   forward([x], output) {
     output.data.fill(0);
     const pixels = sizeOf(x!.dims.slice(1));
@@ -55,4 +55,4 @@ export const globalAveragePool: Operator<AttributesOf<'GlobalAveragePool'>> = {
     const pixels = sizeOf(x!.dims.slice(1));
     if (toX) for (let i = 0; i < toX.data.length; i++) toX.data[i]! += cotangent.data[Math.floor(i / pixels)]! / pixels;
   },
-};
+});

@@ -72,4 +72,11 @@ export const batchNormalization: Operator<AttributesOf<'BatchNormalization'>> = 
       toX.data[i]! += scale!.data[c]! * inverse[c]! * centred;
     });
   },
+  tangent([x, scale, , mean, variance], _output, [ofX, ofScale, ofShift], tangent, { epsilon }) {
+    const inverse = variance!.data.map((v) => 1 / Math.sqrt(v + epsilon));
+    eachPixel(x!, (i, c) => {
+      const stretched = (ofX?.data[i] ?? 0) * scale!.data[c]! + (x!.data[i]! - mean!.data[c]!) * (ofScale?.data[c] ?? 0);
+      tangent.data[i] = stretched * inverse[c]! + (ofShift?.data[c] ?? 0);
+    });
+  },
 };

@@ -31,4 +31,11 @@ export const concat: Operator<AttributesOf<'Concat'>> = {
       if (target) for (let k = 0; k < length; k++) target.data[from + k]! += cotangent.data[to + k]!;
     });
   },
+  tangent(inputs, output, tangents, tangent, { axis }) {
+    tangent.data.fill(0);
+    eachStretch(inputs, output, axis, (which, from, to, length) => {
+      const moved = tangents[which];
+      if (moved) tangent.data.set(moved.data.subarray(from, from + length), to);
+    });
+  },
 };

@@ -106,6 +106,11 @@ export const conv: Operator<AttributesOf<'Conv'>> = {
     if (toKernel) correlate(x!, cotangent, toKernel, attributes);
     if (toBias) sumOverPixels(cotangent, toBias);
   },
+  tangent([x, kernel], _output, [ofX, ofKernel, ofBias], tangent, attributes) {
+    fillBias(ofBias, tangent);
+    if (ofX) gather(ofX, kernel!, tangent, attributes);
+    if (ofKernel) gather(x!, ofKernel, tangent, attributes);
+  },
 };
 
 /** The kernel [Cin, Cout/groups, …] is that of the convolution it transposes, whose input is this output. */
@@ -118,5 +123,10 @@ export const convTranspose: Operator<AttributesOf<'ConvTranspose'>> = {
     if (toX) gather(cotangent, kernel!, toX, attributes);
     if (toKernel) correlate(cotangent, x!, toKernel, attributes);
     if (toBias) sumOverPixels(cotangent, toBias);
+  },
+  tangent([x, kernel], _output, [ofX, ofKernel, ofBias], tangent, attributes) {
+    fillBias(ofBias, tangent);
+    if (ofX) scatter(ofX, kernel!, tangent, attributes);
+    if (ofKernel) scatter(x!, ofKernel, tangent, attributes);
   },
 };

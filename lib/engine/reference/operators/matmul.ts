@@ -54,4 +54,13 @@ export const matmul: Operator<AttributesOf<'MatMul'>> = {
       if (toB) accumulate(transposed(left(a!)), product(cotangent), right(toB), k, m, n);
     });
   },
+  tangent([a, b], output, [ofA, ofB], tangent) {
+    const [m, k] = a!.dims.slice(-2) as [number, number];
+    const n = b!.dims.at(-1)!;
+    tangent.data.fill(0);
+    eachProduct([a!, b!, output], (left, right, product) => {
+      if (ofA) accumulate(left(ofA), right(b!), product(tangent), m, k, n);
+      if (ofB) accumulate(left(a!), right(ofB), product(tangent), m, k, n);
+    });
+  },
 };

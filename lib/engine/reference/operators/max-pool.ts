@@ -34,4 +34,7 @@ export const maxPool: Operator<AttributesOf<'MaxPool'>> = {
     const found = largest(x!, output, window);
     for (let o = 0; o < found.length; o++) toX.data[found[o]!]! += cotangent.data[o]!;
   },
+  tangent([x], output, [ofX], tangent, window) {
+    largest(x!, output, window).forEach((i, o) => (tangent.data[o] = ofX!.data[i]!));
+  },
 };

@@ -20,6 +20,19 @@ function moments({ data }: Tensor, start: number, end: number, epsilon: number):
   return [centre, 1 / Math.sqrt(mean(start, end, (i) => (data[i]! - centre) ** 2) + epsilon)];
 }
 
+/**
+ * Adds to `to` the derivative along `from`, through mean and variance (Ioffe & Szegedy 2015, section 3): it loses its mean and its part
+ * along the output. That map is symmetric, so cotangents go through it as tangents do.
+ */
+function project(x: Tensor, output: Tensor, from: Tensor, to: Tensor, { groups, epsilon }: AttributesOf<'Normalize'>): void {
+  eachRow(x, groups, (start, end) => {
+    const [, inverse] = moments(x, start, end, epsilon);
+    const level = mean(start, end, (i) => from.data[i]!);
+    const along = mean(start, end, (i) => from.data[i]! * output.data[i]!);
+    for (let i = start; i < end; i++) to.data[i]! += inverse * (from.data[i]! - level - along * output.data[i]!);
+  });
+}
+
 /** The core of instance, group and layer normalisation: by the moments of each row, in training as in use. */
 export const normalize: Operator<AttributesOf<'Normalize'>> = {
   forward([x], output, { groups, epsilon }) {
@@ -28,14 +41,11 @@ export const normalize: Operator<AttributesOf<'Normalize'>> = {
       for (let i = start; i < end; i++) output.data[i] = (x!.data[i]! - centre) * inverse;
     });
   },
-  // Through mean and variance (Ioffe & Szegedy 2015, section 3): the cotangent loses its mean and its part along the output.
-  backward([x], output, cotangent, [toX], { groups, epsilon }) {
-    if (!toX) return;
-    eachRow(x!, groups, (start, end) => {
-      const [, inverse] = moments(x!, start, end, epsilon);
-      const level = mean(start, end, (i) => cotangent.data[i]!);
-      const along = mean(start, end, (i) => cotangent.data[i]! * output.data[i]!);
-      for (let i = start; i < end; i++) toX.data[i]! += inverse * (cotangent.data[i]! - level - along * output.data[i]!);
-    });
+  backward([x], output, cotangent, [toX], attributes) {
+    if (toX) project(x!, output, cotangent, toX, attributes);
+  },
+  tangent([x], output, [ofX], tangent, attributes) {
+    tangent.data.fill(0);
+    project(x!, output, ofX!, tangent, attributes);
   },
 };

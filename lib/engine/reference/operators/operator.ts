@@ -22,4 +22,22 @@ export interface Operator<Attributes> {
    * `output` is what forward filled.
    */
   backward(inputs: Inputs, output: Tensor, cotangent: Tensor, gradients: Inputs, attributes: Attributes, statistics: Statistics): void;
+  /**
+   * Fills `tangent` with the derivative of the output when the inputs move along `tangents`; one that is undefined stays where it is.
+   * Running statistics are used, and `output` is what forward filled.
+   */
+  tangent(inputs: Inputs, output: Tensor, tangents: Inputs, tangent: Tensor, attributes: Attributes): void;
+}
+
+/** An operator that is linear in its only input: its tangent is the operator itself. */
+export function linear<Attributes>(operator: Omit<Operator<Attributes>, 'tangent'>): Operator<Attributes> {
+  return {
+    ...operator,
+    tangent: (_inputs, _output, tangents, tangent, attributes) => operator.forward(tangents, tangent, attributes, 'running'),
+  };
+}
+
+/** slope · x moved: what does not move, or is not looked at, counts as 0 even where the other is infinite (√ at 0). */
+export function along(moved: number, slope: number): number {
+  return moved === 0 || slope === 0 ? 0 : moved * slope;
 }

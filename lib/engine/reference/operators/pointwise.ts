@@ -1,7 +1,7 @@
 /** Operators that take each number on its own. Formulas: the ONNX operator documentation. */
 import type { UnaryFunction } from '../../../graph/lowered';
 import { erf } from '../erf';
-import type { AttributesOf, Operator } from './operator';
+import { along, type AttributesOf, type Operator } from './operator';
 
 /** A function and dy/dx from x and y. */
 interface Pointwise<Attributes> {
@@ -22,6 +22,12 @@ function pointwise<Attributes>(functionOf: (attributes: Attributes) => Pointwise
         const c = cotangent.data[i]!;
         // What no loss asks about has gradient 0, even where the slope is infinite (√ at 0).
         if (c !== 0) toX.data[i]! += c * slope(x!.data[i]!, output.data[i]!, attributes);
+      }
+    },
+    tangent([x], output, [ofX], tangent, attributes) {
+      const { slope } = functionOf(attributes);
+      for (let i = 0; i < output.data.length; i++) {
+        tangent.data[i] = along(ofX!.data[i]!, slope(x!.data[i]!, output.data[i]!, attributes));
       }
     },
   };

@@ -13,4 +13,7 @@ export const rearrange: Operator<AttributesOf<'Rearrange'>> = {
       if (i >= 0) toX.data[i]! += cotangent.data[o]!;
     }
   },
+  tangent(_inputs, _output, [ofX], tangent, { index }) {
+    rearrange.forward([ofX], tangent, { index, fill: 0 }, 'running');
+  },
 };

@@ -22,15 +22,20 @@ function largest(x: Tensor, output: Tensor, attributes: Attributes): Int32Array 
 /** What each input weighs in a sum or mean. */
 const share = (x: Tensor, output: Tensor, { kind }: Attributes): number => (kind === 'mean' ? output.data.length / x.data.length : 1);
 
+/** Fills the output with the sums or means of x. */
+function accumulate(x: Tensor, output: Tensor, attributes: Attributes): void {
+  const weight = share(x, output, attributes);
+  output.data.fill(0);
+  eachPair(x, attributes, (i, o) => (output.data[o]! += weight * x.data[i]!));
+}
+
 export const reduce: Operator<Attributes> = {
   forward([x], output, attributes) {
     if (attributes.kind === 'max') {
       largest(x!, output, attributes).forEach((i, o) => (output.data[o] = x!.data[i]!));
       return;
     }
-    const weight = share(x!, output, attributes);
-    output.data.fill(0);
-    eachPair(x!, attributes, (i, o) => (output.data[o]! += weight * x!.data[i]!));
+    accumulate(x!, output, attributes);
   },
   backward([x], output, cotangent, [toX], attributes) {
     if (!toX) return;
@@ -40,5 +45,9 @@ export const reduce: Operator<Attributes> = {
     }
     const weight = share(x!, output, attributes);
     eachPair(x!, attributes, (i, o) => (toX.data[i]! += weight * cotangent.data[o]!));
+  },
+  tangent([x], output, [ofX], tangent, attributes) {
+    if (attributes.kind === 'max') largest(x!, output, attributes).forEach((i, o) => (tangent.data[o] = ofX!.data[i]!));
+    else accumulate(ofX!, tangent, attributes);
   },
 };

@@ -1,7 +1,7 @@
 import type { AxisTaps } from '../../../graph/lowered';
 import { sizeOf } from '../../layout';
 import { zeros, type Tensor } from '../tensor';
-import type { AttributesOf, Operator } from './operator';
+import { linear, type AttributesOf } from './operator';
 
 /** Visits every (output, input, weight) of a map along one axis of dims, `dims` being those of the input. */
 function alongAxis(dims: readonly number[], axis: number, map: AxisTaps, visit: (o: number, i: number, weight: number) => void): void {
@@ -30,7 +30,7 @@ function stages(dims: readonly number[], axes: readonly AxisTaps[]): { axis: num
 }
 
 /** A linear map of each spatial axis, one after the other; backward applies their transposes in reverse. */
-export const resize: Operator<AttributesOf<'Resize'>> = {
+export const resize = linear<AttributesOf<'Resize'>>({
   forward([x], output, { axes }) {
     const steps = stages(x!.dims, axes);
     let current = x!;
@@ -53,4 +53,4 @@ export const resize: Operator<AttributesOf<'Resize'>> = {
         current = target;
       });
   },
-};
+});

@@ -42,6 +42,11 @@ export const softmax: Operator<AttributesOf<'Softmax'>> = {
   backward(_inputs, output, cotangent, [toX], { axis }) {
     if (toX) softmaxBackward(output, axis, cotangent, toX);
   },
+  // The derivative is a symmetric matrix.
+  tangent(_inputs, output, [ofX], tangent, { axis }) {
+    tangent.data.fill(0);
+    softmaxBackward(output, axis, ofX!, tangent);
+  },
 };
 
 /** x − log Σ eˣ, exact where the softmax underflows. */
@@ -65,6 +70,13 @@ export const logSoftmax: Operator<AttributesOf<'LogSoftmax'>> = {
         const i = start + k * stride;
         toX.data[i]! += cotangent.data[i]! - Math.exp(output.data[i]!) * sum;
       }
+    });
+  },
+  tangent(_inputs, output, [ofX], tangent, { axis }) {
+    eachLine(output, axis, (start, stride, count) => {
+      let mean = 0;
+      for (let k = 0; k < count; k++) mean += Math.exp(output.data[start + k * stride]!) * ofX!.data[start + k * stride]!;
+      for (let k = 0; k < count; k++) tangent.data[start + k * stride] = ofX!.data[start + k * stride]! - mean;
     });
   },
 };
