@@ -1,0 +1,47 @@
+/** A Python program that does the same work as we: started once and told when to go, so that both sides can take turns. */
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+/** With torch, numpy and nibabel; TRACIN_BENCH_PYTHON names another. */
+const PYTHON = process.env.TRACIN_BENCH_PYTHON ?? 'python3';
+/** bench/peers, seen from dist/bench. */
+const PEERS = resolve(__dirname, '../../bench/peers');
+
+export class Peer {
+  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(script: string, args: readonly string[]) {
+    this.#process = spawn(PYTHON, [join(PEERS, script), ...args]);
+    this.#process.stderr.pipe(process.stderr);
+    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+  }
+
+  /**
+   * Starts a script of bench/peers. It prints one line of JSON about itself when it is ready, then does its work once for every line that
+   * it reads and answers with a line of JSON.
+   */
+  static async open<About>(script: string, args: readonly string[]): Promise<{ peer: Peer; about: About }> {
+    const peer = new Peer(script, args);
+    const failed = new Promise<never>((_, reject) => peer.#process.once('error', reject));
+    return { peer, about: await Promise.race([peer.#answer<About>(), failed]) };
+  }
+
+  /** Has it work once. */
+  async go<Answer>(): Promise<Answer> {
+    this.#process.stdin.write('go\n');
+    return this.#answer<Answer>();
+  }
+
+  close(): void {
+    this.#process.stdin.end();
+  }
+
+  async #answer<Answer>(): Promise<Answer> {
+    const line = await this.#lines.next();
+    if (line.done)
+      throw new Error(`the peer ended: see its own message; TRACIN_BENCH_PYTHON (now ${PYTHON}) names a Python that has its packages`);
+    return JSON.parse(line.value) as Answer;
+  }
+}
