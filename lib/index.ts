@@ -37,7 +37,7 @@ export { buildNetwork, NETWORKS, type NetworkName, type NetworkOptions } from '.
 
 // Engines
 export { listDevices, openEngine, type Device, type DeviceName, type EngineOptions } from './engine';
-export type { Block, CompileOptions, Engine, EngineName, Floats, Program, RegionBatch, RegionLoss } from './engine/engine';
+export type { Block, CompileOptions, Engine, EngineName, Floats, Precision, Program, RegionBatch, RegionLoss } from './engine/engine';
 
 // Training and prediction
 export { train } from './training/train';

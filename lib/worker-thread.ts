@@ -18,13 +18,13 @@ interface Answer {
 const STOP = 'stop';
 
 /** The compiled twin of a module under lib/: beside this file when compiled, in dist/ when the sources run (tests). */
-function compiled(module: string): string {
+export function compiledModule(module: string): string {
   const here = join(__dirname, `${module}.js`);
   if (existsSync(here)) return here;
   const root = __dirname.slice(0, __dirname.lastIndexOf(`${sep}lib`));
   const built = join(root, 'dist', 'lib', `${module}.js`);
   if (existsSync(built)) return built;
-  throw new TracinError('ERR_TRACIN_ENGINE', `worker ${module} is not compiled (looked for ${here}, ${built}): run \`npm run build\``);
+  throw new TracinError('ERR_TRACIN_ENGINE', `${module} is not compiled (looked for ${here}, ${built}): run \`npm run build\``);
 }
 
 export class WorkerThread {
@@ -36,7 +36,7 @@ export class WorkerThread {
 
   /** @param module path under lib/ without extension, e.g. `inference/session-worker` */
   constructor(module: string, data?: unknown) {
-    this.#worker = new Worker(compiled(module), { workerData: data });
+    this.#worker = new Worker(compiledModule(module), { workerData: data });
     this.#worker.on('message', (answer: Answer) => {
       const call = this.#waiting.get(answer.id);
       this.#waiting.delete(answer.id);

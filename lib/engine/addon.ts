@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { existsSync } from 'node:fs';
 import { TracinError } from '../errors';
+import type { Precision } from './engine';
 
 declare const handle: unique symbol;
 /** Opaque to us; the addon checks what it is given. */
@@ -35,14 +36,27 @@ export interface AddonTraining {
   classWeights: readonly number[];
 }
 
+/** Which engine, and how it computes. */
+export interface AddonChoice {
+  readonly engine: 'cpu' | 'cuda';
+  readonly threads: number;
+  /** Index of the GPU. */
+  readonly device: number;
+  readonly precision: Precision;
+}
+
 /** Arrays handed over are read or written off the JavaScript thread: leave them alone until the promise settles. */
 export interface Addon {
-  /** Why the cpu engine cannot run on this processor, or ''. */
-  missing(): string;
-  describe(): string;
-  compile(network: object, threads: number): Promise<ProgramHandle>;
-  /** Bytes: [whatever the batch, for each slice of it, for each resident row] */
-  memory(program: ProgramHandle): [number, number, number];
+  /** Opens libtracin-cuda.so; throws ERR_TRACIN_ENGINE in the words of the system's loader. */
+  openCuda(library: string): void;
+  /** Throws ERR_TRACIN_ENGINE where the driver is missing or too old. */
+  cudaDevices(): number;
+  /** Why the engine cannot compute so here, or ''. */
+  missing(choice: AddonChoice): string;
+  describe(choice: AddonChoice): string;
+  compile(network: object, choice: AddonChoice): Promise<ProgramHandle>;
+  /** Bytes: [whatever the batch, for each slice of it, for each resident row, free on the device or −1] */
+  memory(program: ProgramHandle): [number, number, number, number];
   load(program: ProgramHandle, arrays: Record<string, Float32Array>): Promise<void>;
   forward(
     program: ProgramHandle,
@@ -91,7 +105,7 @@ function packageRoot(): string {
   return folder;
 }
 
-let loaded: Addon | undefined;
+let loaded: { readonly addon: Addon; readonly file: string } | undefined;
 
 /**
  * How long the engine's threads wait actively for each other, in OpenMP's turns, unless the user chose. Measured on two cores: 1000 costs
@@ -104,9 +118,15 @@ function waitBriefly(): void {
 
 /**
  * The addon, from TRACIN_ADDON, the build folder, or a prebuilt package of this platform.
+ * @param engine what it is wanted for
  * @throws ERR_TRACIN_ENGINE listing every place tried and how to build it
  */
-export function loadAddon(): Addon {
+export function loadAddon(engine: AddonChoice['engine']): Addon {
+  return locateAddon(engine).addon;
+}
+
+/** The addon and the file it came from. */
+export function locateAddon(engine: AddonChoice['engine']): { readonly addon: Addon; readonly file: string } {
   if (loaded) return loaded;
   const root = packageRoot();
   const places = [
@@ -120,16 +140,16 @@ export function loadAddon(): Addon {
     try {
       // eslint-disable-next-line @typescript-eslint/no-require-imports
       const addon = require(place) as Addon;
-      const reason = addon.missing();
+      const reason = addon.missing({ engine: 'cpu', threads: 1, device: 0, precision: 'f32' });
       if (reason) throw new Error(reason);
-      return (loaded = addon);
+      return (loaded = { addon, file: require.resolve(place) });
     } catch (error) {
       failures.push(`${place} (${error instanceof Error ? error.message.split('\n')[0] : String(error)})`);
     }
   }
   throw new TracinError(
     'ERR_TRACIN_ENGINE',
-    `cpu: the addon did not load from ${failures.join(', ')}: build it with \`npm run build\` in ${root}`,
+    `${engine}: the addon did not load from ${failures.join(', ')}: build it with \`npm run build\` in ${root}`,
   );
 }
 

@@ -7,6 +7,10 @@ export type Floats = Float32Array | Float64Array;
 
 export type EngineName = 'reference' | 'cpu' | 'cuda';
 
+/** What the operands of products are rounded to; sums are float32 or wider. `reference` computes in float64 whatever is asked. */
+export const PRECISIONS = ['f32', 'tf32', 'bf16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
 export interface CallOptions {
   /** Polled between slices (and between layers where a slice is long); the call rejects with ERR_TRACIN_ABORTED. */
   readonly signal?: AbortSignal | undefined;
@@ -96,8 +100,11 @@ export interface Program {
   readonly parameters: readonly { readonly name: string; readonly dims: readonly number[]; readonly offset: number }[];
   /** P, numbers in one gradient. */
   readonly parameterCount: number;
-  /** Bytes held once it has run: `fixed`, `slice` more for each slice of the largest batch, `row` for each resident row (one class of one slice). */
-  readonly memory: { readonly fixed: number; readonly slice: number; readonly row: number };
+  /**
+   * Bytes held once it has run: `fixed`, `slice` more for each slice of the largest batch, `row` for each resident row (one class of one slice).
+   * `device`: bytes that were free on the device when it was compiled, where the engine keeps all that in memory of its own.
+   */
+  readonly memory: { readonly fixed: number; readonly slice: number; readonly row: number; readonly device?: number | undefined };
 
   /** Takes initializers (parameters and running statistics) from a checkpoint of the same network; the optimiser keeps its slots. */
   load(checkpoint: Graph): Promise<void>;
@@ -134,6 +141,9 @@ export interface Program {
 
 export interface Engine {
   readonly name: EngineName;
+  /** What `--device` calls it: its name, of GPUs with the index, e.g. `cuda:1`. */
+  readonly device: string;
+  readonly precision: Precision;
   /** One line for people: what runs it, e.g. `cpu: oneDNN 2.6.3, avx512_core_amx, 2 threads`. */
   readonly description: string;
   compile(graph: Graph, options: CompileOptions): Promise<Program>;

@@ -1,73 +1,105 @@
 /** Which engines are here, and the one a device name means. */
 import { TracinError } from '../errors';
-import type { Engine, EngineName } from './engine';
+import { cudaDevices, openCudaEngine } from './cuda';
+import { ENGINES, placesOf, type DeviceName, type Place } from './device';
+import { PRECISIONS, type Engine, type EngineName, type Precision } from './engine';
 import { openNativeEngine } from './native';
 import { openReferenceEngine } from './reference';
 
-export type DeviceName = 'auto' | EngineName;
+export type { DeviceName } from './device';
 
-/** One line each: what runs it, or why it is missing. */
+/** One line each: what runs it, or why it is missing. Of several GPUs each is a device. */
 export type Device =
-  | { readonly name: EngineName; readonly available: true; readonly description: string }
-  | { readonly name: EngineName; readonly available: false; readonly reason: string };
+  | { readonly name: EngineName | `cuda:${number}`; readonly available: true; readonly description: string }
+  | { readonly name: EngineName | `cuda:${number}`; readonly available: false; readonly reason: string };
 
 export interface EngineOptions {
   /** CPU threads of the `cpu` engine; as many as there are cores when absent. */
   readonly threads?: number | undefined;
+  /** f32 when absent. tf32 is cuda's; bf16 is for cuda and for processors that multiply it. */
+  readonly precision?: Precision | undefined;
 }
 
-/** Fastest first: the order in which `auto` tries. */
-const ENGINES: readonly EngineName[] = ['cuda', 'cpu', 'reference'];
+/** Precisions an engine can have at all; whether the machine has them is the engine's to say. */
+const HAS: Readonly<Record<EngineName, readonly Precision[]>> = { reference: ['f32'], cpu: ['f32', 'bf16'], cuda: PRECISIONS };
 
-/** @throws ERR_TRACIN_ENGINE saying why the engine is missing */
-function open(name: EngineName, { threads }: EngineOptions): Engine {
-  if (name === 'reference') return openReferenceEngine();
-  if (name === 'cuda') throw new TracinError('ERR_TRACIN_ENGINE', 'cuda: this build has no CUDA engine; use cpu');
-  return openNativeEngine(name, { threads });
+/** @throws ERR_TRACIN_ENGINE saying why the engine is missing; ERR_TRACIN_USAGE for a precision it never has */
+async function open({ engine, index }: Place, { threads, precision = 'f32' }: EngineOptions): Promise<Engine> {
+  if (!HAS[engine].includes(precision)) {
+    const having = ENGINES.filter((name) => HAS[name].includes(precision)).join(' and ');
+    throw new TracinError('ERR_TRACIN_USAGE', `${engine}: has no ${precision}, only ${having} can have it: use f32, or another device`);
+  }
+  if (engine === 'reference') return openReferenceEngine();
+  return engine === 'cuda' ? openCudaEngine(index, precision) : openNativeEngine(engine, { threads, precision });
 }
 
-/**
- * Opens the engine of a device; `auto` takes cuda, else cpu, else reference.
- * @returns the engine, and one line for people on each choice: what was picked, and why those before it were not
- * @throws ERR_TRACIN_ENGINE when the device asked for is missing, ERR_TRACIN_USAGE when there is none of that name
- */
-export async function openEngine(device: DeviceName, options: EngineOptions = {}): Promise<{ engine: Engine; notes: string[] }> {
-  const { threads } = options;
+/** @throws ERR_TRACIN_USAGE for a precision there is not, or a number of threads that is none */
+function checkOptions({ threads, precision = 'f32' }: EngineOptions): void {
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw new TracinError('ERR_TRACIN_USAGE', `threads: ${threads} must be a whole number, at least 1`);
   }
+  if (!PRECISIONS.includes(precision)) {
+    throw new TracinError('ERR_TRACIN_USAGE', `precision: ${String(precision)} is unknown; use ${PRECISIONS.join(', ')}`);
+  }
+}
+
+/**
+ * Opens the engines of a device name: one for each GPU it lists, else one; `auto` takes the first of cuda, cpu, reference that is here
+ * and has the precision.
+ * @returns the engines, and one line for people on each choice: what was picked, and why those before it were not
+ * @throws ERR_TRACIN_ENGINE when a device asked for is missing, ERR_TRACIN_USAGE for one that cannot be meant
+ */
+export async function openEngines(
+  device: DeviceName,
+  options: EngineOptions = {},
+): Promise<{ engines: readonly [Engine, ...Engine[]]; notes: string[] }> {
+  checkOptions(options);
+  const places = placesOf(device);
   if (device !== 'auto') {
-    if (!ENGINES.includes(device)) {
-      throw new TracinError('ERR_TRACIN_USAGE', `device: ${String(device)} is unknown; use auto, ${ENGINES.join(', ')}`);
-    }
-    const engine = open(device, options);
-    return { engine, notes: [`engine ${engine.description}`] };
+    const [first, ...rest] = await Promise.all(places.map((place) => open(place, options)));
+    return { engines: [first!, ...rest], notes: [first!, ...rest].map(({ description }) => `engine ${description}`) };
   }
   const missing: string[] = [];
-  for (const name of ENGINES) {
+  for (const place of places) {
     try {
-      const engine = open(name, options);
-      return { engine, notes: [`engine ${engine.description} (picked by auto)`, ...missing] };
+      const engine = await open(place, options);
+      return { engines: [engine], notes: [`engine ${engine.description} (picked by auto)`, ...missing] };
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (!isRefusal(error)) throw error;
       missing.push(`not ${error.message}`);
     }
   }
-  throw new TracinError('ERR_TRACIN_INTERNAL', `no engine opened: ${missing.join('; ')}`);
+  throw new TracinError('ERR_TRACIN_ENGINE', `no engine here computes in ${options.precision}: ${missing.join('; ')}`);
 }
 
-/** Every engine this package knows, with why any is missing. */
+/** As {@link openEngines}, for work that one device does. */
+export async function openEngine(device: DeviceName, options: EngineOptions = {}): Promise<{ engine: Engine; notes: string[] }> {
+  if (device !== 'auto' && placesOf(device).length > 1) {
+    throw new TracinError('ERR_TRACIN_USAGE', `device: ${device} are several, and this is work for one: name one of them`);
+  }
+  const { engines, notes } = await openEngines(device, options);
+  return { engine: engines[0], notes };
+}
+
+/** Every engine this package knows and every GPU, with why any is missing. */
 export async function listDevices(options: EngineOptions = {}): Promise<Device[]> {
-  return ENGINES.map((name) => {
+  checkOptions(options);
+  const one = async (name: Device['name'], place: Place): Promise<Device> => {
     try {
-      return { name, available: true, description: open(name, options).description };
+      return { name, available: true, description: (await open(place, options)).description };
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (!isRefusal(error)) throw error;
       return { name, available: false, reason: error.message };
     }
-  });
+  };
+  const gpus = await cudaDevices().catch(() => []);
+  const names = ENGINES.flatMap((engine): [Device['name'], Place][] =>
+    engine === 'cuda' && gpus.length > 0 ? gpus.map((_, index) => [`cuda:${index}`, { engine, index }]) : [[engine, { engine, index: 0 }]],
+  );
+  return Promise.all(names.map(([name, place]) => one(name, place)));
 }
 
-function isMissing(error: unknown): error is TracinError {
-  return error instanceof TracinError && error.code === 'ERR_TRACIN_ENGINE';
+/** Why a device was not taken, in place of a fault. */
+function isRefusal(error: unknown): error is TracinError {
+  return error instanceof TracinError && (error.code === 'ERR_TRACIN_ENGINE' || error.code === 'ERR_TRACIN_USAGE');
 }

@@ -3,7 +3,7 @@ import { TracinError } from '../errors';
 import type { Graph } from '../graph/graph';
 import { lower } from '../graph/lower';
 import type { Lowered } from '../graph/lowered';
-import { defaultThreads, loadAddon, type Addon, type AddonRegions, type BlockHandle, type ProgramHandle } from './addon';
+import { defaultThreads, loadAddon, type Addon, type AddonChoice, type AddonRegions, type BlockHandle, type ProgramHandle } from './addon';
 import type {
   Block,
   CallOptions,
@@ -11,6 +11,7 @@ import type {
   Engine,
   Floats,
   Optimiser,
+  Precision,
   Program,
   RegionBatch,
   RegionLoss,
@@ -97,8 +98,8 @@ class NativeProgram implements Program {
     this.lowered = lowered;
     this.parameters = layout.parameters;
     this.parameterCount = layout.parameterCount;
-    const [fixed, slice, row] = addon.memory(handle);
-    this.memory = { fixed, slice, row };
+    const [fixed, slice, row, device] = addon.memory(handle);
+    this.memory = { fixed, slice, row, device: device < 0 ? undefined : device };
   }
 
   async load(checkpoint: Graph): Promise<void> {
@@ -252,24 +253,47 @@ class NativeProgram implements Program {
   }
 }
 
+/** What a native engine is opened with; `description` where it is known already. */
+export interface NativeOptions {
+  readonly threads?: number | undefined;
+  /** Index of the GPU. */
+  readonly device?: number | undefined;
+  readonly precision?: Precision | undefined;
+  readonly description?: string | undefined;
+}
+
 /**
- * @param threads of the engine's own loops and the library's; as many as there are cores when absent
- * @throws ERR_TRACIN_ENGINE saying where the addon was looked for and how to build it
+ * @param options.threads of the engine's own loops and the library's; as many as there are cores when absent
+ * @throws ERR_TRACIN_ENGINE saying where the addon was looked for and how to build it, or why it cannot compute so here
  */
-export function openNativeEngine(name: 'cpu', { threads }: { threads?: number | undefined }): Engine {
-  const addon = loadAddon();
-  const used = threads ?? defaultThreads();
+export function openNativeEngine(name: AddonChoice['engine'], options: NativeOptions = {}): Engine {
+  const addon = loadAddon(name);
+  const choice: AddonChoice = {
+    engine: name,
+    threads: options.threads ?? defaultThreads(),
+    device: options.device ?? 0,
+    precision: options.precision ?? 'f32',
+  };
+  const { threads, precision } = choice;
+  const device = name === 'cuda' ? `cuda:${choice.device}` : name;
+  const reason = addon.missing(choice);
+  if (reason) throw new TracinError('ERR_TRACIN_ENGINE', `${device}: ${reason}`);
+  const words = [options.description ?? addon.describe(choice)];
+  if (name === 'cpu') words.push(`${threads} thread${threads === 1 ? '' : 's'}`);
+  if (precision !== 'f32') words.push(precision);
   return {
     name,
-    description: `${name}: ${addon.describe()}, ${used} thread${used === 1 ? '' : 's'}`,
-    async compile(graph: Graph, options: CompileOptions): Promise<Program> {
-      const lowered = lower(graph, options.size, { output: options.output });
-      const layout = layoutOf(lowered, options);
+    device,
+    precision,
+    description: `${device}: ${words.join(', ')}`,
+    async compile(graph: Graph, compileOptions: CompileOptions): Promise<Program> {
+      const lowered = lower(graph, compileOptions.size, { output: compileOptions.output });
+      const layout = layoutOf(lowered, compileOptions);
       const selected = layout.parameters.map(
         ({ name: wanted }) => lowered.parameters.find((parameter) => parameter.name === wanted)!.value,
       );
       try {
-        const program = new NativeProgram(addon, await addon.compile({ ...lowered, selected }, used), graph, lowered, layout);
+        const program = new NativeProgram(addon, await addon.compile({ ...lowered, selected }, choice), graph, lowered, layout);
         await program.load(graph);
         return program;
       } catch (error) {

@@ -1,6 +1,7 @@
 /** The files of a study folder: names, shapes and what their JSON holds. */
 import { join } from 'node:path';
 import { z } from 'zod';
+import { engineSchema } from '../engine/record';
 import { TracinError } from '../errors';
 import { nameMapSchema } from '../graph/state-dict';
 import { readJson } from '../json';
@@ -18,7 +19,7 @@ export const studySchema = z.strictObject({
   formatVersion: z.literal(FORMAT_VERSION),
   /** Package that wrote it, e.g. `tracin-seg 0.1.0`. */
   tool: z.string(),
-  engine: z.strictObject({ name: z.string(), description: z.string() }),
+  engine: engineSchema,
   definition: definitionSchema,
   /** Foreground classes in label order. */
   classes: z.array(z.string().min(1)).min(1),

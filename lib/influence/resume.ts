@@ -85,6 +85,7 @@ export function assertSameStudy(out: string, begun: StudyFile, asked: StudyFile)
     ['fingerprint of the training slices', begun.datasets.train.fingerprint, asked.datasets.train.fingerprint],
     ['parameters', begun.parameters, asked.parameters],
     ['engine', begun.engine.name, asked.engine.name],
+    ['precision', begun.engine.precision, asked.engine.precision],
     ['tool', begun.tool, asked.tool],
   ];
   for (const [what, was, is] of pairs) {

@@ -4,6 +4,7 @@ import { relative, resolve } from 'node:path';
 import type { SliceSource } from '../dataset/slices';
 import type { Engine, Program } from '../engine/engine';
 import { sizeOf } from '../engine/layout';
+import { engineRecord } from '../engine/record';
 import { throwIfAborted } from '../errors';
 import { replaceFile } from '../files';
 import { toJson } from '../json';
@@ -130,7 +131,7 @@ async function recordOf(
   return {
     formatVersion: FORMAT_VERSION,
     tool: `tracin-seg ${VERSION}`,
-    engine: { name: engine.name, description: engine.description },
+    engine: engineRecord(engine),
     definition,
     classes: [...train.classes],
     checkpoints: checkpoints.map((checkpoint) => ({ ...checkpoint, file: relative(out, checkpoint.file) })),

@@ -47,7 +47,9 @@ export async function beginRun(dir: string, file: RunFile, resume: boolean): Pro
 /** Whatever decides the bytes must be the same; the version and the words about the engine may differ. */
 function assertSameRun(before: RunFile, now: RunFile, path: string): void {
   const deciding = ({ engine, network, classes, modalities, size, training, data, split }: RunFile): unknown =>
-    JSON.parse(JSON.stringify({ engine: engine.name, network, classes, modalities, size, training, data, split }));
+    JSON.parse(
+      JSON.stringify({ engine: engine.name, precision: engine.precision, network, classes, modalities, size, training, data, split }),
+    );
   const difference = firstDifference(deciding(before), deciding(now), '');
   if (!difference) return;
   const { field, was, is } = difference;

@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TracinError } from '../errors';
 import { fileError } from '../files';
+import { engineSchema } from '../engine/record';
 import { readJson } from '../json';
 import { readMetrics, type EpochMetrics } from './metrics';
 import { configurationSchema, type Configuration } from './options';
@@ -25,7 +26,7 @@ export const runSchema = z.strictObject({
   formatVersion: z.literal(FORMAT_VERSION),
   /** Package that made it, e.g. `tracin-seg 0.1.0`. */
   tool: z.string(),
-  engine: z.strictObject({ name: z.string(), description: z.string() }),
+  engine: engineSchema,
   network: z.strictObject({
     /** Of the zoo, or the file that the graph was read from. */
     name: z.string(),

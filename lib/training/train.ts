@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import type { SliceSource } from '../dataset/slices';
 import type { Optimiser, Program } from '../engine/engine';
+import { engineRecord } from '../engine/record';
 import { TracinError, throwIfAborted } from '../errors';
 import { replaceFile } from '../files';
 import { withInitializers } from '../graph/checkpoint';
@@ -36,7 +37,7 @@ export async function train(options: TrainOptions): Promise<Run> {
   const file: RunFile = {
     formatVersion: FORMAT_VERSION,
     tool: `tracin-seg ${VERSION}`,
-    engine: { name: engine.name, description: engine.description },
+    engine: engineRecord(engine),
     network: description,
     classes: [...data.train.classes],
     modalities: [...data.train.modalities],

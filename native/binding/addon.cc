@@ -1,6 +1,6 @@
 // The addon: what lib/engine/native.ts calls. Callers have validated every shape; calls of one program come one at a time.
 #include "../core/program.h"
-#include "../cpu/program.h"
+#include "engines.h"
 #include "network.h"
 #include "task.h"
 
@@ -15,17 +15,20 @@ constexpr napi_type_tag kBlockTag{0x3c5e7a9b1d2f4860, 0xa4b8c2d6e0f41357};
 template <class T>
 struct Held {
   std::shared_ptr<T> object;
-  int64_t bytes;
+  int64_t bytes;      // of this process's memory
+  int lane;           // that runs its calls
+  int64_t available;  // bytes free on the device when it was made; -1: it has no memory of its own
 };
 
 template <class T>
-Napi::Value wrap(Napi::Env env, std::shared_ptr<T> object, int64_t bytes, const napi_type_tag& tag) {
-  auto held = Napi::External<Held<T>>::New(env, new Held<T>{std::move(object), bytes}, [](Napi::Env e, Held<T>* h) {
+Napi::Value wrap(Napi::Env env, Held<T> made, const napi_type_tag& tag) {
+  if (made.available >= 0) made.bytes = 0;
+  Napi::MemoryManagement::AdjustExternalMemory(env, made.bytes);
+  auto held = Napi::External<Held<T>>::New(env, new Held<T>(std::move(made)), [](Napi::Env e, Held<T>* h) {
     if (h->object) Napi::MemoryManagement::AdjustExternalMemory(e, -h->bytes);
     delete h;
   });
   held.TypeTag(&tag);
-  Napi::MemoryManagement::AdjustExternalMemory(env, bytes);
   return held;
 }
 
@@ -35,11 +38,14 @@ Held<T>* held(const Napi::Value& value, const napi_type_tag& tag) {
     throw Napi::TypeError::New(value.Env(), "not a handle of this addon");
   return value.As<Napi::External<Held<T>>>().Data();
 }
-std::shared_ptr<Program> program(const Napi::CallbackInfo& info) {
-  auto p = held<Program>(info[0], kProgramTag)->object;
-  if (!p) throw Napi::Error::New(info.Env(), "the program was disposed");
-  return p;
+Held<Program>& heldProgram(const Napi::CallbackInfo& info) {
+  auto* h = held<Program>(info[0], kProgramTag);
+  if (!h->object) throw Napi::Error::New(info.Env(), "the program was disposed");
+  return *h;
 }
+std::shared_ptr<Program> program(const Napi::CallbackInfo& info) { return heldProgram(info).object; }
+// A call of the program that is the first argument.
+Task* taskOf(const Napi::CallbackInfo& info) { return new Task(info.Env(), heldProgram(info).lane); }
 std::shared_ptr<Block> block(const Napi::Value& value) {
   if (value.IsNull() || value.IsUndefined()) return nullptr;
   auto b = held<Block>(value, kBlockTag)->object;
@@ -102,31 +108,45 @@ struct Regions {
   }
 };
 
-// compile(network, threads) → program
-Napi::Value compile(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
-  auto network = std::make_shared<Network>(readNetwork(info[0].As<Napi::Object>()));
-  const int threads = info[1].ToNumber();
-  auto made = std::make_shared<std::shared_ptr<Program>>();
-  return task->start([=] { *made = cpu::compile(std::move(*network), threads); },
-                     [=](Napi::Env env) {
-                       const int64_t bytes = (*made)->fixedBytes() + (*made)->sliceBytes();
-                       return wrap<Program>(env, std::move(*made), bytes, kProgramTag);
-                     });
+// { engine, threads, device, precision }
+Choice choiceOf(const Napi::Value& value) {
+  const auto o = value.As<Napi::Object>();
+  const std::string precision = o.Get("precision").ToString();
+  return {o.Get("engine").ToString().Utf8Value() == "cuda",
+          {o.Get("threads").ToNumber(), o.Get("device").ToNumber(),
+           precision == "bf16"   ? Precision::bf16
+           : precision == "tf32" ? Precision::tf32
+                                 : Precision::f32}};
 }
 
-// memory(program) → bytes [whatever the batch, for each slice of it, for each resident row]
+// compile(network, choice) → program
+Napi::Value compile(const Napi::CallbackInfo& info) {
+  const Choice choice = choiceOf(info[1]);
+  const int lane = choice.cuda ? 1 + choice.options.device : 0;
+  auto* task = new Task(info.Env(), lane);
+  auto network = std::make_shared<Network>(readNetwork(info[0].As<Napi::Object>()));
+  auto made = std::make_shared<Held<Program>>();
+  return task->start(
+      [=] {
+        std::shared_ptr<Program> p = binding::compile(choice, std::move(*network));
+        const int64_t bytes = p->fixedBytes() + p->sliceBytes();
+        *made = {std::move(p), bytes, lane, freeBytes(choice)};
+      },
+      [=](Napi::Env env) { return wrap<Program>(env, std::move(*made), kProgramTag); });
+}
+
+// memory(program) → bytes [whatever the batch, for each slice of it, for each resident row, free on the device or -1]
 Napi::Value memory(const Napi::CallbackInfo& info) {
   auto p = program(info);
-  const int64_t bytes[] = {p->fixedBytes(), p->sliceBytes(), p->rowBytes()};
-  auto list = Napi::Array::New(info.Env(), 3);
-  for (uint32_t i = 0; i < 3; ++i) list.Set(i, static_cast<double>(bytes[i]));
+  const int64_t bytes[] = {p->fixedBytes(), p->sliceBytes(), p->rowBytes(), heldProgram(info).available};
+  auto list = Napi::Array::New(info.Env(), 4);
+  for (uint32_t i = 0; i < 4; ++i) list.Set(i, static_cast<double>(bytes[i]));
   return list;
 }
 
 // load(program, { name: Float32Array })
 Napi::Value load(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   const auto sources = named(*task, info[1]);
   return task->start([=] { p->load(copied(sources)); });
@@ -134,7 +154,7 @@ Napi::Value load(const Napi::CallbackInfo& info) {
 
 // forward(program, slices, images, logits, features | null, abort)
 Napi::Value forward(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   const int slices = info[1].ToNumber();
   const float* images = task->array<float>(info[2]);
@@ -145,7 +165,7 @@ Napi::Value forward(const Napi::CallbackInfo& info) {
 
 // tangent(program, slices, images, direction, logits, tangents, abort)
 Napi::Value tangent(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   const int slices = info[1].ToNumber();
   const float *images = task->array<float>(info[2]), *direction = task->array<float>(info[3]);
@@ -156,7 +176,7 @@ Napi::Value tangent(const Napi::CallbackInfo& info) {
 
 // gradients(program, regions, gradients, abort)
 Napi::Value gradients(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   const Regions r(*task, info[1].As<Napi::Object>());
   float* to = task->array<float>(info[2]);
@@ -166,18 +186,19 @@ Napi::Value gradients(const Napi::CallbackInfo& info) {
 
 // resident(program, capacity, foreground classes) → block
 Napi::Value resident(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   const int capacity = info[1].ToNumber();
-  const int64_t bytes = p->rowBytes() * capacity * info[2].ToNumber().Int64Value();
-  auto made = std::make_shared<std::shared_ptr<Block>>();
-  return task->start([=] { *made = p->resident(capacity); },
-                     [=](Napi::Env env) { return wrap<Block>(env, std::move(*made), bytes, kBlockTag); });
+  auto made = std::make_shared<Held<Block>>();
+  made->bytes = p->rowBytes() * capacity * info[2].ToNumber().Int64Value();
+  made->available = heldProgram(info).available;
+  return task->start([=] { made->object = p->resident(capacity); },
+                     [=](Napi::Env env) { return wrap<Block>(env, std::move(*made), kBlockTag); });
 }
 
 // append(program, block, regions, abort)
 Napi::Value append(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   auto b = block(info[1]);
   const Regions r(*task, info[2].As<Napi::Object>());
@@ -187,7 +208,7 @@ Napi::Value append(const Napi::CallbackInfo& info) {
 
 // contract(program, block | null, regions, products, abort)
 Napi::Value contract(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   auto b = block(info[1]);
   const Regions r(*task, info[2].As<Napi::Object>());
@@ -198,7 +219,7 @@ Napi::Value contract(const Napi::CallbackInfo& info) {
 
 // step(program, { slices, images, targets, dice, crossEntropy, classWeights }, optimiser, abort) → loss
 Napi::Value step(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   const auto o = info[1].As<Napi::Object>(), opt = info[2].As<Napi::Object>();
   const int slices = o.Get("slices").ToNumber();
@@ -225,7 +246,7 @@ Napi::Value step(const Napi::CallbackInfo& info) {
 
 // snapshot(program, { name: Float32Array }), filled
 Napi::Value snapshot(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   const auto targets = named(*task, info[1]);
   return task->start([=] { fill(targets, p->snapshot()); });
@@ -240,14 +261,14 @@ Napi::Value optimiserSlots(const Napi::CallbackInfo& info) {
 
 // optimiserState(program, { name: Float32Array }), filled
 Napi::Value optimiserState(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   const auto targets = named(*task, info[1]);
   return task->start([=] { fill(targets, p->optimiserState()); });
 }
 
 Napi::Value restoreOptimiserState(const Napi::CallbackInfo& info) {
-  auto* task = new Task(info.Env());
+  auto* task = taskOf(info);
   auto p = program(info);
   const auto sources = named(*task, info[1]);
   return task->start([=] { p->restoreOptimiserState(copied(sources)); });
@@ -266,22 +287,44 @@ Napi::Value disposeBlock(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// Why the cpu engine cannot run here, or '' when it can. Asked before anything compiled for a newer processor runs.
-Napi::Value missing(const Napi::CallbackInfo& info) {
-  std::string reason;
-#if defined(__x86_64__)
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-    reason = "this processor has no AVX2, which the cpu engine is built for";
-#endif
-  return Napi::String::New(info.Env(), reason);
+// A call that is over at once; its failure keeps its kind.
+template <class Call>
+Napi::Value atOnce(const Napi::CallbackInfo& info, Call call) {
+  try {
+    return call();
+  } catch (const EngineError& e) {
+    auto error = Napi::Error::New(info.Env(), e.what());
+    error.Set("code", Napi::String::New(info.Env(), "ERR_TRACIN_ENGINE"));
+    throw error;
+  }
 }
 
-Napi::Value describe(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), cpu::describe()); }
+// missing(choice) → why the engine cannot compute here so, or ''
+Napi::Value missing(const Napi::CallbackInfo& info) {
+  return atOnce(info, [&] { return Napi::String::New(info.Env(), binding::missing(choiceOf(info[0]))); });
+}
+
+// describe(choice) → one line
+Napi::Value describe(const Napi::CallbackInfo& info) {
+  return atOnce(info, [&] { return Napi::String::New(info.Env(), binding::describe(choiceOf(info[0]))); });
+}
+
+// openCuda(path of libtracin-cuda.so)
+Napi::Value openCuda(const Napi::CallbackInfo& info) {
+  return atOnce(info, [&] { return binding::openCuda(info[0].ToString()), info.Env().Undefined(); });
+}
+
+// cudaDevices() → how many
+Napi::Value cudaDevices(const Napi::CallbackInfo& info) {
+  return atOnce(info, [&] { return Napi::Number::New(info.Env(), binding::cudaDevices()); });
+}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   const std::pair<const char*, Napi::Value (*)(const Napi::CallbackInfo&)> functions[] = {
       {"missing", missing},
       {"describe", describe},
+      {"openCuda", openCuda},
+      {"cudaDevices", cudaDevices},
       {"compile", compile},
       {"memory", memory},
       {"load", load},

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -42,10 +43,12 @@ class Dispatcher {
 
 }  // namespace
 
-void dispatch(std::function<void()> work) {
-  // never destroyed: the thread may still be at work when the process ends
-  static auto* dispatcher = new Dispatcher();
-  dispatcher->add(std::move(work));
+void dispatch(int lane, std::function<void()> work) {
+  static std::mutex mutex;
+  // never destroyed: the threads may still be at work when the process ends
+  static auto* lanes = new std::map<int, Dispatcher>();
+  std::lock_guard lock(mutex);
+  (*lanes)[lane].add(std::move(work));
 }
 
 }  // namespace tracin::binding

@@ -1,10 +1,12 @@
-// The one thread that runs the core's work for the whole process. Always the same one, because OpenMP keeps a team of threads for each
-// thread that calls it: from libuv's pool there would be four teams on the same cores, none of which may then wait actively.
+// The threads that run the core's work. One for the cpu engine, for the whole process: always the same one, because OpenMP keeps a team
+// of threads for each thread that calls it: from libuv's pool there would be four teams on the same cores, none of which may then wait
+// actively. One for each GPU, so that several work at once.
 #pragma once
 #include <functional>
 
 namespace tracin::binding {
 
-void dispatch(std::function<void()> work);
+// lane 0: cpu; 1 + i: GPU i
+void dispatch(int lane, std::function<void()> work);
 
 }  // namespace tracin::binding

@@ -13,7 +13,7 @@ namespace tracin::binding {
 
 class Task {
  public:
-  explicit Task(Napi::Env env) : deferred_(Napi::Promise::Deferred::New(env)) {}
+  Task(Napi::Env env, int lane) : deferred_(Napi::Promise::Deferred::New(env)), lane_(lane) {}
 
   // Keeps an object alive until the call has ended.
   void hold(const Napi::Object& object) { held_.push_back(Napi::Persistent(object)); }
@@ -33,7 +33,7 @@ class Task {
     // an empty function of this environment: the way back to its thread, and what keeps its event loop alive
     const auto nothing = Napi::Function::New(promise.Env(), [](const Napi::CallbackInfo&) {});
     back_ = Napi::ThreadSafeFunction::New(promise.Env(), nothing, "tracin", 0, 1);
-    dispatch([this, work = std::move(work)] {
+    dispatch(lane_, [this, work = std::move(work)] {
       run(work);
       auto back = back_;
       // where the environment is gone, so is everyone who waited
@@ -45,6 +45,7 @@ class Task {
 
  private:
   Napi::Promise::Deferred deferred_;
+  const int lane_;
   Napi::ThreadSafeFunction back_;
   std::function<Napi::Value(Napi::Env)> result_;
   std::vector<Napi::ObjectReference> held_;

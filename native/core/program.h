@@ -35,6 +35,15 @@ struct Abort {
   }
 };
 
+// What the operands of products are rounded to; sums are float32 or wider in all of them.
+enum class Precision { f32, tf32, bf16 };
+
+struct CompileOptions {
+  int threads;  // of the cpu engine
+  int device;   // of the cuda engine: its index
+  Precision precision;
+};
+
 struct RegionLoss {
   enum class Kind { dice, crossEntropy };
   Kind kind;

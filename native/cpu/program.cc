@@ -272,7 +272,19 @@ class CpuProgram final : public Program {
 
 }  // namespace
 
-std::unique_ptr<Program> compile(Network network, int threads) { return std::make_unique<CpuProgram>(std::move(network), threads); }
+std::unique_ptr<Program> compile(Network network, const CompileOptions& options) {
+  if (const std::string reason = missing(options.precision); !reason.empty()) throw EngineError("cpu: " + reason);
+  return std::make_unique<CpuProgram>(std::move(network), options.threads);
+}
+
+std::string missing(Precision precision) {
+  if (precision == Precision::f32) return "";
+  if (precision == Precision::tf32) return "only cuda has tf32: use f32";
+  const auto isa = dnnl_get_effective_cpu_isa();
+  if (isa != dnnl_cpu_isa_avx512_core_bf16 && isa != dnnl_cpu_isa_avx512_core_amx)
+    return "this processor has neither avx512_bf16 nor AMX, without which bf16 is slower than f32: use f32";
+  return "this build has no bf16 kernels: use f32";
+}
 
 std::string describe() {
   const auto* v = dnnl_version();

@@ -55,12 +55,12 @@ test.each([
     'checkpoint a.pth is a pickle: save its state dict with safetensors.torch.save_file',
   ],
   [
-    ['influence', '--out', 's', '--precision', 'bf16'],
-    "option '--precision <name>' argument 'bf16' is invalid. bf16 is not in this build.",
+    ['influence', '--out', 's', '--precision', 'f16'],
+    "option '--precision <name>' argument 'f16' is invalid. Allowed choices are f32, tf32, bf16.",
   ],
   [
     ['influence', '--out', 's', '--device', 'gpu'],
-    "option '--device <name>' argument 'gpu' is invalid. Choose one of auto, cuda, cpu, reference.",
+    "option '--device <name>' argument 'gpu' is invalid. device: gpu is unknown; use auto, cuda, cuda:1, cpu or reference.",
   ],
   [
     ['influence', '--out', 's', '--memory', '4 G'],

@@ -1,5 +1,5 @@
 import { relative } from 'node:path';
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { openEngine } from '../../engine';
 import { describeDefinition, type DefinitionOptions } from '../../influence/definition';
 import { readNameMap } from '../../graph/state-dict';
@@ -11,12 +11,12 @@ import { writeTable } from '../../influence/table';
 import { openRun, type Run } from '../../training/run';
 import { bytes, decimal, listOf, wholeNumber, words } from '../arguments';
 import { example, type Context } from '../context';
-import { addEngineFlags, type EngineFlags } from '../engine-options';
+import { addEngineFlags, addPrecisionFlag, type EngineFlags, type PrecisionFlags } from '../engine-options';
 import { addRegionMaskFlags, paintedRegions, type RegionMaskFlags } from '../region-mask';
 import { addSourceFlags, openSources, type SourceFlags } from '../sources';
 import { usage } from '../usage';
 
-interface Flags extends SourceFlags, EngineFlags, RegionMaskFlags, Omit<DefinitionOptions, 'parameters' | 'learningRates'> {
+interface Flags extends SourceFlags, EngineFlags, PrecisionFlags, RegionMaskFlags, Omit<DefinitionOptions, 'parameters' | 'learningRates'> {
   readonly out: string;
   readonly run?: string;
   readonly checkpoints?: string[];
@@ -28,7 +28,6 @@ interface Flags extends SourceFlags, EngineFlags, RegionMaskFlags, Omit<Definiti
   readonly parameters?: string;
   readonly memory?: number;
   readonly batch?: number;
-  readonly precision?: 'f32';
   readonly resume?: true;
   readonly table?: true;
 }
@@ -63,10 +62,9 @@ export function addInfluence(program: Command, context: Context): void {
     .addOption(new Option('--preset <name>', 'paper-code: dice, slice, truth, head, every learning rate 1').choices(['paper-code']))
     .option('--memory <amount>', 'such as 4G; less means more passes over the training slices (default: most of what is free)', bytes)
     .option('--batch <slices>', 'slices computed together (default: what fits, at most 8)', wholeNumber({ least: 1 }))
-    .option('--precision <name>', 'of the arithmetic: f32', precision)
     .option('--table', 'also write scores.parquet, a long table for pandas')
     .option('--resume', 'go on with an unfinished study in the folder');
-  addEngineFlags(addRegionMaskFlags(command))
+  addPrecisionFlag(addEngineFlags(addRegionMaskFlags(command)))
     .addHelpText(
       'after',
       example(
@@ -78,17 +76,12 @@ export function addInfluence(program: Command, context: Context): void {
     .action((flags: Flags) => runInfluence(flags, context));
 }
 
-function precision(text: string): 'f32' {
-  if (text === 'f32') return text;
-  throw new InvalidArgumentError(['tf32', 'bf16'].includes(text) ? `${text} is not in this build.` : 'Choose f32.');
-}
-
 async function runInfluence(flags: Flags, { signal, reporter }: Context): Promise<void> {
   const { loss, region, target, reduction, preset } = flags;
   const run = flags.run === undefined ? undefined : await openRun(flags.run);
   const files = run ? undefined : await filesOf(flags);
   const networks = files ?? runOf(flags, run!);
-  const { engine, notes } = await openEngine(flags.device ?? 'auto', { threads: flags.threads });
+  const { engine, notes } = await openEngine(flags.device ?? 'auto', { threads: flags.threads, precision: flags.precision });
   notes.forEach((line) => reporter.note(line));
   const sources = await openSources(flags, run, files ? networkFile(files) : run!.checkpoints[0]?.file, { signal, reporter });
   try {

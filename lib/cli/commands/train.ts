@@ -13,13 +13,14 @@ import { NETWORKS } from '../../../models/registry';
 import { decimal, listOf, words, wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
 import { addDatasetFlags, folderOptions, openFolder, recordedIn, type DatasetFlags } from '../dataset-options';
-import { addEngineFlags, type EngineFlags } from '../engine-options';
+import { addEngineFlags, addPrecisionFlag, type EngineFlags, type PrecisionFlags } from '../engine-options';
 import { addSplitFlags, chosenSplit, NO_SPLIT, type SplitFlags } from '../split-options';
 import { usage } from '../usage';
 
 type Flags = DatasetFlags &
   SplitFlags &
-  EngineFlags & {
+  EngineFlags &
+  PrecisionFlags & {
     readonly run: string;
     readonly resume?: true;
     readonly network?: string;
@@ -87,7 +88,7 @@ export function addTrain(program: Command, context: Context): void {
     )
     .option('--seed <n>', `of parameters, order, augmentation and the dealt split (default: ${DEFAULTS.seed})`, wholeNumber())
     .option('--resume', 'go on with the run in the folder; what it was told then need not be told again');
-  addEngineFlags(command)
+  addPrecisionFlag(addEngineFlags(command))
     .addHelpText(
       'after',
       example('tracin-seg train --data BraTS --network attention-unet --run run', 'tracin-seg train --run run --resume'),
@@ -110,6 +111,7 @@ async function runTraining(flags: Flags, { signal, reporter }: Context): Promise
   const network = await networkOf(flags, before);
   const { engine, notes } = await openEngine(flags.device ?? (before?.engine.name as Flags['device']) ?? 'auto', {
     threads: flags.threads,
+    precision: flags.precision ?? before?.engine.precision,
   });
   notes.forEach((line) => reporter.note(line));
   const dataset = await openFolder(options, { signal, reporter });

@@ -183,6 +183,8 @@ class ReferenceWorkerProgram implements Program {
 export function openReferenceEngine(): Engine {
   return {
     name: 'reference',
+    device: 'reference',
+    precision: 'f32',
     description: 'reference: TypeScript, float64, 1 thread',
     async compile(graph: Graph, options: CompileOptions): Promise<Program> {
       const lowered = lower(graph, options.size, { output: options.output });

@@ -36,7 +36,7 @@ export async function writeStudy(dir: string, numbers: Numbers): Promise<Study> 
   const record: StudyFile = {
     formatVersion: FORMAT_VERSION,
     tool: 'tracin-seg test',
-    engine: { name: 'reference', description: 'by hand' },
+    engine: { name: 'reference', description: 'by hand', precision: 'f32' },
     definition,
     classes: [...classes],
     checkpoints: learningRates.map((learningRate, t) => ({ file: `../${t}.onnx`, epoch: t, learningRate, sha256: '0'.repeat(64) })),
