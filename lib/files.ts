@@ -1,11 +1,13 @@
 /** Files are written aside and renamed, so a name either holds a whole file or nothing new. */
-import { open, rename, rm, mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { TracinError } from './errors';
 
 const ADVICE: Record<string, string> = {
   ENOSPC: 'the disk is full: free some space and run again',
   EDQUOT: 'the disk quota is used up: free some space and run again',
+  EFBIG: 'it would grow larger than files may be here: choose another folder, or raise `ulimit -f`',
   EACCES: 'permission denied: choose a folder you may write to',
   EPERM: 'permission denied: choose a folder you may write to',
   EROFS: 'the file system is read-only: choose another folder',
@@ -24,11 +26,28 @@ export function fileError(error: unknown, doing: string, path: string): TracinEr
 }
 
 /** Replaces `path` by `chunks` in one rename; on any failure the old content stays and nothing is left beside it. */
-export async function replaceFile(
-  path: string,
-  chunks: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-): Promise<void> {
-  const aside = `${path}.partial-${process.pid}`;
+export async function replaceFile(path: string, chunks: Chunks): Promise<void> {
+  await write(path, chunks, (aside) => rename(aside, path));
+}
+
+/** As {@link replaceFile}, unless there is such a file already. @returns whether it was this call that wrote it */
+export async function createFile(path: string, chunks: Chunks): Promise<boolean> {
+  let first = true;
+  await write(path, chunks, async (aside) => {
+    await link(aside, path).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') first = false;
+      else await rename(aside, path); // a file system without hard links
+    });
+    await rm(aside, { force: true });
+  });
+  return first;
+}
+
+type Chunks = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+async function write(path: string, chunks: Chunks, settle: (aside: string) => Promise<void>): Promise<void> {
+  // Processes of several machines may write to one folder.
+  const aside = `${path}.partial-${randomBytes(6).toString('hex')}`;
   try {
     await mkdir(dirname(path), { recursive: true });
     const file = await open(aside, 'w');
@@ -39,9 +58,20 @@ export async function replaceFile(
     } finally {
       await file.close();
     }
-    await rename(aside, path);
+    await settle(aside);
   } catch (error) {
     await rm(aside, { force: true }).catch(() => undefined);
     throw fileError(error, 'write', path);
+  }
+}
+
+/** Removes what killed processes were writing aside in a folder, if there is one. */
+export async function removePartial(dir: string): Promise<void> {
+  const names = await readdir(dir).catch(() => [] as string[]); // not made yet
+  for (const name of names.filter((entry) => /\.partial-[0-9a-f]+$/.test(entry))) {
+    const path = join(dir, name);
+    await rm(path, { force: true }).catch((error: unknown) => {
+      throw fileError(error, 'remove', path);
+    });
   }
 }

@@ -49,7 +49,8 @@ export type { CaseDice } from './inference/dice-table';
 export type { Provider } from './inference/providers';
 
 // Influence
-export { computeInfluence, type InfluenceOptions } from './influence/run';
+export { computeInfluence, computeShard, type InfluenceOptions } from './influence/run';
+export type { Shard } from './influence/shard';
 export { openStudy, type Study } from './influence/study';
 export type { Definition, DefinitionOptions } from './influence/definition';
 export type { FileSource, NetworkSource, StudyCheckpoint } from './influence/networks';

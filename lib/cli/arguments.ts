@@ -81,6 +81,14 @@ export function range(text: string): [first: number, last: number] {
   return Number(first) <= Number(last) ? [Number(first), Number(last)] : refuse('a range whose first number is not above its last');
 }
 
+/** `2/8`: the second of eight. */
+export function shard(text: string): { index: number; count: number } {
+  const [, index, count] = /^(\d+)\/(\d+)$/.exec(text) ?? refuse('I/N such as 2/8, the second of eight');
+  return Number(index) >= 1 && Number(index) <= Number(count)
+    ? { index: Number(index), count: Number(count) }
+    : refuse('I/N with I from 1 to N');
+}
+
 /** `CASE` or `CASE:SLICE`; a case name may itself hold colons as long as digits alone do not follow the last one. */
 export function caseAndSlice(text: string): { case: string; slice: number | undefined } {
   const [, name, slice] = /^(.+?)(?::(\d+))?$/.exec(text) ?? refuse('CASE or CASE:SLICE, such as BraTS2021_00006:92');

@@ -23,13 +23,14 @@ export function addRegionMaskFlags(command: Command): Command {
 /** undefined without --region-mask. @throws ERR_TRACIN_USAGE when it is not clear which slice is painted */
 export async function paintedRegions(
   flags: RegionMaskFlags,
-  { test }: { readonly test: SliceSource },
+  { test }: { readonly test: SliceSource | 'none' },
 ): Promise<PaintedRegions | undefined> {
   const { regionMask, regionOf, regionClass } = flags;
   if (regionMask === undefined) {
     if (regionOf ?? regionClass) throw usage('--region-of and --region-class belong to --region-mask: name the painted file with it');
     return undefined;
   }
+  if (test === 'none') throw usage('--region-mask is painted on a test slice and --self has none: leave one of them out');
   const file = resolve(regionMask);
   const cases = [...new Set(test.slices.map((slice) => slice.case))];
   const name = regionOf?.case ?? cases[0]!;

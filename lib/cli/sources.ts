@@ -19,11 +19,12 @@ export interface SourceFlags extends DatasetFlags, SplitFlags {
   readonly testImages?: string;
   readonly testLabels?: string;
   readonly classNames?: string[];
+  readonly self?: true;
 }
 
 export interface Sources {
   readonly train: SliceSource;
-  readonly test: SliceSource;
+  readonly test: InfluenceOptions['test'];
   /** How to open them again. */
   readonly records: NonNullable<InfluenceOptions['datasets']>;
   close(): Promise<void>;
@@ -42,6 +43,9 @@ export function addSourceFlags(command: Command): Command {
  * @param file a checkpoint, for the stride of its network
  */
 export async function openSources(flags: SourceFlags, run: Run | undefined, file: string | undefined, context: Context): Promise<Sources> {
+  if (flags.self && (flags.test ?? flags.testImages ?? flags.testLabels)) {
+    throw usage('--self is of the training slices alone: leave the test slices out');
+  }
   const arrays = flags.trainImages ?? flags.trainLabels ?? flags.testImages ?? flags.testLabels;
   if (arrays === undefined) return openCases(flags, run, file, context);
   const folder = (
@@ -59,14 +63,16 @@ async function openCases(flags: SourceFlags, run: Run | undefined, file: string 
     const record = recordOf(options, dataset);
     const split = await chosenSplit(flags, dataset.cases, run?.split ?? NO_SPLIT);
     for (const part of ['train', 'test'] as const) {
-      if (split[part].length === 0) throw new TracinError('ERR_TRACIN_DATA', `no ${part} cases: name them with --${part} or --split`);
+      if (split[part].length === 0 && !(part === 'test' && flags.self))
+        throw new TracinError('ERR_TRACIN_DATA', `no ${part} cases: name them with --${part} or --split`);
     }
-    const [train, test] = [dataset.subset(split.train), dataset.subset(split.test)];
+    const train = dataset.subset(split.train);
+    const test = flags.self ? undefined : dataset.subset(split.test);
     return {
       train,
-      test,
-      records: asJson({ ...record, cases: [...split.train] }, { ...record, cases: [...split.test] }),
-      close: async () => void (await Promise.all([train.close(), test.close(), dataset.close()])),
+      test: test ?? 'none',
+      records: asJson({ train: { ...record, cases: [...split.train] }, test: test && { ...record, cases: [...split.test] } }),
+      close: async () => void (await Promise.all([train.close(), test?.close(), dataset.close()])),
     };
   } catch (error) {
     await dataset.close();
@@ -82,15 +88,15 @@ async function openFourArrays(flags: SourceFlags, run: Run | undefined, { signal
     if (images === undefined) throw usage(`no ${role} slices: name them with --${role}-images`);
     return { layout: 'arrays', images: resolve(images), labels: labels && resolve(labels), classes };
   };
-  const records = { train: record('train'), test: record('test') };
+  const records = { train: record('train'), test: flags.self ? undefined : record('test') };
   const train = await openRecorded(records.train, { role: 'train', signal });
   try {
-    const test = await openRecorded(records.test, { role: 'test', signal });
+    const test = records.test && (await openRecorded(records.test, { role: 'test', signal }));
     return {
       train,
-      test,
-      records: asJson(records.train, records.test),
-      close: async () => void (await Promise.all([train.close(), test.close()])),
+      test: test ?? 'none',
+      records: asJson(records),
+      close: async () => void (await Promise.all([train.close(), test?.close()])),
     };
   } catch (error) {
     await train.close();
@@ -99,6 +105,6 @@ async function openFourArrays(flags: SourceFlags, run: Run | undefined, { signal
 }
 
 /** As study.json holds them: without what is left open. */
-function asJson(train: SourceRecord, test: SourceRecord): Sources['records'] {
-  return JSON.parse(JSON.stringify({ train, test })) as Sources['records'];
+function asJson(records: { readonly train: SourceRecord; readonly test: SourceRecord | undefined }): Sources['records'] {
+  return JSON.parse(JSON.stringify(records)) as Sources['records'];
 }

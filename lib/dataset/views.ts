@@ -29,3 +29,17 @@ function fieldsOf(source: SliceSource): SliceSource {
     close: () => source.close(),
   };
 }
+
+/** A source without slices, prepared as another. */
+export function noSlices({ classes, modalities, size }: Pick<SliceSource, 'classes' | 'modalities' | 'size'>): SliceSource {
+  return {
+    classes,
+    modalities,
+    size,
+    slices: [],
+    labelled: true,
+    read: async () => ({ images: new Float32Array(0), labels: new Uint8Array(0) }),
+    fingerprint: async () => 'none',
+    close: async () => undefined,
+  };
+}

@@ -1,76 +1,88 @@
-/** From tiles to the study's arrays, by blocks of rows, so that memory does not grow with the training set. */
-import { open } from 'node:fs/promises';
+/** From tiles to the study's files, by blocks of rows, so that memory does not grow with the training set. */
+import type { SliceSource } from '../dataset/slices';
+import { sizeOf } from '../engine/layout';
 import { throwIfAborted } from '../errors';
-import { fileError, replaceFile } from '../files';
+import { replaceFile } from '../files';
+import { toJson } from '../json';
 import { npyHeader, openNpy, writeNpy, type NpyFile } from '../npy';
-import { cut, type Range, type Role } from './batches';
-import { damaged, studyPaths } from './folder';
+import type { Role } from './batches';
+import { needsPrediction, type Definition } from './definition';
+import { studyPaths } from './folder';
 import type { InfluencePlan } from './plan';
-import { tilePath } from './tiles';
+import { predictedLabels, regionAxis } from './prepare';
+import { passRanges, regionRanges, tileName, tileRanges, type TileFolder } from './tiles';
 import { weightedSum } from './weights';
 
 /** Bytes of rows held at once. */
-const BLOCK_BYTES = 16 << 20;
+export const BLOCK_BYTES = 16 << 20;
 const FLOAT32 = Float32Array.BYTES_PER_ELEMENT;
+const ROLES = ['test', 'train'] as const;
 
 export interface AssembleOptions {
   readonly out: string;
   readonly plan: InfluencePlan;
+  readonly tiles: TileFolder;
+  readonly sources: Readonly<Record<Role, SliceSource>>;
+  readonly classes: readonly string[];
+  readonly definition: Definition;
   /** η_t */
   readonly learningRates: readonly number[];
   readonly signal?: AbortSignal | undefined;
-  readonly onArray: () => void;
+  readonly onFile: () => void;
 }
 
-/** Arrays {@link assemble} writes, for progress. */
-export function arrayCount({ checkpoints }: InfluencePlan): number {
-  return checkpoints + 3;
+/** Files {@link assemble} writes, for progress. */
+export function fileCount({ checkpoints }: InfluencePlan, definition: Definition): number {
+  return checkpoints + 6 + (needsPrediction(definition) ? 2 : 0);
 }
 
-/** Writes products/, scores.npy and both norms from complete tiles. */
+/** Writes everything but study.json from complete tiles. */
 export async function assemble(options: AssembleOptions): Promise<void> {
-  const { out, plan, onArray } = options;
+  const { out, plan, tiles, sources, classes, definition, onFile } = options;
   const paths = studyPaths(out);
+  const axes = {
+    test: await regionAxis(tiles, plan, 'test', sources.test, classes),
+    train: await regionAxis(tiles, plan, 'train', sources.train, classes),
+  };
+  await replaceFile(paths.regions, toJson(axes));
+  onFile();
+  for (const role of needsPrediction(definition) ? ROLES : []) {
+    await replaceFile(paths.predicted(role), labelRows(role, options));
+    onFile();
+  }
   const shape = [plan.tests, plan.classes, plan.trainings, plan.classes];
   for (let checkpoint = 0; checkpoint < plan.checkpoints; checkpoint++) {
     await replaceFile(paths.products(checkpoint), productRows(checkpoint, shape, options));
-    onArray();
+    onFile();
   }
   await replaceFile(paths.scores, scoreRows(shape, options));
-  onArray();
-  for (const role of ['test', 'train'] as const) {
-    await writeNpy(
-      paths.norms(role),
-      [plan.checkpoints, role === 'test' ? plan.tests : plan.trainings, plan.classes],
-      await norms(role, options),
-    );
-    onArray();
+  onFile();
+  for (const role of ROLES) {
+    const slices = role === 'test' ? plan.tests : plan.trainings;
+    for (const [half, path] of [paths.norms(role), paths.losses(role)].entries()) {
+      await writeNpy(path, [plan.checkpoints, slices, plan.classes], await regionNumbers(role, half, options));
+      onFile();
+    }
   }
 }
 
-/** Test slices of each pass. */
-export function passRanges({ tests, capacity }: InfluencePlan): Range[] {
-  return cut({ start: 0, end: tests }, capacity);
-}
-
-/** Training slices of each tile. */
-export function tileRanges({ trainings, tileSlices }: InfluencePlan): Range[] {
-  return cut({ start: 0, end: trainings }, tileSlices);
-}
-
-/** Numbers of a tile: products [rows, n, K], then norms [n, K]. */
-export function tileLength(rows: number, slices: number, classes: number): number {
-  return (rows + 1) * slices * classes;
+async function* labelRows(role: Role, { plan, tiles, sources, signal }: AssembleOptions): AsyncGenerator<Uint8Array> {
+  const { size, slices } = sources[role];
+  const read = predictedLabels(tiles, plan, role, sizeOf(size));
+  yield npyHeader('u1', [slices.length, ...size]);
+  for (const { start, end } of regionRanges(plan, role)) {
+    throwIfAborted(signal);
+    yield await read(start, end);
+  }
 }
 
 async function* productRows(
   checkpoint: number,
   shape: readonly number[],
-  { out, plan, signal }: AssembleOptions,
+  { plan, tiles, signal }: AssembleOptions,
 ): AsyncGenerator<Uint8Array> {
   yield npyHeader('f4', shape);
   const { classes, trainings } = plan;
-  const dir = studyPaths(out).tiles;
   const blockRows = Math.max(1, Math.floor(BLOCK_BYTES / (trainings * classes * FLOAT32)));
   for (const [pass, { start, end }] of passRanges(plan).entries()) {
     const rows = (end - start) * classes;
@@ -80,7 +92,7 @@ async function* productRows(
       const block = new Float32Array(count * trainings * classes);
       for (const range of tileRanges(plan)) {
         const width = (range.end - range.start) * classes;
-        const part = await readNumbers(tilePath(dir, { checkpoint, pass, start: range.start }), first * width, count * width);
+        const part = await tiles.numbers(tileName.products(checkpoint, pass, range), first * width, count * width);
         for (let row = 0; row < count; row++) {
           block.set(part.subarray(row * width, (row + 1) * width), (row * trainings + range.start) * classes);
         }
@@ -88,23 +100,6 @@ async function* productRows(
       yield new Uint8Array(block.buffer);
     }
   }
-}
-
-/** Numbers [first, first + count) of a file of float32; tiles were verified before. */
-async function readNumbers(path: string, first: number, count: number): Promise<Float32Array> {
-  const numbers = new Float32Array(count);
-  try {
-    const file = await open(path, 'r');
-    try {
-      const { bytesRead } = await file.read(numbers, 0, numbers.byteLength, first * FLOAT32);
-      if (bytesRead < numbers.byteLength) throw damaged(path, 'ends too early');
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
-  return numbers;
 }
 
 /** T = Σ_t η_t products_t, summed in float64. */
@@ -124,26 +119,22 @@ async function* scoreRows(shape: readonly number[], { out, plan, learningRates, 
   }
 }
 
-async function norms(role: Role, { out, plan }: AssembleOptions): Promise<Float32Array<ArrayBuffer>> {
+/** Norms (half 0) or losses (half 1) of one side at every checkpoint, [checkpoints, slices, K]. */
+async function regionNumbers(role: Role, half: number, { plan, tiles }: AssembleOptions): Promise<Float32Array<ArrayBuffer>> {
   const { classes, checkpoints } = plan;
-  const dir = studyPaths(out).tiles;
   const slices = role === 'test' ? plan.tests : plan.trainings;
   const all = new Float32Array(checkpoints * slices * classes);
+  // Every pass finds the same norms of the training slices; the first one's are taken.
+  const first = passRanges(plan)[0]!;
+  const firstRows = (first.end - first.start) * classes;
   for (let checkpoint = 0; checkpoint < checkpoints; checkpoint++) {
-    if (role === 'train') {
-      // Every pass finds the same training norms; the first one's are taken.
-      const { start, end } = passRanges(plan)[0]!;
-      const rows = (end - start) * classes;
-      for (const range of tileRanges(plan)) {
-        const width = (range.end - range.start) * classes;
-        const path = tilePath(dir, { checkpoint, pass: 0, start: range.start });
-        all.set(await readNumbers(path, rows * width, width), (checkpoint * slices + range.start) * classes);
-      }
-    } else {
-      for (const [pass, { start, end }] of passRanges(plan).entries()) {
-        const path = tilePath(dir, { checkpoint, pass, start: undefined });
-        all.set(await readNumbers(path, 0, (end - start) * classes), (checkpoint * slices + start) * classes);
-      }
+    const parts =
+      role === 'test'
+        ? passRanges(plan).map((range, pass) => ({ range, name: tileName.tests(checkpoint, pass), before: 0 }))
+        : tileRanges(plan).map((range) => ({ range, name: tileName.products(checkpoint, 0, range), before: firstRows }));
+    for (const { range, name, before } of parts) {
+      const width = (range.end - range.start) * classes;
+      all.set(await tiles.numbers(name, (before + half) * width, width), (checkpoint * slices + range.start) * classes);
     }
   }
   return all;

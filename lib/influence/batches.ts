@@ -3,19 +3,20 @@ import { setImmediate } from 'node:timers/promises';
 import type { SliceSource } from '../dataset/slices';
 import type { RegionBatch } from '../engine/engine';
 import { sizeOf } from '../engine/layout';
-import type { NpyFile } from '../npy';
 import { readAhead } from '../read-ahead';
 import type { Definition } from './definition';
 import { regionMasks, type Painted } from './regions';
 
 export type Role = 'test' | 'train';
 
+/** Predicted labels [end − start, H, W] of slices [start, end). */
+export type ReadLabels = (start: number, end: number) => Promise<Uint8Array>;
+
 /** One side of an influence: where its slices and, where the definition needs them, its predicted labels come from. */
 export interface Side {
   readonly role: Role;
   readonly source: SliceSource;
-  /** [slices, H, W] */
-  readonly predicted: NpyFile | undefined;
+  readonly predicted: ReadLabels | undefined;
   /** Slice by slice; of test slices alone. */
   readonly painted?: readonly Painted[] | undefined;
 }
@@ -26,13 +27,15 @@ export interface Range {
   readonly end: number;
 }
 
-interface ReadBatch extends Range {
+/** Images, and labels where the source has them. */
+export interface ReadBatch extends Range {
   /** [n, M, H, W] */
   readonly images: Float32Array;
   /** [n, H, W] */
-  readonly truth: Uint8Array | undefined;
-  readonly predicted: Uint8Array | undefined;
+  readonly labels: Uint8Array | undefined;
 }
+
+export type Batches<T> = AsyncIterable<Range & T>;
 
 /** Cuts a range into parts of `length`, the last one shorter where it does not divide. */
 export function cut({ start, end }: Range, length: number): Range[] {
@@ -43,45 +46,71 @@ export function cut({ start, end }: Range, length: number): Range[] {
 }
 
 /** Reads the slices of a range in batches, in order. */
-export function readBatches(
-  { source, predicted }: Pick<Side, 'source' | 'predicted'>,
-  range: Range,
-  batch: number,
-  signal?: AbortSignal,
-): AsyncGenerator<ReadBatch> {
+export function readBatches(source: SliceSource, range: Range, batch: number, signal?: AbortSignal): AsyncGenerator<ReadBatch> {
   const parts = cut(range, batch);
-  return readAhead(parts.length, async (item) => {
-    const { start, end } = parts[item]!;
-    const positions = Array.from({ length: end - start }, (_, i) => start + i);
-    const [{ images, labels }, rows] = await Promise.all([source.read(positions, { signal }), predicted?.read(start, end)]);
-    return { start, end, images, truth: labels, predicted: rows as Uint8Array | undefined };
-  });
+  return readAhead(parts.length, (item) => read(source, parts[item]!, signal));
+}
+
+async function read(source: SliceSource, { start, end }: Range, signal?: AbortSignal): Promise<ReadBatch> {
+  const positions = Array.from({ length: end - start }, (_, i) => start + i);
+  return { start, end, ...(await source.read(positions, { signal })) };
 }
 
 /** Reads the slices of a range as the engines take them: images, targets, masks. */
-export async function* regionBatches(
+export function regionBatches(
   side: Side,
   definition: Definition,
   range: Range,
   batch: number,
   signal?: AbortSignal,
 ): AsyncGenerator<Range & RegionBatch> {
+  const parts = cut(range, batch);
+  return readAhead(parts.length, (item) => regionBatch(side, definition, parts[item]!, signal));
+}
+
+async function regionBatch(side: Side, definition: Definition, range: Range, signal?: AbortSignal): Promise<Range & RegionBatch> {
+  const { start, end } = range;
   const classes = side.source.classes.length;
   const pixels = sizeOf(side.source.size);
-  for await (const { start, end, images, truth, predicted } of readBatches(side, range, batch, signal)) {
-    const masks = new Uint8Array((end - start) * classes * pixels);
-    for (let slice = 0; slice < end - start; slice++) {
-      const labels = {
-        truth: sliceOf(truth, slice, pixels),
-        predicted: sliceOf(predicted, slice, pixels),
-        painted: side.painted?.[start + slice],
-      };
-      masks.set(regionMasks(definition.region, labels, classes, pixels), slice * classes * pixels);
-      await setImmediate();
-    }
-    const targets = side.role === 'test' && definition.target === 'predicted' ? predicted! : truth!;
-    yield { start, end, images, targets, masks };
+  const [{ images, labels: truth }, predicted] = await Promise.all([read(side.source, range, signal), side.predicted?.(start, end)]);
+  const masks = new Uint8Array((end - start) * classes * pixels);
+  for (let slice = 0; slice < end - start; slice++) {
+    const labels = {
+      truth: sliceOf(truth, slice, pixels),
+      predicted: sliceOf(predicted, slice, pixels),
+      painted: side.painted?.[start + slice],
+    };
+    masks.set(regionMasks(definition.region, labels, classes, pixels), slice * classes * pixels);
+    await setImmediate();
   }
+  const targets = side.role === 'test' && definition.target === 'predicted' ? predicted! : truth!;
+  return { start, end, images, targets, masks };
+}
+
+/** The batches of each range; the first batch of the next range is read while a range is worked on. */
+export async function* rangesAhead<T>(
+  ranges: readonly Range[],
+  open: (range: Range) => AsyncGenerator<Range & T>,
+): AsyncGenerator<{ readonly range: Range; readonly batches: Batches<T> }> {
+  const unfinished = new Set<AsyncGenerator<Range & T>>();
+  const streams = readAhead(ranges.length, async (item) => {
+    const batches = open(ranges[item]!);
+    unfinished.add(batches);
+    return { range: ranges[item]!, batches, first: await batches.next() };
+  });
+  try {
+    for await (const { range, batches, first } of streams) {
+      yield { range, batches: resumed(first, batches) };
+      unfinished.delete(batches);
+    }
+  } finally {
+    for (const batches of unfinished) await batches.return(undefined);
+  }
+}
+
+async function* resumed<T>(first: IteratorResult<T>, rest: AsyncGenerator<T>): AsyncGenerator<T> {
+  if (!first.done) yield first.value;
+  yield* rest;
 }
 
 /** The labels [H, W] of one slice of a batch. */

@@ -9,11 +9,12 @@ import type { Definition } from './definition';
 type Sources = Readonly<Record<Role, SliceSource>>;
 
 /**
+ * @param self whether no test slices are meant to be there
  * @param painted whether the region of every class is painted on the test slices
  * @throws ERR_TRACIN_DATA for an empty side, missing labels, or sides of different size, modalities or classes
  */
-export function checkSources({ test, train }: Sources, definition: Definition, painted: boolean): void {
-  if (test.slices.length === 0) fail('ERR_TRACIN_DATA', 'there are no test slices: choose other cases or slices');
+export function checkSources({ test, train }: Sources, definition: Definition, { self = false, painted = false }): void {
+  if (!self && test.slices.length === 0) fail('ERR_TRACIN_DATA', 'there are no test slices: choose other cases or slices');
   if (train.slices.length === 0) fail('ERR_TRACIN_DATA', 'there are no training slices: choose other cases or slices');
   if (!train.labelled) fail('ERR_TRACIN_DATA', 'the training slices have no labels, without which they have no loss: add them');
   if (!test.labelled && definition.target === 'truth') {

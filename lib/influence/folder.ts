@@ -55,7 +55,7 @@ export type StudyFile = z.infer<typeof studySchema>;
 
 const axisSchema = z
   .strictObject({
-    slices: z.array(z.strictObject({ case: z.string(), patient: z.string(), index: z.int() })).min(1),
+    slices: z.array(z.strictObject({ case: z.string(), patient: z.string(), index: z.int() })),
     /** [slices][K] pixels of each region's mask. */
     pixels: z.array(z.array(count)),
     /** Regions with an empty mask: row on the slice axis and class name. Their loss, gradient and influence are 0; they are never ranked. */
@@ -76,6 +76,7 @@ export function studyPaths(dir: string) {
     table: join(dir, 'scores.parquet'),
     products: (checkpoint: number) => join(dir, 'products', `checkpoint-${String(checkpoint).padStart(3, '0')}.npy`),
     norms: (role: 'test' | 'train') => join(dir, `norms-${role}.npy`),
+    losses: (role: 'test' | 'train') => join(dir, `losses-${role}.npy`),
     /** uint8 [slices, H, W], only where the definition needs predicted labels. */
     predicted: (role: 'test' | 'train') => join(dir, `predicted-${role}.npy`),
     /** uint8 [test slices, H, W], only where regions were painted. */

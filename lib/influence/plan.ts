@@ -20,13 +20,15 @@ export interface PlanInput {
   readonly memory?: number | undefined;
   /** Slices computed together; chosen when absent. */
   readonly batch?: number | undefined;
+  /** Processes that share the work; 1 when absent. */
+  readonly shards?: number | undefined;
   /** A layout to keep (of a run being resumed). */
   readonly layout?: Layout | undefined;
 }
 
 /** How the products are cut into tiles: each is one checkpoint × one pass × one range of training slices. */
 export interface Layout {
-  /** Test slices resident in one pass. */
+  /** Test slices resident in one pass; 0 where there are none at all. */
   readonly capacity: number;
   /** Training slices of one tile. */
   readonly tileSlices: number;
@@ -70,13 +72,13 @@ const FLOAT64 = 8;
  * Chooses batch, resident test slices and tiles.
  * @throws ERR_TRACIN_MEMORY when not even one test slice fits, saying how much would do; ERR_TRACIN_USAGE for a memory or batch that is no count
  */
-export function planInfluence(input: PlanInput): InfluencePlan {
+export function layOut(input: PlanInput): InfluencePlan {
   requireCount(input.memory, 'memory', 'bytes');
   requireCount(input.batch, 'batch', 'slices');
   const budget = input.memory ?? Math.floor(DEFAULT_SHARE * availableMemory());
   const layout = input.layout ? keptLayout(input, input.layout, budget) : chosenLayout(input, budget);
   const { checkpoints, tests, trainings, classes } = input;
-  const passes = Math.ceil(tests / layout.capacity);
+  const passes = tests === 0 ? 1 : Math.ceil(tests / layout.capacity);
   const products = tests * classes * trainings * classes * FLOAT32;
   const predicted = (tests + trainings) * input.pixels;
   return {
@@ -88,7 +90,7 @@ export function planInfluence(input: PlanInput): InfluencePlan {
     passes,
     slicesToCompute: checkpoints * (tests + passes * trainings),
     memory: { budget, ...bytesOf(input, layout) },
-    disk: products * (2 * checkpoints + 1) + 2 * checkpoints * (tests + trainings) * classes * FLOAT32 + predicted,
+    disk: products * (2 * checkpoints + 1) + 4 * checkpoints * (tests + trainings) * classes * FLOAT32 + 2 * predicted,
   };
 }
 
@@ -117,11 +119,13 @@ function bytesOf(input: PlanInput, { capacity, tileSlices, batch }: Layout): Omi
 }
 
 function chosenLayout(input: PlanInput, budget: number): Layout {
+  const least = Math.min(1, input.tests);
   const fits = (layout: Layout): boolean => bytesOf(input, layout).total <= budget;
-  let batch = Math.min(input.batch ?? DEFAULT_BATCH, Math.max(input.tests, input.trainings));
-  if (input.batch === undefined) while (batch > 1 && !fits(tiled(input, 1, batch))) batch = Math.ceil(batch / 2);
-  if (!fits(tiled(input, 1, batch))) throw tooSmall(bytesOf(input, tiled(input, 1, batch)).total, budget, input.batch);
-  let low = 1;
+  const { tests, trainings, shards = 1 } = input;
+  let batch = Math.min(input.batch ?? DEFAULT_BATCH, Math.max(tests, Math.ceil(trainings / shards)));
+  if (input.batch === undefined) while (batch > 1 && !fits(tiled(input, least, batch))) batch = Math.ceil(batch / 2);
+  if (!fits(tiled(input, least, batch))) throw tooSmall(bytesOf(input, tiled(input, least, batch)).total, budget, input.batch);
+  let low = least;
   let high = input.tests;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
@@ -129,12 +133,12 @@ function chosenLayout(input: PlanInput, budget: number): Layout {
     else high = middle - 1;
   }
   // As many passes as that needs, all of about the same size.
-  return tiled(input, Math.ceil(input.tests / Math.ceil(input.tests / low)), batch);
+  return tiled(input, low && Math.ceil(input.tests / Math.ceil(input.tests / low)), batch);
 }
 
-function tiled({ classes, trainings }: PlanInput, capacity: number, batch: number): Layout {
+function tiled({ classes, trainings, shards = 1 }: PlanInput, capacity: number, batch: number): Layout {
   const bySize = Math.floor(TILE_BYTES / (capacity * classes * classes * FLOAT32));
-  const slices = Math.max(1, Math.min(TILE_SLICES, bySize, trainings));
+  const slices = Math.max(1, Math.min(TILE_SLICES, bySize, Math.ceil(trainings / shards)));
   // Whole batches to a tile, so that none is cut short.
   return { capacity, batch, tileSlices: Math.max(1, Math.floor(slices / batch)) * batch };
 }

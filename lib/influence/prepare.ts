@@ -2,16 +2,17 @@
 import { setImmediate } from 'node:timers/promises';
 import type { SliceSource } from '../dataset/slices';
 import { sizeOf } from '../engine/layout';
-import { TracinError, throwIfAborted } from '../errors';
-import { replaceFile } from '../files';
-import { toJson } from '../json';
-import { predictBatches } from '../inference/predict-labels';
+import { TracinError } from '../errors';
 import type { Predictor } from '../inference/predictor';
-import { npyHeader } from '../npy';
-import { readBatches, sliceOf, type Role } from './batches';
+import { rangesAhead, readBatches, sliceOf, type Batches, type Range, type ReadBatch, type ReadLabels, type Role } from './batches';
 import { needsPrediction, type Definition } from './definition';
-import { readStudyJson, regionsSchema, studyPaths, type RegionAxis, type RegionsFile } from './folder';
+import type { RegionAxis } from './folder';
+import type { InfluencePlan } from './plan';
 import { countPixels, type Painted } from './regions';
+import { shareOf, type Shard } from './shard';
+import { regionRanges, tileName, type TileFolder } from './tiles';
+
+const COUNT_BYTES = Uint32Array.BYTES_PER_ELEMENT;
 
 export interface PrepareOptions {
   readonly sources: Readonly<Record<Role, SliceSource>>;
@@ -21,91 +22,75 @@ export interface PrepareOptions {
   readonly painted: readonly Painted[] | undefined;
   /** Opens the last checkpoint to predict with; called only where there are labels to predict. */
   readonly openPredictor: () => Promise<Predictor>;
-  readonly batch: number;
-  readonly out: string;
+  readonly plan: InfluencePlan;
+  readonly tiles: TileFolder;
+  /** Only its share of the training slices; all of them when absent. */
+  readonly shard?: Shard | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onSlices: (slices: number) => void;
   readonly onNotice: (line: string) => void;
 }
 
 /**
- * Writes predicted-test.npy and predicted-train.npy (where needed) and, when both are whole, regions.json; if that is there already, it stays.
+ * Computes the region tiles that are not there yet.
  * @throws ERR_TRACIN_DATA for unreadable slices or a label beyond the classes
  */
-export async function prepareRegions(options: PrepareOptions): Promise<RegionsFile> {
-  const { definition, openPredictor, out, onSlices, onNotice } = options;
-  const path = studyPaths(out).regions;
-  const there = await readStudyJson(path, regionsSchema);
-  if (there) {
-    onSlices(there.test.slices.length + there.train.slices.length);
-    return there;
+export async function prepareRegions(options: PrepareOptions): Promise<void> {
+  const { sources, definition, classes, openPredictor, plan, tiles, shard, signal, onSlices, onNotice } = options;
+  const pixels = sizeOf(sources.train.size);
+  const sliceBytes = classes.length * COUNT_BYTES + (needsPrediction(definition) ? pixels : 0);
+  const missing: Record<Role, Range[]> = { test: [], train: [] };
+  for (const role of ['test', 'train'] as const) {
+    for (const range of shareOf(regionRanges(plan, role), role === 'train' ? shard : undefined)) {
+      const slices = range.end - range.start;
+      if (await tiles.has(tileName.regions(role, range), slices * sliceBytes)) onSlices(slices);
+      else missing[role].push(range);
+    }
   }
+  if (missing.test.length + missing.train.length === 0) return;
   const predictor = needsPrediction(definition) ? await openPredictor() : undefined;
   try {
     predictor?.notes.forEach(onNotice);
-    const regions: RegionsFile = { test: await measure('test', predictor, options), train: await measure('train', predictor, options) };
-    await replaceFile(path, toJson(regions));
-    return regions;
+    for (const role of ['test', 'train'] as const) {
+      const open = (range: Range) => readBatches(sources[role], range, plan.batch, signal);
+      for await (const { range, batches } of rangesAhead(missing[role], open)) {
+        const { counts, predicted } = await measure(role, range, batches, predictor, options);
+        await tiles.write(tileName.regions(role, range), counts, ...predicted);
+      }
+    }
   } finally {
     await predictor?.close();
   }
 }
 
-async function measure(role: Role, predictor: Predictor | undefined, options: PrepareOptions): Promise<RegionAxis> {
-  const { slices, size } = options.sources[role];
-  const pixels: number[][] = [];
-  const rows = measured(role, predictor, pixels, options);
-  if (predictor) await replaceFile(studyPaths(options.out).predicted(role), prefixed(npyHeader('u1', [slices.length, ...size]), rows));
-  else while (!(await rows.next()).done);
-  const absent = pixels.flatMap((counts, row) =>
-    counts.flatMap((n, k): [number, string][] => (n === 0 ? [[row, options.classes[k]!]] : [])),
-  );
-  return { slices: slices.map(({ case: name, patient, index }) => ({ case: name, patient, index })), pixels, absent };
-}
-
-async function* prefixed(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield first;
-  yield* rest;
-}
-
-/** Appends the pixel counts [K] of each slice; yields the predicted labels [n, H, W] of each batch (nothing without a predictor). */
-async function* measured(
+/** Pixels [n, K] of the regions of a range, and the predicted labels [n, H, W] batch by batch (nothing without a predictor). */
+async function measure(
   role: Role,
+  range: Range,
+  batches: Batches<ReadBatch>,
   predictor: Predictor | undefined,
-  counts: number[][],
-  { sources, definition, classes, painted, batch, signal, onSlices }: PrepareOptions,
-): AsyncGenerator<Uint8Array> {
+  { sources, definition, classes, painted, signal, onSlices }: PrepareOptions,
+): Promise<{ counts: Uint32Array; predicted: Uint8Array[] }> {
   const source = sources[role];
   const pixels = sizeOf(source.size);
-  for await (const { truth, predicted } of labelBatches(source, predictor, batch, signal)) {
-    throwIfAborted(signal);
-    const n = (truth ?? predicted)!.length / pixels;
-    for (let i = 0; i < n; i++) {
+  const counts = new Uint32Array((range.end - range.start) * classes.length);
+  const all: Uint8Array[] = [];
+  for await (const { start, end, images, labels: truth } of batches) {
+    const predicted = await predictor?.labels(images, [end - start, source.modalities.length, ...source.size], { signal });
+    for (let slice = start; slice < end; slice++) {
       const labels = {
-        truth: sliceOf(truth, i, pixels),
-        predicted: sliceOf(predicted, i, pixels),
-        painted: role === 'test' ? painted?.[counts.length] : undefined,
+        truth: sliceOf(truth, slice - start, pixels),
+        predicted: sliceOf(predicted, slice - start, pixels),
+        painted: role === 'test' ? painted?.[slice] : undefined,
       };
-      if (labels.truth) checkLabels(labels.truth, source, counts.length, classes);
-      counts.push(countPixels(definition.region, labels, classes.length, pixels));
+      if (labels.truth) checkLabels(labels.truth, source, slice, classes);
+      counts.set(countPixels(definition.region, labels, classes.length, pixels), (slice - range.start) * classes.length);
       await setImmediate();
     }
-    if (predicted) yield predicted;
-    onSlices(n);
+    if (predicted) all.push(predicted);
+    onSlices(end - start);
   }
-}
-
-async function* labelBatches(
-  source: SliceSource,
-  predictor: Predictor | undefined,
-  batch: number,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<{ truth: Uint8Array | undefined; predicted: Uint8Array | undefined }> {
-  if (!predictor) {
-    yield* readBatches({ source, predicted: undefined }, { start: 0, end: source.slices.length }, batch, signal);
-    return;
-  }
-  for await (const { labels, predicted } of predictBatches(predictor, source, { batch, signal })) yield { truth: labels, predicted };
+  return { counts, predicted: all };
 }
 
 function checkLabels(labels: Uint8Array, source: SliceSource, row: number, classes: readonly string[]): void {
@@ -114,4 +99,36 @@ function checkLabels(labels: Uint8Array, source: SliceSource, row: number, class
   const { case: name, index } = source.slices[row]!;
   const message = `case ${name}, slice ${index}: label ${beyond} has no class, the network knows ${classes.length} (${classes.join(', ')}): relabel it`;
   throw new TracinError('ERR_TRACIN_DATA', message);
+}
+
+/** Predicted labels out of the region tiles. */
+export function predictedLabels(tiles: TileFolder, plan: InfluencePlan, role: Role, pixels: number): ReadLabels {
+  return async (start, end) => {
+    const labels = new Uint8Array((end - start) * pixels);
+    for (const range of regionRanges(plan, role)) {
+      const [from, to] = [Math.max(start, range.start), Math.min(end, range.end)];
+      if (from >= to) continue;
+      const counts = (range.end - range.start) * plan.classes * COUNT_BYTES;
+      const part = labels.subarray((from - start) * pixels, (to - start) * pixels);
+      await tiles.read(tileName.regions(role, range), counts + (from - range.start) * pixels, part);
+    }
+    return labels;
+  };
+}
+
+/** A side's entry in regions.json, out of the region tiles. */
+export async function regionAxis(
+  tiles: TileFolder,
+  plan: InfluencePlan,
+  role: Role,
+  source: SliceSource,
+  classes: readonly string[],
+): Promise<RegionAxis> {
+  const pixels: number[][] = [];
+  for (const range of regionRanges(plan, role)) {
+    const counts = await tiles.read(tileName.regions(role, range), 0, new Uint32Array((range.end - range.start) * classes.length));
+    for (let row = 0; row < counts.length; row += classes.length) pixels.push([...counts.subarray(row, row + classes.length)]);
+  }
+  const absent = pixels.flatMap((numbers, row) => numbers.flatMap((n, k): [number, string][] => (n === 0 ? [[row, classes[k]!]] : [])));
+  return { slices: source.slices.map(({ case: name, patient, index }) => ({ case: name, patient, index })), pixels, absent };
 }

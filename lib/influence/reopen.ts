@@ -2,10 +2,10 @@
 import { resolve } from 'node:path';
 import { openRecorded, sourceRecordSchema } from '../dataset/record';
 import type { SliceSource } from '../dataset/slices';
-import { chosenSlices, withClasses } from '../dataset/views';
+import { chosenSlices, noSlices, withClasses } from '../dataset/views';
 import { TracinError } from '../errors';
-import { openNpy, type NpyFile } from '../npy';
-import type { Role, Side } from './batches';
+import { openNpy } from '../npy';
+import type { ReadLabels, Role, Side } from './batches';
 import { needsPrediction } from './definition';
 import { studyPaths, type RegionAxis } from './folder';
 import { resolveNetworks, type Networks } from './networks';
@@ -33,17 +33,15 @@ export async function reopenSides(study: Study, options: ReopenOptions = {}): Pr
     for (const one of closing.splice(0).reverse()) await one();
   };
   const side = async (role: Role): Promise<Side> => {
-    let source = options[role];
+    const axis = role === 'test' ? study.tests : study.trainings;
+    let source = options[role] ?? (axis.slices.length === 0 ? noSlices(study.record) : undefined);
     if (!source) {
       source = await openAgain(study, role, options.signal);
       closing.push(() => source!.close());
     }
-    let predicted: NpyFile | undefined;
-    if (needsPrediction(study.definition)) {
-      predicted = await openNpy(studyPaths(study.dir).predicted(role));
-      closing.push(() => predicted!.close());
-    }
-    const axis = role === 'test' ? study.tests : study.trainings;
+    const labels = needsPrediction(study.definition) ? await openNpy(studyPaths(study.dir).predicted(role)) : undefined;
+    if (labels) closing.push(() => labels.close());
+    const predicted: ReadLabels | undefined = labels && (async (start, end) => (await labels.read(start, end)) as Uint8Array);
     const painted = role === 'test' ? await paintedOf(study) : undefined;
     return { role, source: withClasses(alongAxis(source, axis, study.dir), study.classes), predicted, painted };
   };

@@ -1,25 +1,30 @@
 /** What an output folder holds already, and whether this run may go on with it. */
-import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { TracinError } from '../errors';
-import { fileError, replaceFile } from '../files';
+import { createFile, fileError, removePartial } from '../files';
 import { toJson } from '../json';
 import { FORMAT_VERSION, readStudyJson, studyPaths, studySchema, type StudyFile } from './folder';
 import { formatBytes, type InfluencePlan, type Layout } from './plan';
+import { TileFolder } from './tiles';
 
 const count = z.int().positive();
 /** tiles/plan.json: the study this will be, and how its products are cut. */
 const planSchema = z.strictObject({
   formatVersion: z.literal(FORMAT_VERSION),
   record: studySchema,
-  layout: z.strictObject({ capacity: count, tileSlices: count, batch: count }),
+  layout: z.strictObject({ capacity: z.int().nonnegative(), tileSlices: count, batch: count }),
 });
 
+/** What was begun: it stays as it is however often the work is interrupted, and whoever goes on with it. */
+export interface Begun {
+  readonly record: StudyFile;
+  readonly layout: Layout;
+}
+
 export type Standing =
-  | { readonly state: 'new' }
-  | { readonly state: 'unfinished'; readonly record: StudyFile; readonly layout: Layout }
-  | { readonly state: 'complete'; readonly record: StudyFile };
+  { readonly state: 'new' } | ({ readonly state: 'unfinished' } & Begun) | { readonly state: 'complete'; readonly record: StudyFile };
 
 /**
  * @throws ERR_TRACIN_STUDY when there is a study, finished or not, and the caller does not mean to go on with it
@@ -35,8 +40,8 @@ export async function standingOf(out: string, resume: boolean): Promise<Standing
   return plan ? { state: 'unfinished', record: plan.record, layout: plan.layout } : { state: 'new' };
 }
 
-/** Makes the folder, sweeps up what a killed run left half-written, and records the plan. */
-export async function beginStudy(out: string, record: StudyFile, plan: InfluencePlan): Promise<void> {
+/** Makes the folder and records the plan; @returns it, or that of another process which came first. */
+export async function beginStudy(out: string, record: StudyFile, plan: InfluencePlan): Promise<Begun> {
   const paths = studyPaths(out);
   await mkdir(paths.tiles, { recursive: true }).catch((error: unknown) => {
     throw fileError(error, 'create', paths.tiles);
@@ -46,19 +51,21 @@ export async function beginStudy(out: string, record: StudyFile, plan: Influence
     const message = `${out}: the study needs ${formatBytes(plan.disk)} of disk but ${formatBytes(bavail * bsize)} are free: choose another folder`;
     throw new TracinError('ERR_TRACIN_IO', message);
   }
-  // Regions of some other run would be taken for this one's.
-  await rm(paths.regions, { force: true });
   const { capacity, tileSlices, batch } = plan;
-  await replaceFile(paths.plan, toJson({ formatVersion: FORMAT_VERSION, record, layout: { capacity, tileSlices, batch } }));
+  const begun: Begun = { record, layout: { capacity, tileSlices, batch } };
+  if (await createFile(paths.plan, toJson({ formatVersion: FORMAT_VERSION, ...begun }))) return begun;
+  const { record: theirs, layout } = (await readStudyJson(paths.plan, planSchema))!;
+  return { record: theirs, layout };
 }
 
-/** Removes files that a killed run was writing. */
+/** Removes files that a killed run was writing beside the tiles, which go as a whole. */
 export async function sweep(out: string): Promise<void> {
-  const paths = studyPaths(out);
-  for (const dir of [out, paths.tiles, dirname(paths.products(0))]) {
-    const names = await readdir(dir).catch(() => []);
-    await Promise.all(names.filter((name) => /\.partial-\d+$/.test(name)).map((name) => rm(join(dir, name), { force: true })));
-  }
+  for (const dir of [out, dirname(studyPaths(out).products(0))]) await removePartial(dir);
+}
+
+/** The tiles of what was begun: those of anything else do not count. */
+export function tilesOf(out: string, { record, layout: { capacity, tileSlices } }: Begun): TileFolder {
+  return new TileFolder(studyPaths(out).tiles, toJson({ record, capacity, tileSlices }));
 }
 
 /** @throws ERR_TRACIN_STUDY naming the first thing in which the study begun and the one asked for differ */

@@ -32,7 +32,7 @@ export class Study {
   readonly trainings: RegionAxis;
   readonly #regions: RegionsFile;
   readonly #asStored: boolean;
-  readonly #norms = new Map<Role, Promise<Float32Array>>();
+  readonly #read = new Map<string, Promise<Float32Array>>();
 
   /** Use {@link openStudy}, which checks the folder first. */
   constructor(dir: string, record: StudyFile, regions: RegionsFile, learningRates?: readonly number[]) {
@@ -60,11 +60,14 @@ export class Study {
     return (await this.#rows(studyPaths(this.dir).products(checkpoint), test, 1)) as Float32Array;
   }
 
-  /** ‖∇L‖² of every region at every checkpoint, float32 [Q, slices, K]; read once. */
+  /** ‖∇L‖² of every region at every checkpoint (self-influence before η), float32 [Q, slices, K]; read once. */
   norms(role: Role): Promise<Float32Array> {
-    const norms = this.#norms.get(role) ?? this.#rows(studyPaths(this.dir).norms(role), 0, this.checkpoints.length);
-    this.#norms.set(role, norms as Promise<Float32Array>);
-    return norms as Promise<Float32Array>;
+    return this.#once(studyPaths(this.dir).norms(role));
+  }
+
+  /** Loss of every region at every checkpoint, float32 [Q, slices, K]; read once. Absent regions are 0. */
+  losses(role: Role): Promise<Float32Array> {
+    return this.#once(studyPaths(this.dir).losses(role));
   }
 
   /**
@@ -86,6 +89,13 @@ export class Study {
   reweighted(learningRates: readonly number[]): Study {
     checkRates(learningRates, this.checkpoints.length);
     return new Study(this.dir, this.record, this.#regions, learningRates);
+  }
+
+  /** All checkpoints of an array. */
+  #once(path: string): Promise<Float32Array> {
+    const known = this.#read.get(path) ?? (this.#rows(path, 0, this.checkpoints.length) as Promise<Float32Array>);
+    this.#read.set(path, known);
+    return known;
   }
 
   async #rows(path: string, first: number, count: number): Promise<NpyData> {
@@ -144,7 +154,7 @@ function expectedArrays(root: string, record: StudyFile, regions: RegionsFile): 
   record.checkpoints.forEach((_, t) => arrays.push([paths.products(t), 'f4', shape]));
   for (const role of ['test', 'train'] as const) {
     const slices = regions[role].slices.length;
-    arrays.push([paths.norms(role), 'f4', [checkpoints, slices, classes]]);
+    for (const path of [paths.norms(role), paths.losses(role)]) arrays.push([path, 'f4', [checkpoints, slices, classes]]);
     if (needsPrediction(record.definition)) arrays.push([paths.predicted(role), 'u1', [slices, ...record.size]]);
   }
   if (record.regionMask) arrays.push([paths.painted, 'u1', [regions.test.slices.length, ...record.size]]);

@@ -1,9 +1,9 @@
 /** Whether a folder may be trained into, and from where. */
 import { TracinError } from '../errors';
-import { replaceFile } from '../files';
+import { removePartial, replaceFile } from '../files';
 import { toJson } from '../json';
 import { readMetrics, type EpochMetrics } from './metrics';
-import { inspectFolder, removePartial, runPaths, type RunFile } from './run';
+import { inspectFolder, runPaths, type RunFile } from './run';
 import { readState, type TrainingState } from './state';
 
 export interface Beginning {
@@ -32,7 +32,7 @@ export async function beginRun(dir: string, file: RunFile, resume: boolean): Pro
     return { state: undefined, metrics: [] };
   }
   assertSameRun(run, file, paths.run);
-  await removePartial(dir);
+  for (const folder of [dir, runPaths(dir).checkpoints]) await removePartial(folder);
   const state = await readState(paths.state);
   const metrics = await readMetrics(paths.metrics, file.classes);
   const epochs = state?.epoch ?? 0;

@@ -7,11 +7,10 @@
  * After an epoch they are written in this order, each in one rename, so `metrics.csv` never names a checkpoint that is not there
  * and what lies beyond `state.safetensors` is made again, byte by byte the same, when the run is resumed.
  */
-import { access, readdir, rm } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TracinError } from '../errors';
-import { fileError } from '../files';
 import { engineSchema } from '../engine/record';
 import { readJson } from '../json';
 import { readMetrics, type EpochMetrics } from './metrics';
@@ -124,17 +123,4 @@ export async function inspectFolder(dir: string): Promise<{ run: RunFile | undef
     if (found) remains ??= path;
   }
   return { run, remains };
-}
-
-/** Removes files that a killed process was writing aside. */
-export async function removePartial(dir: string): Promise<void> {
-  for (const folder of [dir, runPaths(dir).checkpoints]) {
-    const entries = await readdir(folder).catch(() => [] as string[]); // not made yet
-    for (const name of entries.filter((entry) => /\.partial-\d+$/.test(entry))) {
-      const path = join(folder, name);
-      await rm(path, { force: true }).catch((error: unknown) => {
-        throw fileError(error, 'remove', path);
-      });
-    }
-  }
 }

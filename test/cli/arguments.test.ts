@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { bytes, caseAndSlice, decimal, imageSize, listOf, range, wholeNumber, words } from '../../lib/cli/arguments';
+import { bytes, caseAndSlice, decimal, imageSize, listOf, range, shard, wholeNumber, words } from '../../lib/cli/arguments';
 
 /** The message a reader refuses `text` with. */
 function refusal(read: (text: string) => unknown, text: string): string {
@@ -56,6 +56,11 @@ test('image sizes, height first', () => {
   expect(imageSize('192x160')).toEqual([192, 160]);
   for (const text of ['', '192x', 'x192', '192X160', '192x160x3', '-192', '0', '5000'])
     expect(refusal(imageSize, text)).toMatch(/^Expected a size/);
+});
+
+test('shards, counted from 1', () => {
+  expect(shard('2/8')).toEqual({ index: 2, count: 8 });
+  for (const text of ['', '2', '2/', '0/2', '3/2', '1/2/3', '-1/2', '1.5/2']) expect(refusal(shard, text)).toMatch(/^Expected I\/N/);
 });
 
 test('amounts of memory in powers of 1024', () => {

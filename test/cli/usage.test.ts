@@ -67,6 +67,10 @@ test.each([
     "option '--memory <amount>' argument '4 G' is invalid. Expected an amount of memory such as 512M or 4G.",
   ],
   [
+    ['influence', '--out', 's', '--shard', '1/2', '--resume'],
+    '--resume belongs to the call that joins the shards: leave it out of --shard ones',
+  ],
+  [
     ['influence', '--out', 's', '--slices', '9-3'],
     "option '--slices <rule>' argument '9-3' is invalid. Expected a range whose first number is not above its last.",
   ],

@@ -92,6 +92,20 @@ test('influence and rank of the run; chosen epochs, the table', async () => {
   expect(table).toMatch(/^score: cosine influence$/m);
 });
 
+test('shards, joined, are the study of one call; --self leaves the test slices out', async () => {
+  const words = ['influence', '--run', 'run', '--checkpoints', '2', '--region', 'truth', '--spread', '2', '--device', 'reference'];
+  await done(...words, '--out', 'whole');
+  expect(await done(...words, '--out', 'joined', '--shard', '1/2')).toMatch(
+    /^shard 1\/2 is done; [1-9]\d* tiles of the others are missing/,
+  );
+  expect(await done(...words, '--out', 'joined', '--shard', '2/2')).toMatch(/^shard 2\/2 is done; nothing is missing/);
+  await done(...words, '--out', 'joined', '--resume');
+  await done(...words, '--out', 'self', '--self');
+  const bytes = (study: string, file: string): string => readFileSync(join(cwd, study, file), 'latin1');
+  for (const file of ['scores.npy', 'norms-train.npy', 'study.json']) expect(bytes('joined', file)).toBe(bytes('whole', file));
+  for (const file of ['norms-train.npy', 'losses-train.npy']) expect(bytes('self', file)).toBe(bytes('whole', file));
+});
+
 test('the preset of the paper, on the reference engine', async () => {
   const words = ['--preset', 'paper-code', '--device', 'reference', '--spread', '1', '--out', 'paper'];
   expect(await done('influence', '--run', 'run', ...words)).toMatch(/the last convolution's kernel alone[^]*η_t = 1 at every checkpoint/);

@@ -53,6 +53,6 @@ test.each<[string, Partial<SliceSource>, Partial<SliceSource>]>([
   ['test slices have size 8, 8, training slices 6, 5', { size: [8, 8] }, {}],
   ['test slices have modalities t1, t2, training slices m0, m1', { modalities: ['t1', 't2'] }, {}],
 ])('sides that do not go together: %s', (message, test, train) => {
-  const check = (): void => checkSources({ test: described(test), train: described(train) }, resolveDefinition(), false);
+  const check = (): void => checkSources({ test: described(test), train: described(train) }, resolveDefinition(), {});
   expect(check).toThrow(expect.objectContaining({ code: 'ERR_TRACIN_DATA', message: expect.stringContaining(message) as string }) as Error);
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { TracinError } from '../../lib/errors';
-import { describePlan, formatBytes, planInfluence, type PlanInput } from '../../lib/influence/plan';
+import { describePlan, formatBytes, layOut, type PlanInput } from '../../lib/influence/plan';
 
 const input: PlanInput = {
   checkpoints: 3,
@@ -16,7 +16,7 @@ const input: PlanInput = {
 /** The memory that a refusal asks for, in bytes. */
 function leastMemory(wanted: PlanInput): number {
   try {
-    planInfluence({ ...wanted, memory: 1 });
+    layOut({ ...wanted, memory: 1 });
   } catch (error) {
     expect(error).toMatchObject({ code: 'ERR_TRACIN_MEMORY' });
     const [, value, unit] = /at least ([\d.]+) (\w+)/.exec((error as TracinError).message)!;
@@ -27,13 +27,13 @@ function leastMemory(wanted: PlanInput): number {
 
 describe('memory plan', () => {
   test('one pass when all test gradients fit, more when they do not, never above the budget', () => {
-    expect(planInfluence({ ...input, memory: 4e9 })).toMatchObject({ passes: 1, capacity: 100 });
-    const small = planInfluence({ ...input, memory: 5e8 });
+    expect(layOut({ ...input, memory: 4e9 })).toMatchObject({ passes: 1, capacity: 100 });
+    const small = layOut({ ...input, memory: 5e8 });
     expect(small.passes).toBeGreaterThan(2);
     expect(small.slicesToCompute).toBe(3 * (100 + small.passes * 1000));
     fc.assert(
       fc.property(fc.integer({ min: 2e8, max: 4e9 }), fc.integer({ min: 1, max: 300 }), (memory, tests) => {
-        const plan = planInfluence({ ...input, memory, tests });
+        const plan = layOut({ ...input, memory, tests });
         expect(plan.memory.total).toBeLessThanOrEqual(memory);
         expect(plan.passes * plan.capacity).toBeGreaterThanOrEqual(tests);
         expect((plan.passes - 1) * plan.capacity).toBeLessThan(tests);
@@ -44,35 +44,35 @@ describe('memory plan', () => {
 
   test('says the least memory that does, and that much does', () => {
     const least = leastMemory(input);
-    expect(planInfluence({ ...input, memory: least })).toMatchObject({ capacity: 1, batch: 1, passes: 100 });
-    expect(() => planInfluence({ ...input, memory: Math.floor(0.99 * least) })).toThrow(/at least/);
+    expect(layOut({ ...input, memory: least })).toMatchObject({ capacity: 1, batch: 1, passes: 100 });
+    expect(() => layOut({ ...input, memory: Math.floor(0.99 * least) })).toThrow(/at least/);
   });
 
   test('a smaller batch is chosen before giving up, a batch asked for is kept', () => {
     const least = leastMemory(input);
-    expect(planInfluence({ ...input, memory: least + 2e7 }).batch).toBeGreaterThan(1);
-    expect(() => planInfluence({ ...input, memory: least, batch: 8 })).toThrow(/smaller batch/);
-    expect(planInfluence({ ...input, batch: 5 }).batch).toBe(5);
+    expect(layOut({ ...input, memory: least + 2e7 }).batch).toBeGreaterThan(1);
+    expect(() => layOut({ ...input, memory: least, batch: 8 })).toThrow(/smaller batch/);
+    expect(layOut({ ...input, batch: 5 }).batch).toBe(5);
   });
 
   test('takes a share of what is free when no memory is given', () => {
-    const { memory } = planInfluence(input);
+    const { memory } = layOut(input);
     expect(memory.budget).toBeGreaterThan(memory.total);
   });
 
   test('keeps the layout of a run that is resumed, except the batch', () => {
     const layout = { capacity: 7, tileSlices: 12, batch: 4 };
-    expect(planInfluence({ ...input, layout })).toMatchObject({ ...layout, passes: 15 });
-    expect(planInfluence({ ...input, layout, batch: 3 })).toMatchObject({ capacity: 7, tileSlices: 12, batch: 3 });
-    expect(() => planInfluence({ ...input, layout, memory: 1e8 })).toThrow(expect.objectContaining({ code: 'ERR_TRACIN_MEMORY' }) as Error);
+    expect(layOut({ ...input, layout })).toMatchObject({ ...layout, passes: 15 });
+    expect(layOut({ ...input, layout, batch: 3 })).toMatchObject({ capacity: 7, tileSlices: 12, batch: 3 });
+    expect(() => layOut({ ...input, layout, memory: 1e8 })).toThrow(expect.objectContaining({ code: 'ERR_TRACIN_MEMORY' }) as Error);
   });
 
   test.each([{ memory: 0 }, { memory: NaN }, { batch: 0 }, { batch: 1.5 }])('refuses %j', (wrong) => {
-    expect(() => planInfluence({ ...input, ...wrong })).toThrow(expect.objectContaining({ code: 'ERR_TRACIN_USAGE' }) as Error);
+    expect(() => layOut({ ...input, ...wrong })).toThrow(expect.objectContaining({ code: 'ERR_TRACIN_USAGE' }) as Error);
   });
 
   test('is told in lines', () => {
-    expect(describePlan(planInfluence({ ...input, memory: 4 * 2 ** 30 }))).toEqual([
+    expect(describePlan(layOut({ ...input, memory: 4 * 2 ** 30 }))).toEqual([
       '3 checkpoints × 100 test and 1000 training slices × 3 classes',
       expect.stringMatching(
         /^memory: 1\.\d GiB of 4 GiB \(1\.2 GiB test gradients, 95\.4 MiB network, [\d.]+ MiB slices and checkpoint\), batches of 8$/,

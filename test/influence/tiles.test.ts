@@ -1,23 +1,29 @@
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readTile, tilePath, writeTile } from '../../lib/influence/tiles';
+import { TileFolder } from '../../lib/influence/tiles';
 
-test('a tile is whole or is not there', async () => {
+test('a tile is whole and of its study, or is not there', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'tracin-tiles-'));
-  const path = tilePath(dir, { checkpoint: 1, pass: 0, start: 64 });
-  expect(path).not.toBe(tilePath(dir, { checkpoint: 1, pass: 0, start: undefined }));
-  expect(await readTile(path, 3)).toBeUndefined();
-  const numbers = Float32Array.of(1.5, -2, 3e-20);
-  await writeTile(path, numbers);
-  expect(await readTile(path, 3)).toEqual(numbers);
-  expect(await readTile(path, 2)).toBeUndefined();
+  const tiles = new TileFolder(dir, 'a study');
+  const path = join(dir, 'one.tile');
+  expect(await tiles.has('one.tile', 12)).toBe(false);
+  await tiles.write('one.tile', Uint32Array.of(7), Float32Array.of(-2, 3e-20));
+  expect(await tiles.has('one.tile', 12)).toBe(true);
+  expect(await tiles.read('one.tile', 0, new Uint32Array(1))).toEqual(Uint32Array.of(7));
+  expect(await tiles.numbers('one.tile', 1, 2)).toEqual(Float32Array.of(-2, 3e-20));
+  expect(await tiles.has('one.tile', 8)).toBe(false);
+  expect(await new TileFolder(dir, 'another').has('one.tile', 12)).toBe(false);
   const bytes = await readFile(path);
   bytes[5]! ^= 1;
   await writeFile(path, bytes);
-  expect(await readTile(path, 3)).toBeUndefined();
-  await writeTile(path, numbers);
+  expect(await tiles.has('one.tile', 12)).toBe(false);
+  bytes[5]! ^= 1;
+  await writeFile(path, bytes);
+  expect(await tiles.has('one.tile', 12)).toBe(true);
   await truncate(path, 40);
-  expect(await readTile(path, 3)).toBeUndefined();
+  expect(await tiles.has('one.tile', 12)).toBe(false);
+  await truncate(path, 10);
+  await expect(tiles.numbers('one.tile', 1, 2)).rejects.toMatchObject({ code: 'ERR_TRACIN_STUDY' });
   await rm(dir, { recursive: true });
 });

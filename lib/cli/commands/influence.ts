@@ -5,11 +5,12 @@ import { describeDefinition, type DefinitionOptions } from '../../influence/defi
 import { readNameMap } from '../../graph/state-dict';
 import { networkFile, type FileSource, type NetworkSource } from '../../influence/networks';
 import { describePlan } from '../../influence/plan';
-import { computeInfluence } from '../../influence/run';
+import { computeInfluence, computeShard, type InfluenceOptions } from '../../influence/run';
+import type { Shard } from '../../influence/shard';
 import type { Study } from '../../influence/study';
 import { writeTable } from '../../influence/table';
 import { openRun, type Run } from '../../training/run';
-import { bytes, decimal, listOf, wholeNumber, words } from '../arguments';
+import { bytes, decimal, listOf, shard, wholeNumber, words } from '../arguments';
 import { example, type Context } from '../context';
 import { addEngineFlags, addPrecisionFlag, type EngineFlags, type PrecisionFlags } from '../engine-options';
 import { addRegionMaskFlags, paintedRegions, type RegionMaskFlags } from '../region-mask';
@@ -29,6 +30,7 @@ interface Flags extends SourceFlags, EngineFlags, PrecisionFlags, RegionMaskFlag
   readonly memory?: number;
   readonly batch?: number;
   readonly resume?: true;
+  readonly shard?: Shard;
   readonly table?: true;
 }
 
@@ -63,7 +65,9 @@ export function addInfluence(program: Command, context: Context): void {
     .option('--memory <amount>', 'such as 4G; less means more passes over the training slices (default: most of what is free)', bytes)
     .option('--batch <slices>', 'slices computed together (default: what fits, at most 8)', wholeNumber({ least: 1 }))
     .option('--table', 'also write scores.parquet, a long table for pandas')
-    .option('--resume', 'go on with an unfinished study in the folder');
+    .option('--resume', 'go on with an unfinished study in the folder, or join the shards of one')
+    .option('--shard <i/n>', 'compute one share of the study; begin all n at once if you like, and join them with --resume', shard)
+    .option('--self', 'without test slices: norms (self-influence) and losses of the training regions alone');
   addPrecisionFlag(addEngineFlags(addRegionMaskFlags(command)))
     .addHelpText(
       'after',
@@ -77,6 +81,9 @@ export function addInfluence(program: Command, context: Context): void {
 }
 
 async function runInfluence(flags: Flags, { signal, reporter }: Context): Promise<void> {
+  if (flags.shard && (flags.table ?? flags.resume)) {
+    throw usage(`--${flags.table ? 'table' : 'resume'} belongs to the call that joins the shards: leave it out of --shard ones`);
+  }
   const { loss, region, target, reduction, preset } = flags;
   const run = flags.run === undefined ? undefined : await openRun(flags.run);
   const files = run ? undefined : await filesOf(flags);
@@ -85,7 +92,7 @@ async function runInfluence(flags: Flags, { signal, reporter }: Context): Promis
   notes.forEach((line) => reporter.note(line));
   const sources = await openSources(flags, run, files ? networkFile(files) : run!.checkpoints[0]?.file, { signal, reporter });
   try {
-    const study = await computeInfluence({
+    const options: InfluenceOptions = {
       train: sources.train,
       test: sources.test,
       datasets: sources.records,
@@ -103,7 +110,14 @@ async function runInfluence(flags: Flags, { signal, reporter }: Context): Promis
       onProgress: reporter.onProgress,
       onPlan: (plan) => describePlan(plan).forEach((line) => reporter.note(line)),
       onNotice: (line) => reporter.note(line),
-    });
+    };
+    if (flags.shard) {
+      const { missing } = await computeShard(options, flags.shard);
+      reporter.stop();
+      process.stdout.write(shardWords(flags.shard, missing));
+      return;
+    }
+    const study = await computeInfluence(options);
     if (flags.table) await writeTable(study, { signal, onProgress: reporter.onProgress });
     reporter.stop();
     process.stdout.write(summary(study));
@@ -131,6 +145,14 @@ async function filesOf({ checkpoints, learningRates, network, map }: Flags): Pro
 
 function parametersOf(text: string | undefined): DefinitionOptions['parameters'] {
   return text === undefined || text === 'all' || text === 'head' ? text : words(text);
+}
+
+function shardWords({ index, count }: Shard, missing: number): string {
+  const rest =
+    missing > 0
+      ? `${missing} tiles of the others are missing; when all have ended, the same command with --resume in place of --shard writes the study`
+      : 'nothing is missing: the same command with --resume in place of --shard writes the study';
+  return `shard ${index}/${count} is done; ${rest}\n`;
 }
 
 /** What stands in for the regions m of the test slices. */

@@ -59,6 +59,7 @@ export async function writeStudy(dir: string, numbers: Numbers): Promise<Study> 
     const count = learningRates.length * slices * K;
     const norms = (role === 'test' ? numbers.testNorms : numbers.trainNorms) ?? Array.from({ length: count }, () => 1);
     await writeNpy(paths.norms(role), [learningRates.length, slices, K], Float32Array.from(norms));
+    await writeNpy(paths.losses(role), [learningRates.length, slices, K], new Float32Array(count));
     await writeNpy(paths.predicted(role), [slices, ...SIZE], new Uint8Array(slices * SIZE[0]! * SIZE[1]!));
   }
   await writeFile(paths.regions, toJson({ test: axis(numbers.test), train: axis(numbers.train) }));

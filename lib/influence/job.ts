@@ -1,0 +1,148 @@
+/** What an influence is asked of, opened and checked: sources, networks, the compiled program, and what the folder holds of it. */
+import { relative, resolve } from 'node:path';
+import type { SliceSource } from '../dataset/slices';
+import { noSlices } from '../dataset/views';
+import type { Engine, Program } from '../engine/engine';
+import { engineRecord } from '../engine/record';
+import { throwIfAborted } from '../errors';
+import { selectParameters } from '../graph/parameters';
+import { openInference } from '../inference/inference';
+import { plainOutput, programPredictor, type Predictor } from '../inference/predictor';
+import type { OnProgress } from '../progress';
+import { VERSION } from '../version';
+import type { Role } from './batches';
+import { checkSources, matchNetwork } from './checks';
+import { resolveDefinition, type Definition, type DefinitionOptions } from './definition';
+import { FORMAT_VERSION, type StudyFile } from './folder';
+import { resolveNetworks, type Networks, type NetworkSource } from './networks';
+import type { InfluencePlan } from './plan';
+import { readPainting, type PaintedRegions, type Painting } from './region-mask';
+import { assertSameStudy, standingOf, type Standing } from './resume';
+
+export interface InfluenceOptions {
+  readonly train: SliceSource;
+  /** `none`: no scores, but norms (self-influence) and losses of the training regions, in one pass without resident gradients. */
+  readonly test: SliceSource | 'none';
+  readonly networks: NetworkSource;
+  /** Name of the network's output that is taken as logits; the first one of full size when absent. */
+  readonly output?: string | undefined;
+  /** Regions painted on the test slices, in place of those of the definition. */
+  readonly regionMask?: PaintedRegions | undefined;
+  /** The paper's text by default: Dice over predicted regions, all parameters. */
+  readonly definition?: DefinitionOptions | undefined;
+  /** Study folder. */
+  readonly out: string;
+  readonly engine: Engine;
+  /** Bytes; more than half of what is free when absent. More test slices than fit mean more passes over the training slices. */
+  readonly memory?: number | undefined;
+  /** Slices computed together; chosen when absent. */
+  readonly batch?: number | undefined;
+  /** Go on with an unfinished study of the same definition, networks and data; starts one where there is none. */
+  readonly resume?: boolean | undefined;
+  /** Names of the foreground classes in label order, in place of the sources'. */
+  readonly classes?: readonly string[] | undefined;
+  /** How the sources can be opened again, kept in study.json as given. */
+  readonly datasets?: Readonly<Partial<Record<Role, StudyFile['datasets']['test']['options']>>> | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Stages `regions`, `influence` (both in slices) and `writing` (in files). */
+  readonly onProgress?: OnProgress | undefined;
+  /** Told before the work starts: memory, passes, disk. */
+  readonly onPlan?: ((plan: InfluencePlan) => void) | undefined;
+  /** One line each, for people. */
+  readonly onNotice?: ((line: string) => void) | undefined;
+}
+
+type Sources = Readonly<Record<Role, SliceSource>>;
+
+export interface Job {
+  /** Absolute. */
+  readonly out: string;
+  readonly definition: Definition;
+  readonly networks: Networks;
+  readonly sources: Sources;
+  readonly painting: Painting | undefined;
+  readonly program: Program;
+  readonly standing: Standing;
+  /** As the study was begun, or would be. */
+  readonly record: StudyFile;
+  close(): void;
+}
+
+/**
+ * @param resume whether an unfinished study in the folder is gone on with
+ * @throws as `computeInfluence`
+ */
+export async function openJob(options: InfluenceOptions, resume: boolean): Promise<Job> {
+  const { engine, signal, output, regionMask, onNotice } = options;
+  const out = resolve(options.out);
+  const definition = resolveDefinition(options.definition);
+  const given = { train: options.train, test: options.test === 'none' ? noSlices(options.train) : options.test };
+  checkSources(given, definition, { self: options.test === 'none', painted: regionMask !== undefined && regionMask.class === undefined });
+  const standing = await standingOf(out, resume);
+  const { size } = options.train;
+  const networks = await resolveNetworks(options.networks, definition.learningRates, { size, output, signal });
+  const { graph, lowered } = networks;
+  networks.notices.forEach((line) => onNotice?.(line));
+  const { train, test } = matchNetwork(given, lowered, graph.source, options.classes);
+  const maskFile = regionMask?.file === undefined ? null : relative(out, regionMask.file);
+  const painting = regionMask && (await readPainting(regionMask, test, maskFile, signal));
+  const sources = { train, test: painting?.source ?? test };
+  throwIfAborted(signal);
+  const program = await engine.compile(graph, { size, output, parameters: selectParameters(lowered, definition.parameters) });
+  const job = { out, definition, networks, sources, painting, program };
+  try {
+    const asked = await recordOf(options, job);
+    if (standing.state !== 'new') assertSameStudy(out, standing.record, asked);
+    const record = standing.state === 'new' ? asked : standing.record;
+    if (record.engine.description !== engine.description) {
+      onNotice?.(`begun on ${record.engine.description}, resumed on ${engine.description}: last digits may differ`);
+    }
+    return { ...job, standing, record, close: () => program.dispose() };
+  } catch (error) {
+    program.dispose();
+    throw error;
+  }
+}
+
+async function recordOf(
+  { engine, datasets, output }: InfluenceOptions,
+  {
+    out,
+    definition,
+    networks: { checkpoints, network },
+    sources: { test, train },
+    painting,
+    program,
+  }: Omit<Job, 'standing' | 'record' | 'close'>,
+): Promise<StudyFile> {
+  const dataset = async (source: SliceSource, role: Role): Promise<StudyFile['datasets']['test']> => {
+    const reopen = datasets?.[role];
+    return { fingerprint: await source.fingerprint(), ...(reopen === undefined ? {} : { options: reopen }) };
+  };
+  return {
+    formatVersion: FORMAT_VERSION,
+    tool: `tracin-seg ${VERSION}`,
+    engine: engineRecord(engine),
+    definition,
+    classes: [...train.classes],
+    checkpoints: checkpoints.map((checkpoint) => ({ ...checkpoint, file: relative(out, checkpoint.file) })),
+    parameters: program.parameters.map(({ name }) => name),
+    parameterCount: program.parameterCount,
+    size: [...train.size],
+    modalities: [...train.modalities],
+    ...(network && { network: { ...network, file: relative(out, network.file) } }),
+    ...(output !== undefined && { output }),
+    ...(painting && { regionMask: painting.record }),
+    datasets: { test: await dataset(test, 'test'), train: await dataset(train, 'train') },
+  };
+}
+
+/** The last checkpoint, which says what is predicted. */
+export async function predictorOf({ networks, program }: Pick<Job, 'networks' | 'program'>): Promise<Predictor> {
+  const { checkpoints, graph, lowered, read, network } = networks;
+  const last = checkpoints.at(-1)!;
+  const output = plainOutput(graph, lowered);
+  if (output !== undefined) return openInference(network ? await read(last) : last.file, { output });
+  await program.load(await read(last));
+  return programPredictor(program, graph.source);
+}

@@ -1,0 +1,19 @@
+/** Several processes, on one machine or many, computing one study: each takes every n-th range of training slices. */
+import { TracinError } from '../errors';
+import type { Range } from './batches';
+
+/** `index` of `count`, from 1. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
+/** @throws ERR_TRACIN_USAGE for a shard there cannot be */
+export function checkShard({ index, count }: Shard): void {
+  if (Number.isSafeInteger(index) && Number.isSafeInteger(count) && index >= 1 && index <= count) return;
+  throw new TracinError('ERR_TRACIN_USAGE', `shard ${index}/${count}: give whole numbers, from 1/${count} to ${count}/${count}`);
+}
+
+export function shareOf(ranges: readonly Range[], shard: Shard | undefined): readonly Range[] {
+  return shard ? ranges.filter((_, i) => i % shard.count === shard.index - 1) : ranges;
+}
