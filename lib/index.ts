@@ -60,5 +60,11 @@ export { rank, type RankedRegion, type Ranking, type RankQuery, type Region } fr
 export type { Dominance } from './influence/dominance';
 export type { Normalisation as ScoreNormalisation } from './influence/normalisation';
 
+// Features of the last hidden layer
+export { computeFeatures, type FeatureOptions } from './explanation/features';
+export { readFeatures, type Features } from './explanation/files';
+export { splitByFeature } from './explanation/head-split';
+export type { Similarity } from './explanation/similarity';
+
 // A page to read
 export { buildReport, renderPage, type Report, type ReportOptions, type ReportSubject } from './report';

@@ -7,6 +7,7 @@ import { VERSION } from '../version';
 import type { Context } from './context';
 import { addDemo } from './commands/demo';
 import { addDevices } from './commands/devices';
+import { addExplain } from './commands/explain';
 import { addInfluence } from './commands/influence';
 import { addInspect } from './commands/inspect';
 import { addPhantom } from './commands/phantom';
@@ -24,7 +25,8 @@ function buildProgram(context: Context): Command {
     .option('--debug', 'print the stack of an error')
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
     .exitOverride();
-  for (const add of [addDemo, addPhantom, addTrain, addPredict, addInspect, addInfluence, addRank, addDevices]) add(program, context);
+  for (const add of [addDemo, addPhantom, addTrain, addPredict, addInspect, addInfluence, addRank, addExplain, addDevices])
+    add(program, context);
   return program;
 }
 

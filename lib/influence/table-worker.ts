@@ -1,6 +1,5 @@
 /** The thread that encodes scores.parquet: compressing a hundred thousand rows would hold the caller's thread up. */
-import type { ByteWriter, ParquetWriter } from 'hyparquet-writer' with { 'resolution-mode': 'import' };
-import { TracinError } from '../errors';
+import { ParquetTable, type ColumnType } from '../parquet';
 import { serve, type Served } from '../worker-thread';
 import { influenceOf } from './normalisation';
 import { openStudy, type Study } from './study';
@@ -62,7 +61,7 @@ class Rows {
   }
 }
 
-function typeOf(column: string): 'STRING' | 'INT32' | 'FLOAT' | 'DOUBLE' {
+function typeOf(column: string): ColumnType {
   if (column === 'score') return 'FLOAT';
   if (column === 'cosine' || column === 'relative') return 'DOUBLE';
   return column.endsWith('_slice') || column.endsWith('_pixels') ? 'INT32' : 'STRING';
@@ -70,45 +69,28 @@ function typeOf(column: string): 'STRING' | 'INT32' | 'FLOAT' | 'DOUBLE' {
 
 serve(() => {
   let study: Study;
-  let bytes: ByteWriter;
-  let parquet: ParquetWriter;
-
-  /** What has been encoded since the last call. */
-  const taken = (): Served => {
-    const result = bytes.getBytes().slice();
-    bytes.index = 0;
-    return { result, transfer: [result.buffer] };
-  };
+  let table: ParquetTable;
 
   return {
     async open({ dir, learningRates }: OpenArgument): Promise<Served> {
       const stored = await openStudy(dir);
       study = stored.learningRates.join() === learningRates.join() ? stored : stored.reweighted(learningRates);
-      const writer = await import('hyparquet-writer').catch((cause: unknown) => {
-        throw new TracinError('ERR_TRACIN_ENGINE', 'hyparquet-writer does not load: run `npm install hyparquet-writer`', { cause });
-      });
-      const columnData = Object.keys(new Rows().columns).map((name) => ({ name, data: [], type: typeOf(name), nullable: false }));
-      bytes = new writer.ByteWriter();
-      parquet = new writer.ParquetWriter({
-        writer: bytes,
-        schema: writer.schemaFromColumnData({ columnData }),
-        createdBy: study.record.tool,
-      });
-      return taken();
+      const types = Object.fromEntries(Object.keys(new Rows().columns).map((name) => [name, typeOf(name)]));
+      table = await ParquetTable.open(study.record.tool, types);
+      return table.taken();
     },
 
     /** Rows of test slices [start, end), as one row group. */
     async encode({ start, end }: { start: number; end: number }): Promise<Served> {
       const rows = new Rows();
       for (let test = start; test < end; test++) await rows.addTest(study, test);
-      const columnData = Object.entries(rows.columns).map(([name, data]) => ({ name, data, type: typeOf(name), nullable: false }));
-      if (rows.columns.score.length > 0) await parquet.write({ columnData, rowGroupSize: rows.columns.score.length });
-      return taken();
+      await table.add(rows.columns);
+      return table.taken();
     },
 
     async finish(): Promise<Served> {
-      await parquet.finish();
-      return taken();
+      await table.finish();
+      return table.taken();
     },
   };
 });

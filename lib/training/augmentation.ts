@@ -1,6 +1,6 @@
 /** Flips and shifted crops, the same for the images and the labels of a slice. */
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
-import { generatorAt } from './random';
+import { generatorAt } from '../random';
 
 export interface Augmentation {
   /** Mirror each spatial axis with probability one half. */

@@ -1,0 +1,79 @@
+import { relative } from 'node:path';
+import { Option, type Command } from 'commander';
+import { openEngine } from '../../engine';
+import { computeFeatures } from '../../explanation/features';
+import { featurePaths, type Features } from '../../explanation/files';
+import { SIMILARITIES, type Similarity } from '../../explanation/similarity';
+import { NORMALISATIONS, type Normalisation } from '../../influence/normalisation';
+import { openStudy, type Study } from '../../influence/study';
+import { wholeNumber } from '../arguments';
+import { example, type Context } from '../context';
+import { addEngineFlags, type EngineFlags } from '../engine-options';
+import { table } from '../table';
+import { usage } from '../usage';
+
+interface Flags extends EngineFlags {
+  readonly features?: true;
+  readonly similarity?: Similarity;
+  readonly normalize?: Normalisation;
+  readonly shuffles?: number;
+  readonly seed?: number;
+  readonly batch?: number;
+  readonly json?: true;
+}
+
+export function addExplain(program: Command, context: Context): void {
+  const command = program
+    .command('explain')
+    .summary('what in the images and in the network an influence comes from')
+    .description(
+      'With --features: which feature maps of the last hidden layer the strongest training regions share with their test regions.',
+    )
+    .argument('<study>', 'study folder')
+    .option('--features', 'compute feature importance, the features it selects and the split of T by feature, into STUDY/features')
+    .addOption(new Option('--similarity <how>', 'of two regions in a feature (default: max-ratio)').choices(SIMILARITIES))
+    .addOption(new Option('--normalize <how>', 'the influence that regions are ranked by (default: none)').choices(NORMALISATIONS))
+    .option('--shuffles <n>', 'of the ranks, that features are selected against (default: 200)', wholeNumber({ least: 20 }))
+    .option('--seed <n>', 'of the shuffles (default: 1)', wholeNumber())
+    .option('--batch <slices>', 'slices computed together (default: 8)', wholeNumber({ least: 1 }))
+    .option('--json', 'machine-readable');
+  addEngineFlags(command)
+    .addHelpText('after', example('tracin-seg explain study --features', 'tracin-seg explain study --features --similarity cosine-centred'))
+    .action((dir: string, flags: Flags) => runExplain(dir, flags, context));
+}
+
+async function runExplain(dir: string, flags: Flags, context: Context): Promise<void> {
+  if (!flags.features) throw usage('nothing to explain: say what with --features');
+  const study = await openStudy(dir);
+  const { engine, notes } = await openEngine(flags.device ?? 'auto', { threads: flags.threads });
+  notes.forEach((line) => context.reporter.note(line));
+  await explainFeatures(study, engine, flags, context);
+}
+
+async function explainFeatures(
+  study: Study,
+  engine: Awaited<ReturnType<typeof openEngine>>['engine'],
+  { similarity, normalize, shuffles, seed, batch, json }: Flags,
+  { signal, reporter }: Context,
+): Promise<void> {
+  const { onProgress } = reporter;
+  const features = await computeFeatures({ study, engine, similarity, normalize, shuffles, seed, batch, signal, onProgress });
+  reporter.stop();
+  process.stdout.write(json ? `${JSON.stringify(features, null, 1)}\n` : featureWords(study, features));
+}
+
+function featureWords(study: Study, { similarity, normalize, features, kernel, shuffles, seed, classes }: Features): string {
+  const ranked = normalize === 'none' ? 'influence T' : `${normalize} influence`;
+  const lines = [
+    `${features} features (the maps that ${kernel} reads), similarity ${similarity}, training regions ranked by ${ranked}`,
+    `selected: contrast between the first and the middle third of ranks above 95 % of ${shuffles} shuffles (seed ${seed}); one in twenty is by chance`,
+    '',
+  ];
+  for (const { class: name, tests, trainings, features: scores } of classes) {
+    const chosen = scores.filter(({ selected }) => selected).sort((a, b) => b.contrast! - a.contrast!);
+    lines.push(`${name}: ${chosen.length} of ${features} selected (${tests} test, ${trainings} training regions)`);
+    const rows = chosen.map(({ feature, contrast, threshold }) => [String(feature), contrast!.toFixed(4), threshold!.toFixed(4)]);
+    if (rows.length > 0) lines.push(table([['feature', 'contrast', 'by chance'], ...rows], [0, 1, 2]).trimEnd());
+  }
+  return `${lines.join('\n')}\nfeatures in ${relative('.', featurePaths(study.dir).folder) || '.'}\n`;
+}

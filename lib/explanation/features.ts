@@ -1,0 +1,206 @@
+/** Which feature maps of the last hidden layer explain a study: FI by rank, the features it selects, and the exact split of T. */
+import type { SliceSource } from '../dataset/slices';
+import type { Engine, Program } from '../engine/engine';
+import { TracinError, throwIfAborted } from '../errors';
+import { replaceFile } from '../files';
+import { toJson } from '../json';
+import { regionBatches, type Role } from '../influence/batches';
+import type { Networks } from '../influence/networks';
+import type { Normalisation } from '../influence/normalisation';
+import { reopenNetworks, reopenSides, type ReopenedSides } from '../influence/reopen';
+import type { Study } from '../influence/study';
+import { writeNpy } from '../npy';
+import type { OnProgress } from '../progress';
+import { VERSION } from '../version';
+import { WorkerThread } from '../worker-thread';
+import type { FeatureResult, GradientsArgument, OpenArgument, SlicesArgument } from './feature-worker';
+import { FORMAT_VERSION, featurePaths, type Features } from './files';
+import { featureHead, type FeatureHead } from './head';
+import { headGradients } from './head-split';
+import { ranksOf } from './importance';
+import { SIMILARITIES, type Similarity } from './similarity';
+
+export interface FeatureOptions {
+  readonly study: Study;
+  readonly engine: Engine;
+  /** What S is; default max-ratio. */
+  readonly similarity?: Similarity | undefined;
+  /** What training regions are ranked by; default none, T itself. */
+  readonly normalize?: Normalisation | undefined;
+  /** Shuffles of the ranks that a feature's contrast is held against; default 200. */
+  readonly shuffles?: number | undefined;
+  /** Of the shuffles; default 1. */
+  readonly seed?: number | undefined;
+  /** Slices computed together; default 8. */
+  readonly batch?: number | undefined;
+  /** In place of what the study says it was computed from. */
+  readonly test?: SliceSource | undefined;
+  readonly train?: SliceSource | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Stage `features`, in slices that go through the network. */
+  readonly onProgress?: OnProgress | undefined;
+}
+
+/**
+ * Computes into STUDY/features (see {@link featurePaths}), from the last checkpoint's maps and every checkpoint's head gradients.
+ * M test and N training slices, K classes, F features: FI(n)_{k,i} is the mean over test regions of class i of S between the region and its
+ * n-th ranked training region of that class; a feature is selected where the first third of its curve lies above the middle third by more
+ * than 95 % of shuffled ranks do. At that level one feature in twenty is selected by chance.
+ * @throws ERR_TRACIN_USAGE an option that cannot be meant; ERR_TRACIN_GRAPH a network without features; otherwise as the study is opened again
+ */
+export async function computeFeatures(options: FeatureOptions): Promise<Features> {
+  const { study, engine, similarity = 'max-ratio', normalize = 'none', shuffles = 200, seed = 1, signal } = options;
+  if (!SIMILARITIES.includes(similarity))
+    throw usage(`similarity ${String(similarity)} is unknown: choose from ${SIMILARITIES.join(', ')}`);
+  if (!Number.isSafeInteger(shuffles) || shuffles < 20) throw usage(`shuffles ${shuffles}: give a whole number of at least 20`);
+  if (!Number.isSafeInteger(seed) || seed < 0) throw usage(`seed ${seed}: give a whole number of at least 0`);
+  throwIfAborted(signal);
+  const networks = await reopenNetworks(study, signal);
+  const head = featureHead(networks.lowered, networks.graph.source);
+  const { size, output } = study.record;
+  const sides = await reopenSides(study, options);
+  const worker = new WorkerThread('explanation/feature-worker');
+  let program: Program | undefined;
+  try {
+    program = await engine.compile(networks.graph, { size, output, parameters: [head.kernel] });
+    const argument: OpenArgument = {
+      similarity,
+      size,
+      mapSize: head.mapSize,
+      tests: study.tests.slices.length,
+      trainings: study.trainings.slices.length,
+      classes: study.classes.length,
+      features: head.features,
+      ranks: await ranksOf(study, normalize),
+      shuffles,
+      seed,
+    };
+    await worker.call('open', argument, { signal });
+    const onSlices = counter(options.onProgress, (networks.checkpoints.length + 1) * (argument.tests + argument.trainings));
+    await compareMaps(program, networks, sides, worker, options, onSlices);
+    await splitHead(program, head, networks, sides, worker, options, onSlices);
+    const result = await worker.call<FeatureResult>('result', undefined, { signal });
+    const found = summary(options, head, result, { similarity, normalize, shuffles, seed });
+    await write(study, head, result, found, worker, signal);
+    return found;
+  } finally {
+    program?.dispose();
+    await worker.close();
+    await sides.close();
+  }
+}
+
+function counter(onProgress: OnProgress | undefined, total: number): (slices: number) => void {
+  let done = 0;
+  return (slices) => onProgress?.({ stage: 'features', done: (done += slices), total });
+}
+
+/** Hands the maps of every slice to the worker, the tests first. */
+async function compareMaps(
+  program: Program,
+  networks: Networks,
+  sides: ReopenedSides,
+  worker: WorkerThread,
+  { study, batch = 8, signal }: FeatureOptions,
+  onSlices: (slices: number) => void,
+): Promise<void> {
+  await program.load(await networks.read(networks.checkpoints.at(-1)!));
+  for (const [role, method] of [
+    ['test', 'tests'],
+    ['train', 'trainings'],
+  ] as const) {
+    // prettier-ignore
+    const range = { start: 0, end: sides[role].source.slices.length };
+    for await (const { start, end, images, masks } of regionBatches(sides[role], study.definition, range, batch, signal)) {
+      const { features } = await program.forward(images, { features: true, signal });
+      const argument: SlicesArgument = { start, maps: features!, masks };
+      await worker.call(method, argument, { signal, transfer: [features!.buffer as ArrayBuffer] });
+      onSlices(end - start);
+    }
+  }
+}
+
+/** Writes the head gradients of every checkpoint and hands them to the worker. */
+async function splitHead(
+  program: Program,
+  head: FeatureHead,
+  networks: Networks,
+  sides: ReopenedSides,
+  worker: WorkerThread,
+  { study, batch = 8, signal }: FeatureOptions,
+  onSlices: (slices: number) => void,
+): Promise<void> {
+  const paths = featurePaths(study.dir);
+  const all: Record<Role, Float32Array<ArrayBuffer>[]> = { test: [], train: [] };
+  for (const [t, checkpoint] of networks.checkpoints.entries()) {
+    await program.load(await networks.read(checkpoint));
+    for (const role of ['test', 'train'] as const) {
+      all[role].push(await headGradients(program, head, sides[role], study.definition, { batch, signal, onSlices }));
+    }
+    const argument: GradientsArgument = { rate: study.learningRates[t]!, tests: all.test[t]!, trainings: all.train[t]! };
+    await worker.call('split', argument, { signal });
+  }
+  for (const role of ['test', 'train'] as const) {
+    const slices = sides[role].source.slices.length;
+    const shape = [networks.checkpoints.length, slices, study.classes.length, head.features, head.places.length / head.features];
+    await writeNpy(paths.gradients(role), shape, concatenated(all[role]));
+  }
+}
+
+function concatenated(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function summary(
+  { study }: FeatureOptions,
+  { features, kernel }: FeatureHead,
+  { scores }: FeatureResult,
+  settings: Pick<Features, 'similarity' | 'normalize' | 'shuffles' | 'seed'>,
+): Features {
+  const present = ({ pixels }: Study['tests'], k: number): number => pixels.filter((counts) => counts[k]! > 0).length;
+  return {
+    formatVersion: FORMAT_VERSION,
+    tool: `tracin-seg ${VERSION}`,
+    ...settings,
+    learningRates: [...study.learningRates],
+    features,
+    kernel,
+    classes: study.classes.map((name, k) => ({
+      class: name,
+      tests: present(study.tests, k),
+      trainings: present(study.trainings, k),
+      features: [...scores[k]!],
+    })),
+  };
+}
+
+async function write(
+  study: Study,
+  head: FeatureHead,
+  result: FeatureResult,
+  found: Features,
+  worker: WorkerThread,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const paths = featurePaths(study.dir);
+  const [tests, trainings, classes] = [study.tests.slices.length, study.trainings.slices.length, study.classes.length];
+  const curves = [classes, head.features, trainings];
+  const table = await worker.call<Uint8Array>('table', { features: found, ...result }, { signal });
+  await writeNpy(paths.importance, curves, result.importance);
+  await writeNpy(paths.split, curves, result.split);
+  await writeNpy(paths.similarity, [tests, classes, trainings], result.similarity);
+  await writeNpy(paths.maxima('test'), [tests, classes, head.features], result.maxima.test);
+  await writeNpy(paths.maxima('train'), [trainings, classes, head.features], result.maxima.train);
+  await replaceFile(paths.table, table);
+  await replaceFile(paths.features, toJson(found));
+}
+
+function usage(message: string): TracinError {
+  return new TracinError('ERR_TRACIN_USAGE', message);
+}

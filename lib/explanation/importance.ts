@@ -1,0 +1,167 @@
+/** FI(n)_{k,i}, how alike the n-th ranked training regions are to their test regions in feature k, and which features that singles out. */
+import { byFalling, candidatesOf } from '../influence/candidates';
+import { influenceOf, type Normalisation } from '../influence/normalisation';
+import type { Study } from '../influence/study';
+import { quantile } from '../statistics';
+import { generatorAt, shuffledOrder } from '../random';
+
+/** Of a test region, where each training region of the same class stands by falling influence: [M, K, N], from 0; −1 for absent regions. */
+export async function ranksOf(study: Study, normalize: Normalisation): Promise<Int32Array> {
+  const [tests, trainings, classes] = [study.tests.slices.length, study.trainings.slices.length, study.classes.length];
+  const ranks = new Int32Array(tests * classes * trainings).fill(-1);
+  for (let test = 0; test < tests; test++) {
+    const influence = await influenceOf(study, test, normalize);
+    for (let k = 0; k < classes; k++) {
+      if (study.tests.pixels[test]![k] === 0) continue;
+      const ranked = byFalling(candidatesOf(study, influence, k, [k], 'slice'));
+      for (const [rank, { row }] of ranked.entries()) ranks[(test * classes + k) * trainings + row] = rank;
+    }
+  }
+  return ranks;
+}
+
+/** The first and the middle third of n ranks, [from, to); undefined where there are too few to tell thirds apart. */
+export function thirds(n: number): { readonly first: readonly [number, number]; readonly middle: readonly [number, number] } | undefined {
+  if (n < 3) return undefined;
+  const [one, two] = [Math.round(n / 3), Math.round((2 * n) / 3)];
+  return { first: [0, one], middle: [one, two] };
+}
+
+/** Mean over the first third of ranks minus mean over the middle third; NaN below three ranks. `curve` by rank. */
+export function contrast(curve: ArrayLike<number>): number {
+  return Array.from(rankWeights(curve.length) ?? [NaN]).reduce((sum, weight, rank) => sum + weight * curve[rank]!, 0);
+}
+
+/** The contrast as a weighted sum over ranks. */
+function rankWeights(n: number): Float64Array | undefined {
+  const parts = thirds(n);
+  if (!parts) return undefined;
+  const { first, middle } = parts;
+  return Float64Array.from({ length: n }, (_, rank) =>
+    rank < first[1] ? 1 / (first[1] - first[0]) : rank < middle[1] ? -1 / (middle[1] - middle[0]) : 0,
+  );
+}
+
+export interface ImportanceShape {
+  readonly tests: number;
+  readonly trainings: number;
+  readonly classes: number;
+  /** F */
+  readonly features: number;
+  /** As of {@link ranksOf}. */
+  readonly ranks: Int32Array;
+  readonly shuffles: number;
+  readonly seed: number;
+}
+
+/** One feature for one class. */
+export interface FeatureScore {
+  readonly feature: number;
+  /** null where a class has fewer than three training regions. */
+  readonly contrast: number | null;
+  /** 95th percentile of the contrasts of shuffled ranks. */
+  readonly threshold: number | null;
+  /** Whether the contrast beats it. */
+  readonly selected: boolean;
+}
+
+const LEVEL = 0.95;
+/** Purpose of the stream of random numbers. */
+const SHUFFLE = 71;
+
+/**
+ * Sums S over the pairs of regions as they come, in any order.
+ * The shuffles give the training regions of a class other places among themselves, the same for every test region: rankings of different
+ * test regions resemble one another, so shuffling each on its own would make chance look smaller than it is.
+ */
+export class ImportanceSums {
+  readonly #shape: ImportanceShape;
+  /** [K, N, F], by rank. */
+  readonly #sums: Float64Array;
+  /** [K, shuffles, F] */
+  readonly #shuffled: Float64Array;
+  /** Test regions of each class, [K]. */
+  readonly #regions: number[];
+  /** Training regions of each class, [K]. */
+  readonly #candidates: number[];
+  readonly #weights: (Float64Array | undefined)[];
+  /** [K][shuffles]: for each training region, whose rank it takes. */
+  readonly #places: Int32Array[][];
+
+  constructor(shape: ImportanceShape) {
+    const { tests, trainings, classes, features, ranks, shuffles, seed } = shape;
+    this.#shape = shape;
+    this.#sums = new Float64Array(classes * trainings * features);
+    this.#shuffled = new Float64Array(classes * shuffles * features);
+    const each = <T>(make: (k: number) => T): T[] => Array.from({ length: classes }, (_, k) => make(k));
+    const rowOf = (test: number, k: number): Int32Array =>
+      ranks.subarray((test * classes + k) * trainings, (test * classes + k + 1) * trainings);
+    const rowsOf = (k: number): Int32Array[] =>
+      Array.from({ length: tests }, (_, test) => rowOf(test, k)).filter((row) => row.some((rank) => rank >= 0));
+    this.#regions = each((k) => rowsOf(k).length);
+    const present = each((k) => Array.from(rowsOf(k)[0] ?? []).flatMap((rank, row) => (rank >= 0 ? [row] : [])));
+    this.#candidates = present.map((rows) => rows.length);
+    this.#weights = this.#candidates.map(rankWeights);
+    this.#places = each((k) =>
+      Array.from({ length: shuffles }, (_, shuffle) => {
+        const order = shuffledOrder(present[k]!.length, generatorAt(seed, SHUFFLE, k, shuffle));
+        const places = new Int32Array(trainings).fill(-1);
+        present[k]!.forEach((row, i) => (places[row] = present[k]![order[i]!]!));
+        return places;
+      }),
+    );
+  }
+
+  /** S [F] of class k of a test and a training slice, both present. */
+  add(test: number, k: number, training: number, similarity: Float64Array): void {
+    const { trainings, classes, features, ranks, shuffles } = this.#shape;
+    const first = (test * classes + k) * trainings;
+    const at = (k * trainings + ranks[first + training]!) * features;
+    for (let f = 0; f < features; f++) this.#sums[at + f]! += similarity[f]!;
+    const weights = this.#weights[k];
+    if (!weights) return;
+    for (let shuffle = 0; shuffle < shuffles; shuffle++) {
+      const weight = weights[ranks[first + this.#places[k]![shuffle]![training]!]!]!;
+      if (weight === 0) continue;
+      const to = (k * shuffles + shuffle) * features;
+      for (let f = 0; f < features; f++) this.#shuffled[to + f]! += weight * similarity[f]!;
+    }
+  }
+
+  /** FI, float32 [K, F, N] by rank; NaN beyond the last rank of a class. */
+  importance(): Float32Array<ArrayBuffer> {
+    return this.curves(this.#sums);
+  }
+
+  /** From sums [K, N, F] over test regions by rank to means, float32 [K, F, N]; NaN beyond the last rank of a class. */
+  curves(sums: Float64Array): Float32Array<ArrayBuffer> {
+    const { trainings, features } = this.#shape;
+    const curves = new Float32Array(sums.length).fill(NaN);
+    for (const [k, count] of this.#regions.entries()) {
+      for (let rank = 0; rank < this.#candidates[k]!; rank++) {
+        for (let f = 0; f < features; f++)
+          curves[(k * features + f) * trainings + rank] = sums[(k * trainings + rank) * features + f]! / count;
+      }
+    }
+    return curves;
+  }
+
+  /** [K][F] */
+  scores(): FeatureScore[][] {
+    const { shuffles, features, trainings } = this.#shape;
+    const curves = this.importance();
+    return this.#regions.map((regions, k) =>
+      Array.from({ length: features }, (_, feature): FeatureScore => {
+        const from = (k * features + feature) * trainings;
+        const value = contrast(curves.subarray(from, from + this.#candidates[k]!));
+        if (!Number.isFinite(value)) return { feature, contrast: null, threshold: null, selected: false };
+        const chance = Float64Array.from(
+          { length: shuffles },
+          (_, shuffle) => this.#shuffled[(k * shuffles + shuffle) * features + feature]! / regions,
+        );
+        const threshold = quantile(chance, LEVEL);
+        return { feature, contrast: value, threshold, selected: value > threshold };
+      }),
+    );
+  }
+}

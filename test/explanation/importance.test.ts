@@ -1,0 +1,61 @@
+import { contrast, ImportanceSums, thirds, type ImportanceShape } from '../../lib/explanation/importance';
+
+test('thirds and their contrast', () => {
+  expect(thirds(2)).toBeUndefined();
+  expect(thirds(3)).toEqual({ first: [0, 1], middle: [1, 2] });
+  expect(thirds(10)).toEqual({ first: [0, 3], middle: [3, 7] });
+  expect(contrast([5, 2, 9])).toBe(3);
+  expect(contrast([4, 6, 1, 2, 7, 7])).toBe(3.5);
+  expect(contrast([1, 2])).toBeNaN();
+});
+
+/** Two test regions of one class that rank nine training regions alike, but for one swap; the training slice at row 4 is absent. */
+const N = 10;
+const orders = [
+  [3, 1, 0, 2, 5, 6, 7, 8, 9],
+  [1, 3, 0, 2, 5, 6, 7, 8, 9],
+];
+const ranks = new Int32Array(3 * N).fill(-1);
+orders.forEach((order, test) => order.forEach((row, rank) => (ranks[test * N + row] = rank)));
+const shape: ImportanceShape = { tests: 3, trainings: N, classes: 1, features: 2, ranks, shuffles: 200, seed: 5 };
+
+function summed(similarity: (test: number, row: number) => number[], changed: Partial<ImportanceShape> = {}): ImportanceSums {
+  const sums = new ImportanceSums({ ...shape, ...changed });
+  for (const [test, order] of orders.entries()) for (const row of order) sums.add(test, 0, row, Float64Array.from(similarity(test, row)));
+  return sums;
+}
+
+test('FI is the mean over test regions at each rank', () => {
+  const curves = summed((test, row) => [row, 10 * test]).importance();
+  expect([...curves]).toEqual([2, 2, 0, 2, 5, 6, 7, 8, 9, NaN, 5, 5, 5, 5, 5, 5, 5, 5, 5, NaN]);
+});
+
+test('a feature that only the first ranks share is selected, one that has nothing to do with ranks is not', () => {
+  const first = new Set([0, 1, 3]);
+  const [[told, chance] = []] = summed((_, row) => [first.has(row) ? 0.9 : 0.1, row % 2]).scores();
+  expect(told).toMatchObject({ feature: 0, selected: true });
+  expect(told!.contrast).toBeCloseTo(0.8, 6);
+  expect(chance).toMatchObject({ feature: 1, selected: false });
+});
+
+test('the threshold is the 95th percentile over joint shuffles of the training regions', () => {
+  // brute force: the contrast of every one of the 9! orders of which 3 of 9 stand first and 3 in the middle, S = row for feature 0
+  const rows = [0, 1, 2, 3, 5, 6, 7, 8, 9];
+  const contrasts: number[] = [];
+  for (let bits = 0; bits < 3 ** 9; bits++) {
+    const parts = rows.map((_, i) => Math.floor(bits / 3 ** i) % 3);
+    if ([0, 1, 2].some((part) => parts.filter((one) => one === part).length !== 3)) continue;
+    contrasts.push(rows.reduce((sum, row, i) => sum + (parts[i] === 0 ? row / 3 : parts[i] === 1 ? -row / 3 : 0), 0));
+  }
+  contrasts.sort((a, b) => a - b);
+  const [[score] = []] = summed((_, row) => [row, 0], { shuffles: 4000 }).scores();
+  expect(score!.threshold).toBeCloseTo(contrasts[Math.floor(0.95 * contrasts.length)]!, 0);
+});
+
+test('fewer than three training regions tell nothing', () => {
+  const few = Int32Array.from([0, 1, -1]);
+  const sums = new ImportanceSums({ tests: 1, trainings: 3, classes: 1, features: 1, ranks: few, shuffles: 20, seed: 1 });
+  sums.add(0, 0, 0, Float64Array.of(1));
+  sums.add(0, 0, 1, Float64Array.of(0));
+  expect(sums.scores()).toEqual([[{ feature: 0, contrast: null, threshold: null, selected: false }]]);
+});
