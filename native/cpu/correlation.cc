@@ -1,7 +1,11 @@
 #include "correlation.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstring>
+
+#include "processor.h"
 
 namespace tracin::cpu {
 
@@ -35,7 +39,12 @@ Dims axes(const Extent& e, int rank) {
 
 }  // namespace
 
-Correlation::Correlation(Workspace& work, const Geometry& shape, int kernel) : work_(work), shape_(shape), kernel_(kernel) {}
+Correlation::Correlation(Workspace& work, const Geometry& shape, int kernel)
+    : work_(work),
+      shape_(shape),
+      kernel_(kernel),
+      minimal_(hasAvx512() && shape.rank == 2 && shape.groups == 1 && shape.in >= kLanes && shape.kernel == Extent{1, 3, 3} &&
+               shape.strides == Extent{1, 1, 1} && shape.dilations == Extent{1, 1, 1}) {}
 
 Desc Correlation::side(int rows, int channels, const Box& box, bool plain, bool any) const {
   Dims d{rows, channels};
@@ -106,7 +115,31 @@ void Correlation::execute(const Primitive& p, std::unordered_map<int, memory> ar
   p.run.execute(work_.stream, arguments);
 }
 
+winograd::Maps Correlation::maps(int channels, const Part& part) const {
+  const Extent n = part.box.size();
+  return {part.data, blocksOf(channels) * volume(n) * kLanes, part.box.lo[1], part.box.lo[2], n[1], n[2], blocksOf(channels)};
+}
+
+Pool::Piece Correlation::scratch() { return work_.pool.take(omp_get_max_threads() * winograd::scratchFloats()); }
+
+// The relation read forwards, or backwards with the kernel turned round.
+void Correlation::convolve(int rows, const Part& from, int fromChannels, const Part& to, int toChannels, bool turned, const float* bias,
+                           float slope) {
+  const memory w = weights(weightDesc(shape_.out, turned ? Tag::OIhw16o16i : Tag::OIhw16i16o));
+  const int64_t taps = volume(shape_.kernel) * kLanes * kLanes, line = blocksOf(shape_.in) * taps;
+  const winograd::Kernel kernel{static_cast<const float*>(w.get_data_handle()), turned ? line : taps, turned ? taps : line, turned};
+  const auto offset = [&](int axis) { return turned ? shape_.before[axis] - 2 : -shape_.before[axis]; };
+  if (bias) {
+    if (!bias_.size()) bias_ = Buffer(blocksOf(toChannels) * kLanes), std::fill_n(bias_.data(), bias_.size(), 0.f);
+    std::copy_n(bias, toChannels, bias_.data());
+  }
+  const Pool::Piece room = scratch();
+  winograd::convolve(rows, maps(fromChannels, from), kernel, maps(toChannels, to), offset(1), offset(2), bias ? bias_.data() : nullptr,
+                     slope, room.data());
+}
+
 void Correlation::gather(int rows, const Part& x, const Part& y, const float* bias, float slope) {
+  if (minimal_ && !x.plain && !y.plain) return convolve(rows, x, shape_.in, y, shape_.out, false, bias, slope);
   const Desc biasDesc = bias ? Desc({shape_.out}, memory::data_type::f32, Tag::x) : Desc();
   auto [it, fresh] = gather_.try_emplace(key(rows, 1, x, y, (bias ? 1 : 0) + (slope != 1.f ? 2 : 0)));
   Primitive& p = it->second;
@@ -132,6 +165,7 @@ void Correlation::gather(int rows, const Part& x, const Part& y, const float* bi
 }
 
 void Correlation::scatter(int rows, const Part& y, const Part& x) {
+  if (minimal_ && !x.plain && !y.plain) return convolve(rows, y, shape_.out, x, shape_.in, true, nullptr, 1.f);
   auto [it, fresh] = scatter_.try_emplace(key(rows, 1, x, y, 0));
   Primitive& p = it->second;
   if (fresh) {
@@ -155,8 +189,8 @@ void Correlation::scatter(int rows, const Part& y, const Part& x) {
 // contiguous in it, else the file's.
 void Correlation::chooseGradientLayout(const Part& x, const Part& y) {
   if (gradientTag_ != Tag::undef) return;
-  gradientTag_ = plainWeights(shape_.rank, shape_.groups > 1);
-  if (shape_.groups == 1 && !plainGradient_) {
+  gradientTag_ = minimal_ ? Tag::OIhw16i16o : plainWeights(shape_.rank, shape_.groups > 1);
+  if (!minimal_ && shape_.groups == 1 && !plainGradient_) {
     const Desc liked = dnn::backwardWeights(work_.engine, convolution(1, paddedOut(), x, y)).diff_weights_desc();
     for (Tag tag : outermostOut(shape_.rank))
       if (dnn::same(liked, weightDesc(paddedOut(), tag))) gradientTag_ = tag;
@@ -188,6 +222,12 @@ void Correlation::unpackGradient(const float* row, float* plain) {
 
 void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, float* gradient) {
   gradientFloats();
+  if (minimal_) {
+    const winograd::Maps in = maps(shape_.in, x), out = maps(shape_.out, y);
+    const int images = stack > 1 ? stack : rows, parts = winograd::correlateParts(images, stack, in, out);
+    const Pool::Piece room = scratch(), partial = parts > 1 ? work_.pool.take(parts * stack * gradientFloats()) : Pool::Piece();
+    return winograd::correlate(images, stack, in, out, -shape_.before[1], -shape_.before[2], gradient, partial.data(), room.data());
+  }
   const int out = shape_.groups == 1 ? paddedOut() * stack : shape_.out;
   auto [it, fresh] = correlate_.try_emplace(key(rows, stack, x, y, 0));
   Primitive& p = it->second;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "operator.h"
+#include "winograd.h"
 
 namespace tracin::cpu {
 
@@ -34,6 +35,8 @@ class Correlation {
   void correlate(int rows, int stack, const Part& x, const Part& y, float* gradient);
   // More than one gradient a call: not possible between grouped channels.
   bool stacks() const { return shape_.groups == 1; }
+  // Whether `correlate` takes any x that holds what y's windows read; otherwise x is exactly that.
+  bool readsAnywhere() const { return minimal_; }
 
   int64_t gradientFloats();
   void unpackGradient(const float* row, float* plain);
@@ -50,6 +53,7 @@ class Correlation {
   Workspace& work_;
   Geometry shape_;
   int kernel_;
+  bool minimal_;  // by Winograd's minimal filtering
   bool plainGradient_ = false;
   dnn::Desc gradientDesc_;  // one row
   dnn::Tag gradientTag_ = dnn::Tag::undef;
@@ -70,6 +74,9 @@ class Correlation {
   dnnl::memory weights(const dnn::Desc& wanted);
   void chooseGradientLayout(const Part& x, const Part& y);
   dnnl::memory bring(const Part&, const dnn::Desc& ours, const dnn::Desc& wanted, Pool::Piece& room);
+  winograd::Maps maps(int channels, const Part&) const;
+  Pool::Piece scratch();
+  void convolve(int rows, const Part& from, int fromChannels, const Part& to, int toChannels, bool turned, const float* bias, float slope);
   int paddedOut() const { return shape_.groups == 1 ? blocksOf(shape_.out) * kLanes : shape_.out; }
 };
 

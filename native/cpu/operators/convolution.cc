@@ -150,7 +150,7 @@ class Conv final : public Convolution {
       return product_.correlate(b.unit.rows, 1, window(input(0), b.unit.image, Box::whole(map), room), {dy[0].box, dy[0].data}, gradients);
     const bool together = b.dy.stacked && product_.stacks();
     for (int r = 0; r < (together ? 1 : b.dy.count()); ++r) {
-      const auto x = window(input(0), b.unit.image, covered(shape_, dy[r].box, map), room);
+      const auto x = window(input(0), b.unit.image, product_.readsAnywhere() ? Box::whole(map) : covered(shape_, dy[r].box, map), room);
       product_.correlate(1, together ? b.dy.count() : 1, x, {dy[r].box, dy[r].data}, gradients + r * n);
     }
   }
