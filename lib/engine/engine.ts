@@ -112,7 +112,7 @@ export interface Program {
   forward(images: Float32Array, options?: CallOptions & { readonly features?: boolean }): Promise<{ logits: Floats; features?: Floats }>;
   /**
    * Forward mode: tangents [B, C, H, W] = J_θ f(θ, z) · v, how fast the logits change when the selected parameters move along v.
-   * Running statistics are used and do not move. Always in the engine's widest arithmetic, on whole maps.
+   * Running statistics are used and do not move.
    * @param direction v [P], in gradient order
    */
   tangent(direction: Floats, images: Float32Array, options?: CallOptions): Promise<{ logits: Floats; tangents: Floats }>;

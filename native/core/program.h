@@ -100,11 +100,8 @@ class Program {
   // logits [B, C, S]; features [B, F, S'] where wanted
   virtual void forward(int slices, const float* images, float* logits, float* features, const Abort&) = 0;
   // Forward mode: logits and tangents = J·direction, both [B, C, S]. direction [P]: the selected parameters one after another, row-major
-  // as the file has them. Running statistics do not move. Float32 on whole maps whatever the precision asked for.
-  virtual void tangent(int slices, const float* images, const float* direction, float* logits, float* tangents, const Abort&) {
-    (void)slices, (void)images, (void)direction, (void)logits, (void)tangents;
-    throw EngineError("this engine has no forward mode: use reference");
-  }
+  // as the file has them. Running statistics do not move.
+  virtual void tangent(int slices, const float* images, const float* direction, float* logits, float* tangents, const Abort&) = 0;
   virtual RegionResult gradients(const RegionBatch&, const RegionLoss&, float* gradients, const Abort&) = 0;
   virtual std::unique_ptr<Block> resident(int capacity) = 0;
   virtual RegionResult append(Block&, const RegionBatch&, const RegionLoss&, const Abort&) = 0;

@@ -91,11 +91,12 @@ memory Correlation::weights(const Desc& wanted) {
   auto it = std::find_if(packed_.begin(), packed_.end(), [&](const Packed& p) { return dnn::same(p.desc, wanted); });
   if (it == packed_.end()) it = packed_.insert(packed_.end(), {wanted, Buffer(wanted.get_size() / sizeof(float)), 0});
   memory to(wanted, work_.engine, it->data.data());
-  if (it->version != work_.version) {
+  const uint64_t version = given_ ? givenVersion_ : work_.version;
+  if (it->version != version) {
     memory from(weightDesc(shape_.out, plainWeights(shape_.rank, shape_.groups > 1)), work_.engine,
-                const_cast<float*>(work_.numbers(kernel_)));
+                const_cast<float*>(given_ ? given_ : work_.numbers(kernel_)));
     dnnl::reorder(from, to).execute(work_.stream, from, to);
-    it->version = work_.version;
+    it->version = version;
   }
   return to;
 }

@@ -20,6 +20,9 @@ class Correlation {
   // kernel: value of the [out, in/groups, …] parameter
   Correlation(Workspace&, const Geometry&, int kernel);
 
+  // The kernel is these numbers from now on, in the file's order, instead of the stored ones.
+  void useKernel(const float* numbers) { given_ = numbers, ++givenVersion_; }
+
   // A dense array over a box of one side; rows one after another.
   struct Part {
     Box box;
@@ -65,6 +68,8 @@ class Correlation {
   };
   std::list<Packed> packed_;
   Buffer bias_;
+  const float* given_ = nullptr;  // by useKernel
+  uint64_t givenVersion_ = 0;
 
   Key key(int rows, int stack, const Part& x, const Part& y, int extra) const;
   dnn::Desc side(int rows, int channels, const Box&, bool plain, bool any = false) const;

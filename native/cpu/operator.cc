@@ -19,6 +19,13 @@ void maskByOutput(const Workspace& work, int value, float slope, const Unit& uni
   }
 }
 
+void maskByOutput(const Workspace& work, int value, float slope, const Tangent& t) {
+  const Tensor& y = work.tensors[value];
+  Rows rows;
+  for (int image = 0; image < t.images; ++image) rows.list.push_back({y.whole(), t.output + image * y.floats()});
+  maskByOutput(work, value, slope, {0, t.images, false}, rows);
+}
+
 void sumPositions(const Row& row, int channels, float* sums) {
   const Extent n = row.box.size();
   const int blocks = blocksOf(channels);

@@ -76,12 +76,22 @@ struct Backward {
   std::vector<float*> gradients;  // by input: first row of the parameter's gradient, rows one after another; null likewise
 };
 
+// One operator's share of a tangent pass: how its output moves when its inputs do. Tangents are laid out as their values are, slices one
+// after another; those of parameters and derived values, the same for every slice, come once.
+struct Tangent {
+  int images;
+  std::vector<const float*> inputs;  // null: does not move
+  float* output;                     // to fill completely
+};
+
 class Operator {
  public:
   Operator(Workspace& w, const Operation& o) : work(w), operation(o), output(o.output) {}
   virtual ~Operator() = default;
   virtual void forward(int images) = 0;
   virtual void backward(Backward&) = 0;
+  // After a forward of the same images, by running statistics.
+  virtual void tangent(const Tangent&) = 0;
 
   // Floats in one gradient row of parameter input i, in the operator's own order, and that row in the file's order.
   virtual int64_t gradientFloats(int i) { return count(work.network.values[operation.inputs[i]].dims); }
@@ -119,12 +129,25 @@ class Operator {
   int input(int i) const { return i < static_cast<int>(operation.inputs.size()) ? operation.inputs[i] : -1; }
   float* in(int i, int image) const { return work.tensors[operation.inputs[i]].of(image); }
   float* out(int image) const { return work.tensors[output].of(image); }
+  // A slice's part of the tangents; null where the input does not move.
+  const float* moved(const Tangent& t, int i, int image) const {
+    const Tensor& x = work.tensors[operation.inputs[i]];
+    return t.inputs[i] && x.used && x.batched ? t.inputs[i] + image * x.floats() : t.inputs[i];
+  }
+  float* moving(const Tangent& t, int image) const { return t.output + (tensor(output).batched ? image * tensor(output).floats() : 0); }
+  // What is linear in its only input does to the input's tangent what it does to the input: apply(from, to).
+  template <class Apply>
+  void linear(const Tangent& t, Apply apply) const {
+    for (int image = 0; image < t.images; ++image) apply(moved(t, 0, image), moving(t, image));
+  }
 };
 
 std::unique_ptr<Operator> makeOperator(Workspace&, const Operation&);
 
 // dy ← dy · (y > 0 ? 1 : slope) over the rows of a unit: the backward of a fused Relu, from its output y.
 void maskByOutput(const Workspace&, int value, float slope, const Unit&, Rows& dy);
+// The same over whole maps, one for each slice: its tangent.
+void maskByOutput(const Workspace&, int value, float slope, const Tangent&);
 
 // Σ over the row's positions, for each channel: the gradient of an added bias.
 void sumPositions(const Row&, int channels, float* sums);

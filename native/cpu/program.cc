@@ -81,6 +81,11 @@ class CpuProgram final : public Program {
     if (features) runner_->copyOut(network_.operations[network_.head].inputs[0], slices, features);
   }
 
+  void tangent(int slices, const float* images, const float* direction, float* logits, float* tangents, const Abort& abort) override {
+    forward(slices, images, logits, nullptr, abort);
+    runner_->tangent(slices, direction, tangents, abort);
+  }
+
   RegionResult gradients(const RegionBatch& batch, const RegionLoss& loss, float* gradients, const Abort& abort) override {
     struct Plain final : Sink {
       float* to;

@@ -70,14 +70,46 @@ void Runner::forward(int slices, const float* images, const Abort& abort) {
   derivedVersion_ = work_.version;
 }
 
-void Runner::copyOut(int value, int slices, float* to) const {
+void Runner::tangent(int slices, const float* direction, float* tangents, const Abort& abort) {
+  const size_t values = work_.tensors.size();
+  std::vector<const float*> moved(values, nullptr);
+  for (int v : network_.selected) moved[v] = direction, direction += count(network_.values[v].dims);
+  // room goes back to the pool once the last reader is through
+  std::vector<Pool::Piece> room(values);
+  std::vector<size_t> lastReader(values, 0);
+  for (size_t o = 0; o < operators_.size(); ++o)
+    for (int v : operators_[o]->op().inputs)
+      if (v >= 0) lastReader[v] = o;
+  lastReader[network_.logits] = operators_.size();
+  for (size_t o = 0; o < operators_.size(); ++o) {
+    Operator& op = *operators_[o];
+    const int output = op.outputValue();
+    if (!needs_[output]) continue;
+    abort.poll();
+    const Tensor& y = work_.tensors[output];
+    room[output] = work_.pool.take((y.batched ? slices : 1) * y.floats());
+    Tangent t{slices, {}, room[output].data()};
+    if (!y.batched) t.images = 1;
+    for (int v : op.op().inputs) t.inputs.push_back(v < 0 ? nullptr : moved[v]);
+    op.tangent(t);
+    moved[output] = t.output;
+    for (int v : op.op().inputs)
+      if (v >= 0 && lastReader[v] == o) room[v] = Pool::Piece();
+  }
+  if (const float* from = moved[network_.logits])
+    copyOut(network_.logits, slices, from, tangents);
+  else
+    std::fill_n(tangents, slices * count(work_.dims(network_.logits)), 0.f);
+}
+
+void Runner::copyOut(int value, int slices, const float* from, float* to) const {
   const Tensor& t = work_.tensors[value];
   const int64_t n = count(t.dims);
-  for (int i = 0; i < slices; ++i, to += n) {
+  for (int i = 0; i < slices; ++i, from += t.floats(), to += n) {
     if (t.flat)
-      std::copy_n(t.of(i), n, to);
+      std::copy_n(from, n, to);
     else
-      unpack(t.of(i), t.shape.channels, volume(t.shape.extent), to);
+      unpack(from, t.shape.channels, volume(t.shape.extent), to);
   }
 }
 

@@ -37,6 +37,8 @@ class Runner {
   const std::vector<Use>& uses() const { return uses_; }
 
   void forward(int slices, const float* images, const Abort&);
+  // Row-major tangents [slices, C, S] of the logits of the last forward along a direction: the selected parameters one after another.
+  void tangent(int slices, const float* direction, float* tangents, const Abort&);
   // Layers from the last to the first selected one. `batch`: where support boxes come from (null: whole maps); `owners`: by row.
   // gradientRows: rows of every parameter gradient, one for each owner, or a single sum.
   void backward(const std::vector<Unit>&, Cotangents&, const RegionBatch* batch, const std::vector<RowOwner>& owners, int gradientRows,
@@ -49,7 +51,7 @@ class Runner {
     return batch.boxes && steps_.boxed ? boxAt(batch, owner, steps_.slots) : work_.tensors[steps_.logits].whole();
   }
   // Row-major numbers of a value, [slices, dims].
-  void copyOut(int value, int slices, float* to) const;
+  void copyOut(int value, int slices, float* to) const { copyOut(value, slices, work_.tensors[value].of(0), to); }
 
  private:
   Workspace& work_;
@@ -65,6 +67,7 @@ class Runner {
 
   void makeOperators();
   void findNeeds();
+  void copyOut(int value, int slices, const float* from, float* to) const;
   Box boxAt(const RegionBatch&, const RowOwner&, int slot) const;
   bool passesGradient(int tensor) const;
 

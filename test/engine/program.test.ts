@@ -52,6 +52,18 @@ describe.each(ENGINES)('$name', (engine) => {
       ],
       ['an infinite pixel', 'DATA', /images: -Infinity/, () => program.forward(changed(batch.images, 0, -Infinity))],
       [
+        'a direction of another size',
+        'DATA',
+        /direction: expected \d+ floats/,
+        () => program.tangent(new Float32Array(program.parameterCount + 1), batch.images),
+      ],
+      [
+        'a direction that is no number',
+        'DATA',
+        /direction: NaN at 7/,
+        () => program.tangent(changed(new Float32Array(program.parameterCount), 7, NaN), batch.images),
+      ],
+      [
         'an unknown label',
         'DATA',
         /targets: label 4 at pixel 3 of slice 1: .* 0 to 3/,
@@ -226,6 +238,7 @@ describe.each(ENGINES)('$name', (engine) => {
 
     const work: [string, (signal: AbortSignal) => Promise<unknown>][] = [
       ['forward', (signal) => busy.forward(large.images, { signal })],
+      ['a tangent pass', (signal) => busy.tangent(new Float32Array(busy.parameterCount).fill(0.1), large.images, { signal })],
       ['gradients', (signal) => busy.contract(undefined, large, dice, { signal })],
       ['a step', (signal) => busy.step(training, { kind: 'dice' }, sgd, { signal })],
     ];

@@ -29,19 +29,49 @@ export function loweredCore(lowered: Lowered, values: Map<string, Numbers>, para
   return { program, layout, values };
 }
 
-/** Losses of the regions, [B, K], by forward passes alone. */
-function lossesOf({ program, layout }: Core, batch: RegionBatch, loss: RegionLoss): Float64Array {
+/**
+ * Losses of the regions, [B, K], from logits [B, C, …].
+ * @param visit gets each region with its loss's derivative with respect to the logits of its slice, [C, …], overwritten by the next
+ */
+export function lossesFrom(
+  logits: Numbers,
+  layout: Pick<Layout, 'logits' | 'classes' | 'pixels' | 'size'>,
+  batch: RegionBatch,
+  loss: RegionLoss,
+  visit?: (region: number, cotangent: Float64Array) => void,
+): Float64Array {
   const { logits: channels, classes, pixels, size } = layout;
   const slices = batch.targets.length / pixels;
-  const { logits } = program.forward(batch.images, false);
   const cotangent = zeros([1, channels, ...size]);
   return Float64Array.from({ length: slices * classes }, (_, region) => {
     const n = Math.floor(region / classes);
-    const data = logits.subarray(n * channels * pixels, (n + 1) * channels * pixels);
+    const data = Float64Array.from(logits.subarray(n * channels * pixels, (n + 1) * channels * pixels));
     const targets = batch.targets.subarray(n * pixels, (n + 1) * pixels);
     const mask = batch.masks.subarray(region * pixels, (region + 1) * pixels);
-    return regionLoss(loss, probabilities({ dims: cotangent.dims, data }), targets, mask, (region % classes) + 1, cotangent);
+    const value = regionLoss(loss, probabilities({ dims: cotangent.dims, data }), targets, mask, (region % classes) + 1, cotangent);
+    visit?.(region, cotangent.data);
+    return value;
   });
+}
+
+/** Losses of the regions, [B, K], by forward passes alone. */
+function lossesOf({ program, layout }: Core, batch: RegionBatch, loss: RegionLoss): Float64Array {
+  return lossesFrom(program.forward(batch.images, false).logits, layout, batch, loss);
+}
+
+/** Slopes of the losses [B, K] when the logits move along tangents [B, C, …]. */
+export function slopesAlong(
+  { logits, tangents }: { readonly logits: Numbers; readonly tangents: Numbers },
+  layout: Pick<Layout, 'logits' | 'classes' | 'pixels' | 'size'>,
+  batch: RegionBatch,
+  loss: RegionLoss,
+): Float64Array {
+  const slopes = new Float64Array(batch.masks.length / layout.pixels);
+  lossesFrom(logits, layout, batch, loss, (region, cotangent) => {
+    const first = Math.floor(region / layout.classes) * cotangent.length;
+    for (let i = 0; i < cotangent.length; i++) slopes[region]! += cotangent[i]! * tangents[first + i]!;
+  });
+  return slopes;
 }
 
 /** Central differences of the losses [B, K] when a parameter moves along a direction of its shape. */

@@ -87,6 +87,18 @@ class FlatBinary final : public Operator {
     }
   }
 
+  void tangent(const Tangent& t) override {
+    for (int image = 0; image < t.images; ++image) {
+      const float *a = work.numbers(input(0), image), *b = work.numbers(input(1), image);
+      const float *da = moved(t, 0, image), *db = moved(t, 1, image);
+      float* dy = moving(t, image);
+      each([&](int64_t at, int64_t i, int64_t j) {
+        const float left = da ? along(da[i], F::left(a[i], b[j])) : 0.f;
+        dy[at] = left + (db ? along(db[j], F::right(a[i], b[j])) : 0.f);
+      });
+    }
+  }
+
  private:
   Broadcast sides_[2];
 
@@ -140,6 +152,37 @@ class MapBinary final : public Operator {
           deliver(b, side, r, [&](float* to) { unpack(room.data(), s.channels, volume(s.extent), to); });
         }
       }
+  }
+
+  void tangent(const Tangent& t) override {
+    const Shape& s = shape(output);
+    Pool::Piece rooms[2];
+    for (int side = 0; side < 2; ++side) {
+      const Operand& o = operands_[side];
+      if (!o.packed.size() || !t.inputs[side]) continue;
+      rooms[side] = work.pool.take(o.shape.floats());
+      pack(t.inputs[side], o.shape.channels, volume(o.shape.extent), rooms[side].data());
+    }
+    for (int image = 0; image < t.images; ++image) {
+      const float* data_[2] = {data(0, image), data(1, image)};
+      const float* ways[2];
+      for (int side = 0; side < 2; ++side) ways[side] = rooms[side] ? rooms[side].data() : moved(t, side, image);
+      float* dy = moving(t, image);
+      each(Box::whole(s.extent), [&](int64_t to, int block, int z, int row, int x) {
+        float at[2][kLanes], way[2][kLanes];
+        for (int side = 0; side < 2; ++side) {
+          fetch(operands_[side], data_[side], block, z, row, x, at[side]);
+          if (ways[side])
+            fetch(operands_[side], ways[side], block, z, row, x, way[side]);
+          else
+            std::fill_n(way[side], kLanes, 0.f);
+        }
+        const int used = std::min(kLanes, s.channels - block * kLanes);
+        for (int l = 0; l < used; ++l)
+          dy[to + l] = along(way[0][l], F::left(at[0][l], at[1][l])) + along(way[1][l], F::right(at[0][l], at[1][l]));
+        for (int l = used; l < kLanes; ++l) dy[to + l] = 0.f;
+      });
+    }
   }
 
  private:

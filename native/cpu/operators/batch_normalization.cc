@@ -98,6 +98,31 @@ class BatchNormalization final : public Operator {
     }
   }
 
+  // ẏ = γ/σ · ẋ + γ̇ · x̂ + β̇
+  void tangent(const Tangent& t) override {
+    const Shape& s = shape(output);
+    const auto byChannel = [&](Input i) {
+      Channels all(mean_.size());
+      for (int c = 0; t.inputs[i] && c < channels_; ++c) all[c] = t.inputs[i][c];
+      return all;
+    };
+    Channels stretch = byChannel(kScale);
+    const Channels lift = byChannel(kShift);
+    for (int c = 0; c < channels_; ++c) stretch[c] *= inverse_[c];
+    for (int image = 0; image < t.images; ++image)
+      forLines(s.blocks(), s.extent, [&](int b, int z, int row) {
+        const int64_t at = lineStart(s.extent, b, z, row);
+        const float *x = in(kX, image) + at, *y = out(image) + at, *dx = moved(t, kX, image);
+        float* dy = moving(t, image) + at;
+        const Lanes mean = of(mean_, b), factor = of(factor_, b), scale = of(stretch, b), shift = of(lift, b);
+        for (int i = 0; i < s.extent[2] * kLanes; i += kLanes) {
+          Lanes v = (lanes(x + i) - mean) * scale + shift;
+          if (dx) v += lanes(dx + at + i) * factor;
+          lanes(dy + i) = lanes(y + i) > 0.f ? v : v * slope_;
+        }
+      });
+  }
+
  private:
   double epsilon_, momentum_;
   int channels_;

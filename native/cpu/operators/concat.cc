@@ -19,18 +19,15 @@ class MapConcat final : public Operator {
   }
 
   void forward(int images) override {
-    const Shape& s = shape(output);
     for (int image = 0; image < images; ++image)
-      for (int i = 0; i < parts(); ++i) {
-        const Shape& part = shape(input(i));
-        if (axis_ == kChannels) {
-          channels(in(i, image), 0, out(image), starts_[i], part.channels, volume(s.extent), true, i + 1 == parts());
-        } else {
-          Box box = Box::whole(s.extent);
-          box.lo[axis_] = starts_[i], box.hi[axis_] = starts_[i] + part.extent[axis_];
-          place(in(i, image), box, out(image), s);
-        }
-      }
+      for (int i = 0; i < parts(); ++i) join(i, in(i, image), out(image));
+  }
+
+  void tangent(const Tangent& t) override {
+    std::fill_n(t.output, t.images * shape(output).floats(), 0.f);
+    for (int image = 0; image < t.images; ++image)
+      for (int i = 0; i < parts(); ++i)
+        if (t.inputs[i]) join(i, moved(t, i, image), moving(t, image));
   }
 
   void backward(Backward& b) override {
@@ -66,6 +63,14 @@ class MapConcat final : public Operator {
   std::vector<int> starts_;
 
   int parts() const { return static_cast<int>(operation.inputs.size()); }
+
+  void join(int i, const float* part, float* whole) const {
+    const Shape &s = shape(output), &own = shape(input(i));
+    if (axis_ == kChannels) return channels(part, 0, whole, starts_[i], own.channels, volume(s.extent), true, i + 1 == parts());
+    Box box = Box::whole(s.extent);
+    box.lo[axis_] = starts_[i], box.hi[axis_] = starts_[i] + own.extent[axis_];
+    place(part, box, whole, s);
+  }
 
   // Copies `count` channels over all positions; whole blocks where both ends are aligned. `fromEnds`, `toEnds`: these are the last
   // channels there, so the rest of the final block is (or must become) zero.
@@ -107,12 +112,11 @@ class FlatConcat final : public Operator {
   }
 
   void forward(int images) override {
-    for (int image = 0; image < images; ++image) {
-      int64_t start = 0;
-      for (size_t i = 0; i < lengths_.size(); start += lengths_[i], ++i)
-        for (int64_t o = 0; o < outer_; ++o)
-          std::copy_n(work.numbers(input(static_cast<int>(i)), image) + o * lengths_[i], lengths_[i], out(image) + o * total_ + start);
-    }
+    for (int image = 0; image < images; ++image) join([&](int i) { return work.numbers(input(i), image); }, out(image));
+  }
+
+  void tangent(const Tangent& t) override {
+    for (int image = 0; image < t.images; ++image) join([&](int i) { return moved(t, i, image); }, moving(t, image));
   }
 
   void backward(Backward& b) override {
@@ -128,6 +132,22 @@ class FlatConcat final : public Operator {
  private:
   int64_t outer_, total_ = 0;
   std::vector<int64_t> lengths_;  // numbers of each part in one run along the axis
+
+  // partOf(i): the numbers of input i, null for zeros
+  template <class PartOf>
+  void join(PartOf partOf, float* whole) const {
+    int64_t start = 0;
+    for (size_t i = 0; i < lengths_.size(); start += lengths_[i], ++i) {
+      const float* part = partOf(static_cast<int>(i));
+      for (int64_t o = 0; o < outer_; ++o) {
+        float* to = whole + o * total_ + start;
+        if (part)
+          std::copy_n(part + o * lengths_[i], lengths_[i], to);
+        else
+          std::fill_n(to, lengths_[i], 0.f);
+      }
+    }
+  }
 };
 
 }  // namespace

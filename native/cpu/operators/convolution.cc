@@ -1,4 +1,6 @@
 // Conv and ConvTranspose: the same Correlation, run one way or the other.
+#include <optional>
+
 #include "../correlation.h"
 #include "../lines.h"
 #include "operators.h"
@@ -65,6 +67,7 @@ class Convolution : public Operator {
  protected:
   Geometry shape_;
   Correlation product_;
+  std::optional<Correlation> motion_;  // with the kernel's tangent in its place; made when first asked for
 
   const float* bias() const { return input(2) < 0 ? nullptr : work.numbers(input(2)); }
 
@@ -89,6 +92,39 @@ class Convolution : public Operator {
       else
         std::fill_n(to, count(work.dims(input(1))), 0.f);  // in training the first row holds the sum
     }
+  }
+
+  // Adds a number to each channel of whole maps.
+  void lift(int images, const float* bias, float* maps) const {
+    const Shape& s = shape(output);
+    std::vector<float> shift(s.blocks() * kLanes);
+    std::copy_n(bias, s.channels, shift.begin());
+    for (int image = 0; image < images; ++image)
+      forLines(s.blocks(), s.extent, [&](int b, int z, int row) {
+        float* line = maps + image * s.floats() + lineStart(s.extent, b, z, row);
+        for (int i = 0; i < s.extent[2] * kLanes; i += kLanes)
+          for (int l = 0; l < kLanes; ++l) line[i + l] += shift[b * kLanes + l];
+      });
+  }
+
+  // kernel · ẋ + (d kernel) · x + d bias; apply(product, x, y) is the operator without its bias
+  template <class Apply>
+  void move(const Tangent& t, Apply apply) {
+    const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
+    const int64_t floats = t.images * y.floats();
+    if (t.inputs[0]) apply(product_, {whole(x), const_cast<float*>(t.inputs[0])}, {whole(y), t.output});
+    if (t.inputs[1]) {
+      if (!motion_) motion_.emplace(work, shape_, input(1));
+      motion_->useKernel(t.inputs[1]);
+      Pool::Piece room;
+      if (t.inputs[0]) room = work.pool.take(floats);
+      apply(*motion_, {whole(x), x.of(0), x.flat}, {whole(y), room ? room.data() : t.output});
+      const Box all = Box::whole({1, 1, static_cast<int>(floats / kLanes)});
+      if (room) addInto(t.output, all, room.data(), all, 1);
+    } else if (!t.inputs[0]) {
+      std::fill_n(t.output, floats, 0.f);
+    }
+    if (input(2) >= 0 && t.inputs[2]) lift(t.images, t.inputs[2], t.output);
   }
 
   // The part of an activation inside a box; copied together unless it is the whole map.
@@ -138,6 +174,13 @@ class Conv final : public Convolution {
       product_.scatter(together ? dy.count() : 1, {dy.list[r].box, dy.list[r].data}, {dx.list[r].box, dx.list[r].data});
   }
 
+  void tangent(const Tangent& t) override {
+    move(t, [&](Correlation& product, const Correlation::Part& x, const Correlation::Part& y) {
+      product.gather(t.images, x, y, nullptr, 1.f);
+    });
+    if (slope_ != 1.f) maskByOutput(work, output, slope_, t);
+  }
+
  private:
   float slope_ = 1.f;
 
@@ -163,16 +206,11 @@ class ConvTranspose final : public Convolution {
   void forward(int images) override {
     const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
     product_.scatter(images, {whole(x), x.of(0), x.flat}, {whole(y), y.of(0), y.flat});
-    if (!bias()) return;
-    std::vector<float> shift(y.shape.blocks() * kLanes);
-    std::copy_n(bias(), y.shape.channels, shift.begin());
-    const Extent n = y.shape.extent;
-    for (int image = 0; image < images; ++image)
-      forLines(y.shape.blocks(), n, [&](int b, int z, int row) {
-        float* line = y.of(image) + lineStart(n, b, z, row);
-        for (int i = 0; i < n[2] * kLanes; i += kLanes)
-          for (int l = 0; l < kLanes; ++l) line[i + l] += shift[b * kLanes + l];
-      });
+    if (bias()) lift(images, bias(), y.of(0));
+  }
+
+  void tangent(const Tangent& t) override {
+    move(t, [&](Correlation& product, const Correlation::Part& x, const Correlation::Part& y) { product.scatter(t.images, x, y); });
   }
 
   void backward(Backward& b) override {

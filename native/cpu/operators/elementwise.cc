@@ -66,6 +66,17 @@ class Elementwise final : public Operator {
     }
   }
 
+  // Unused lanes do not move, so their slopes do not count.
+  void tangent(const Tangent& t) override {
+    const int64_t n = tensor(output).floats();
+    linear(t, [&, image = 0](const float* dx, float* dy) mutable {
+      const float *x = work.numbers(input(0), image), *y = out(image);
+      ++image;
+#pragma omp parallel for schedule(static) if (n > kWorthSharing)
+      for (int64_t i = 0; i < n; ++i) dy[i] = dx[i] == 0.f ? 0.f : along(dx[i], f_.derivative(x[i], y[i]));
+    });
+  }
+
  private:
   F f_;
 

@@ -15,18 +15,11 @@ class Rearrange final : public Operator {
   Rearrange(Workspace& w, const Operation& o) : Operator(w, o), fill_(static_cast<float>(o.number("fill"))) {}
 
   void forward(int images) override {
-    const auto& index = operation.index;
-    const int64_t n = tensor(output).floats();
-    for (int image = 0; image < images; ++image) {
-      const float* x = work.numbers(input(0), image);
-      float* y = out(image);
-      if (index.empty()) {
-        std::copy_n(x, n, y);
-        continue;
-      }
-#pragma omp parallel for schedule(static) if (n > kWorthSharing)
-      for (int64_t i = 0; i < n; ++i) y[i] = index[i] < 0 ? fill_ : x[index[i]];
-    }
+    for (int image = 0; image < images; ++image) apply(work.numbers(input(0), image), fill_, out(image));
+  }
+
+  void tangent(const Tangent& t) override {
+    linear(t, [&](const float* from, float* to) { apply(from, 0.f, to); });
   }
 
   void backward(Backward& b) override {
@@ -48,6 +41,17 @@ class Rearrange final : public Operator {
 
  private:
   float fill_;
+
+  void apply(const float* x, float fill, float* y) const {
+    const auto& index = operation.index;
+    const int64_t n = tensor(output).floats();
+    if (index.empty()) {
+      std::copy_n(x, n, y);
+      return;
+    }
+#pragma omp parallel for schedule(static) if (n > kWorthSharing)
+    for (int64_t i = 0; i < n; ++i) y[i] = index[i] < 0 ? fill : x[index[i]];
+  }
 };
 
 class Reduce final : public Operator {
@@ -73,19 +77,14 @@ class Reduce final : public Operator {
   }
 
   void forward(int images) override {
-    const int64_t n = tensor(output).floats();
     for (int image = 0; image < images; ++image) {
       const float* x = work.numbers(input(0), image);
-      float* y = out(image);
-      if (maximum_) {
-        const auto top = tops(x, n);
-        for (int64_t i = 0; i < n; ++i) y[i] = x[top[i]];
-        continue;
-      }
-      std::vector<double> sums(n, 0.);
-      for (size_t i = 0; i < to_.size(); ++i) sums[to_[i]] += x[i];
-      for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(sums[i] * factor_);
+      apply(x, x, out(image));
     }
+  }
+
+  void tangent(const Tangent& t) override {
+    for (int image = 0; image < t.images; ++image) apply(work.numbers(input(0), image), moved(t, 0, image), moving(t, image));
   }
 
   void backward(Backward& b) override {
@@ -108,6 +107,19 @@ class Reduce final : public Operator {
   bool maximum_;
   double factor_;
   std::vector<int32_t> to_;  // by input position: the result it goes to
+
+  // Reduces `from`; the maxima are those of x.
+  void apply(const float* x, const float* from, float* to) const {
+    const int64_t n = tensor(output).floats();
+    if (maximum_) {
+      const auto top = tops(x, n);
+      for (int64_t i = 0; i < n; ++i) to[i] = from[top[i]];
+      return;
+    }
+    std::vector<double> sums(n, 0.);
+    for (size_t i = 0; i < to_.size(); ++i) sums[to_[i]] += from[i];
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(sums[i] * factor_);
+  }
 
   // The first position of each maximum.
   std::vector<int32_t> tops(const float* x, int64_t n) const {
@@ -137,10 +149,15 @@ class MatMul final : public Operator {
   void forward(int images) override {
     for (int image = 0; image < images; ++image) {
       const float *a = work.numbers(input(0), image), *b = work.numbers(input(1), image);
-      float* y = out(image);
-      each([&](int64_t at, int64_t i, int64_t j) {
-        product(false, false, m_, n_, k_, a + i * m_ * k_, b + j * k_ * n_, y + at * m_ * n_, false);
-      });
+      products(a, b, out(image), false);
+    }
+  }
+
+  void tangent(const Tangent& t) override {
+    for (int image = 0; image < t.images; ++image) {
+      const float *da = moved(t, 0, image), *db = moved(t, 1, image);
+      if (da) products(da, work.numbers(input(1), image), moving(t, image), false);
+      if (db) products(work.numbers(input(0), image), db, moving(t, image), da != nullptr);
     }
   }
 
@@ -166,6 +183,12 @@ class MatMul final : public Operator {
  private:
   Broadcast left_, right_;  // over the batch axes, counted in whole matrices
   int64_t m_, k_, n_;
+
+  void products(const float* a, const float* b, float* y, bool add) const {
+    each([&](int64_t at, int64_t i, int64_t j) {
+      product(false, false, m_, n_, k_, a + i * m_ * k_, b + j * k_ * n_, y + at * m_ * n_, add);
+    });
+  }
 
   static std::vector<int64_t> batchDims(const std::vector<int64_t>& dims) { return {dims.begin(), dims.end() - 2}; }
 
@@ -208,6 +231,7 @@ class Compare final : public Operator {
   }
 
   // A step has no slope.
+  void tangent(const Tangent& t) override { std::fill_n(t.output, t.images * tensor(output).floats(), 0.f); }
   void backward(Backward& b) override {
     for (int r = 0; r < b.dy.count(); ++r)
       for (int side = 0; side < 2; ++side) deliver(b, side, r, [&](float* to) { std::fill_n(to, count(work.dims(input(side))), 0.f); });
@@ -243,6 +267,17 @@ class Where final : public Operator {
               if ((c[i[0]] != 0.f) == (side == 1)) to[i[side]] += dy[at];
             });
         });
+    }
+  }
+
+  void tangent(const Tangent& t) override {
+    for (int image = 0; image < t.images; ++image) {
+      const float *c = work.numbers(input(0), image), *ways[] = {moved(t, 2, image), moved(t, 1, image)};
+      float* dy = moving(t, image);
+      each([&](int64_t at, const int64_t* i) {
+        const bool chosen = c[i[0]] != 0.f;
+        dy[at] = ways[chosen] ? ways[chosen][i[chosen ? 1 : 2]] : 0.f;
+      });
     }
   }
 

@@ -8,7 +8,7 @@ namespace tracin::cpu {
 
 namespace {
 
-// dx = (dy − mean(dy) − x̂ · mean(dy·x̂)) / σ
+// dx = (dy − mean(dy) − x̂ · mean(dy·x̂)) / σ, a symmetric map: ẏ comes from ẋ by the same
 class FlatNormalize final : public Operator {
  public:
   FlatNormalize(Workspace& w, const Operation& o)
@@ -32,21 +32,27 @@ class FlatNormalize final : public Operator {
   void backward(Backward& b) override {
     for (int r = 0; r < b.dy.count(); ++r) {
       const float *x = work.numbers(input(0), b.unit.imageOf(r)), *y = out(b.unit.imageOf(r)), *dy = b.dy.list[r].data;
-      deliver(b, 0, r, [&](float* dx) {
-#pragma omp parallel for schedule(static) if (groups_ * n_ > kWorthSharing)
-        for (int64_t g = 0; g < groups_; ++g) {
-          const double inverse = moments(x + g * n_).second;
-          double sum = 0, weighted = 0;
-          for (int64_t i = g * n_; i < (g + 1) * n_; ++i) sum += dy[i], weighted += double(dy[i]) * y[i];
-          for (int64_t i = g * n_; i < (g + 1) * n_; ++i) dx[i] = static_cast<float>((dy[i] - sum / n_ - y[i] * weighted / n_) * inverse);
-        }
-      });
+      deliver(b, 0, r, [&](float* dx) { project(x, y, dy, dx); });
     }
+  }
+
+  void tangent(const Tangent& t) override {
+    for (int image = 0; image < t.images; ++image) project(work.numbers(input(0), image), out(image), moved(t, 0, image), moving(t, image));
   }
 
  private:
   int64_t groups_, n_;
   double epsilon_;
+
+  void project(const float* x, const float* y, const float* from, float* to) const {
+#pragma omp parallel for schedule(static) if (groups_ * n_ > kWorthSharing)
+    for (int64_t g = 0; g < groups_; ++g) {
+      const double inverse = moments(x + g * n_).second;
+      double sum = 0, weighted = 0;
+      for (int64_t i = g * n_; i < (g + 1) * n_; ++i) sum += from[i], weighted += double(from[i]) * y[i];
+      for (int64_t i = g * n_; i < (g + 1) * n_; ++i) to[i] = static_cast<float>((from[i] - sum / n_ - y[i] * weighted / n_) * inverse);
+    }
+  }
 
   // mean and 1/σ
   std::pair<double, double> moments(const float* x) const {
@@ -96,37 +102,14 @@ class MapNormalize final : public Operator {
 
   void backward(Backward& b) override {
     if (!b.dx[0]) return;
-    const Shape& s = shape(output);
-    for (int r = 0; r < b.dy.count(); ++r) {
-      const int image = b.unit.imageOf(r);
-      const Box& box = b.dy.list[r].box;
-      const Extent n = box.size();
-      const float *y = out(image), *dy = b.dy.list[r].data;
-      std::vector<std::array<double, 2 * kLanes>> sums(s.blocks());
-      sumLines<2>(s.blocks(), n, sums, [&](int block, int z, int row, auto& part) {
-        const float *normal = y + lineStart(s.extent, box, block, z, row), *g = dy + lineStart(n, block, z, row);
-        for (int i = 0; i < n[2] * kLanes; i += kLanes)
-          for (int l = 0; l < kLanes; ++l) part[l] += g[i + l], part[kLanes + l] += g[i + l] * normal[i + l];
-      });
-      Totals plain(s.blocks()), weighted(s.blocks());
-      for (int block = 0; block < s.blocks(); ++block)
-        for (int l = 0; l < kLanes; ++l) plain[block][l] = sums[block][l], weighted[block][l] = sums[block][kLanes + l];
-      const auto mean = byGroup(plain), slope = byGroup(weighted);
-      const auto& inverse = inverse_[image];
-      // dy is zero outside its box, dx is not
-      Row& dx = b.dx[0]->list[r];
-      const Extent m = dx.box.size();
-      std::fill_n(dx.data, s.floats(m), 0.f);
-      addInto(dx.data, dx.box, dy, box, s.blocks());
-      forLines(s.blocks(), m, [&](int block, int z, int row) {
-        const float* normal = y + lineStart(s.extent, dx.box, block, z, row);
-        float* to = dx.data + lineStart(m, block, z, row);
-        for (int i = 0; i < m[2] * kLanes; i += kLanes)
-          for (int l = 0; l < kLanes; ++l) {
-            const int c = block * kLanes + l;
-            to[i + l] = static_cast<float>((to[i + l] - mean[c] - normal[i + l] * slope[c]) * inverse[c]);
-          }
-      });
+    for (int r = 0; r < b.dy.count(); ++r) project(b.unit.imageOf(r), b.dy.list[r], b.dx[0]->list[r]);
+  }
+
+  void tangent(const Tangent& t) override {
+    const Box whole = Box::whole(shape(output).extent);
+    for (int image = 0; image < t.images; ++image) {
+      Row to{whole, moving(t, image)};
+      project(image, {whole, const_cast<float*>(moved(t, 0, image))}, to);
     }
   }
 
@@ -135,6 +118,37 @@ class MapNormalize final : public Operator {
   int perGroup_;
   double epsilon_;
   std::vector<std::vector<float>> inverse_;  // 1/σ by slice and channel, of the last forward
+
+  // As in FlatNormalize; `dy` is zero outside its box, dx is not.
+  void project(int image, const Row& from, Row& dx) {
+    const Shape& s = shape(output);
+    const Box& box = from.box;
+    const Extent n = box.size();
+    const float *y = out(image), *dy = from.data;
+    std::vector<std::array<double, 2 * kLanes>> sums(s.blocks());
+    sumLines<2>(s.blocks(), n, sums, [&](int block, int z, int row, auto& part) {
+      const float *normal = y + lineStart(s.extent, box, block, z, row), *g = dy + lineStart(n, block, z, row);
+      for (int i = 0; i < n[2] * kLanes; i += kLanes)
+        for (int l = 0; l < kLanes; ++l) part[l] += g[i + l], part[kLanes + l] += g[i + l] * normal[i + l];
+    });
+    Totals plain(s.blocks()), weighted(s.blocks());
+    for (int block = 0; block < s.blocks(); ++block)
+      for (int l = 0; l < kLanes; ++l) plain[block][l] = sums[block][l], weighted[block][l] = sums[block][kLanes + l];
+    const auto mean = byGroup(plain), slope = byGroup(weighted);
+    const auto& inverse = inverse_[image];
+    const Extent m = dx.box.size();
+    std::fill_n(dx.data, s.floats(m), 0.f);
+    addInto(dx.data, dx.box, dy, box, s.blocks());
+    forLines(s.blocks(), m, [&](int block, int z, int row) {
+      const float* normal = y + lineStart(s.extent, dx.box, block, z, row);
+      float* to = dx.data + lineStart(m, block, z, row);
+      for (int i = 0; i < m[2] * kLanes; i += kLanes)
+        for (int l = 0; l < kLanes; ++l) {
+          const int c = block * kLanes + l;
+          to[i + l] = static_cast<float>((to[i + l] - mean[c] - normal[i + l] * slope[c]) * inverse[c]);
+        }
+    });
+  }
 
   // By channel: its group's mean of what was summed by channel.
   std::vector<double> byGroup(const Totals& sums) const {

@@ -28,6 +28,9 @@ std::unique_ptr<Operator> repack(Workspace&, const Operation&);
 // The chain rule where a slope may be infinite (√ at 0): what no gradient reaches sends none on.
 inline float through(float dy, float slope) { return dy == 0.f ? 0.f : dy * slope; }
 
+// Its forward mode: what does not move, or has no slope, counts for nothing even where the other is infinite.
+inline float along(float moved, float slope) { return moved == 0.f || slope == 0.f ? 0.f : moved * slope; }
+
 // Slope of a Relu or LeakyRelu for negative inputs.
 float negativeSlope(const Operation&);
 

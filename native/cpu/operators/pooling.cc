@@ -88,6 +88,26 @@ class MaxPool final : public Pool3 {
       });
   }
 
+  // The first position that holds the maximum moves the result.
+  void tangent(const Tangent& t) override {
+    const Shape &s = shape(output), &from = shape(input(0));
+    for (int image = 0; image < t.images; ++image)
+      forLines(s.blocks(), s.extent, [&](int b, int i, int j) {
+        const int64_t start = b * volume(from.extent) * kLanes, line = lineStart(s.extent, b, i, j);
+        const float *x = in(0, image) + start, *dx = moved(t, 0, image) + start, *y = out(image) + line;
+        float* dy = moving(t, image) + line;
+        for (int k = 0; k < s.extent[2]; ++k, y += kLanes, dy += kLanes) {
+          bool found[kLanes] = {};
+          std::fill_n(dy, kLanes, 0.f);
+          window(from.extent, i, j, k, [&](int a, int c, int d) {
+            const int64_t at = ((int64_t(a) * from.extent[1] + c) * from.extent[2] + d) * kLanes;
+            for (int l = 0; l < kLanes; ++l)
+              if (!found[l] && x[at + l] == y[l]) dy[l] = dx[at + l], found[l] = true;
+          });
+        }
+      });
+  }
+
   // The gradient goes to the first position that holds the maximum.
   void backward(Backward& b) override {
     if (!b.dx[0]) return;
@@ -117,21 +137,11 @@ class AveragePool final : public Pool3 {
   AveragePool(Workspace& w, const Operation& o) : Pool3(w, o), countPadding_(o.number("countIncludePad") != 0) {}
 
   void forward(int images) override {
-    const Shape &s = shape(output), &from = shape(input(0));
-    for (int image = 0; image < images; ++image)
-      forLines(s.blocks(), s.extent, [&](int b, int i, int j) {
-        const float* x = in(0, image) + b * volume(from.extent) * kLanes;
-        float* y = out(image) + lineStart(s.extent, b, i, j);
-        for (int k = 0; k < s.extent[2]; ++k, y += kLanes) {
-          Lanes sum{};
-          window(from.extent, i, j, k, [&](int a, int c, int d) {
-            const float* v = x + ((int64_t(a) * from.extent[1] + c) * from.extent[2] + d) * kLanes;
-            sum += lanes(v);
-          });
-          const float w = weight(from.extent, i, j, k);
-          lanes(y) = sum * w;
-        }
-      });
+    for (int image = 0; image < images; ++image) average(in(0, image), out(image));
+  }
+
+  void tangent(const Tangent& t) override {
+    linear(t, [&](const float* from, float* to) { average(from, to); });
   }
 
   void backward(Backward& b) override {
@@ -154,6 +164,23 @@ class AveragePool final : public Pool3 {
  private:
   bool countPadding_;
 
+  void average(const float* maps, float* to) const {
+    const Shape &s = shape(output), &from = shape(input(0));
+    forLines(s.blocks(), s.extent, [&](int b, int i, int j) {
+      const float* x = maps + b * volume(from.extent) * kLanes;
+      float* y = to + lineStart(s.extent, b, i, j);
+      for (int k = 0; k < s.extent[2]; ++k, y += kLanes) {
+        Lanes sum{};
+        window(from.extent, i, j, k, [&](int a, int c, int d) {
+          const float* v = x + ((int64_t(a) * from.extent[1] + c) * from.extent[2] + d) * kLanes;
+          sum += lanes(v);
+        });
+        const float w = weight(from.extent, i, j, k);
+        lanes(y) = sum * w;
+      }
+    });
+  }
+
   // 1 / positions counted. Padding counts up to the padded map's end, never what a rounded-up size adds beyond it.
   float weight(const Extent& map, int z, int y, int x) const {
     const int at[kAxes] = {z, y, x};
@@ -175,12 +202,11 @@ class GlobalAveragePool final : public Operator {
   using Operator::Operator;
 
   void forward(int images) override {
-    const Shape& from = shape(input(0));
-    std::vector<float> sums(from.blocks() * kLanes);
-    for (int image = 0; image < images; ++image) {
-      sumPositions({Box::whole(from.extent), in(0, image)}, from.channels, sums.data());
-      for (size_t c = 0; c < sums.size(); ++c) out(image)[c] = sums[c] / volume(from.extent);
-    }
+    for (int image = 0; image < images; ++image) average(in(0, image), out(image));
+  }
+
+  void tangent(const Tangent& t) override {
+    linear(t, [&](const float* from, float* to) { average(from, to); });
   }
 
   void backward(Backward& b) override {
@@ -194,6 +220,14 @@ class GlobalAveragePool final : public Operator {
           for (int l = 0; l < kLanes; ++l)
             dx.data[(block * n + p) * kLanes + l] = b.dy.list[r].data[block * kLanes + l] / volume(from.extent);
     }
+  }
+
+ private:
+  void average(const float* maps, float* to) const {
+    const Shape& from = shape(input(0));
+    std::vector<float> sums(from.blocks() * kLanes);
+    sumPositions({Box::whole(from.extent), const_cast<float*>(maps)}, from.channels, sums.data());
+    for (size_t c = 0; c < sums.size(); ++c) to[c] = sums[c] / volume(from.extent);
   }
 };
 

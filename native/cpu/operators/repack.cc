@@ -13,6 +13,10 @@ class Repack final : public Operator {
     for (int image = 0; image < images; ++image) convert(in(0, image), out(image), flat());
   }
 
+  void tangent(const Tangent& t) override {
+    linear(t, [&](const float* from, float* to) { convert(from, to, flat()); });
+  }
+
   void backward(Backward& b) override {
     if (!b.dx[0]) return;
     for (int r = 0; r < b.dy.count(); ++r) convert(b.dy.list[r].data, b.dx[0]->list[r].data, !flat());

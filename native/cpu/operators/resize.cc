@@ -34,9 +34,11 @@ class Resize final : public Operator {
   }
 
   void forward(int images) override {
-    const Shape &s = shape(output), &from = shape(input(0));
-    for (int image = 0; image < images; ++image)
-      apply(reads_, s.blocks(), in(0, image), Box::whole(from.extent), out(image), Box::whole(s.extent));
+    for (int image = 0; image < images; ++image) resize(in(0, image), out(image));
+  }
+
+  void tangent(const Tangent& t) override {
+    linear(t, [&](const float* from, float* to) { resize(from, to); });
   }
 
   // The transposed map: every input position gathers from the outputs that read it.
@@ -50,6 +52,11 @@ class Resize final : public Operator {
 
  private:
   std::vector<Links> reads_, feeds_;
+
+  void resize(const float* from, float* to) const {
+    const Shape &s = shape(output), &small = shape(input(0));
+    apply(reads_, s.blocks(), from, Box::whole(small.extent), to, Box::whole(s.extent));
+  }
 
   // to = map · from, from zero outside its box
   static void apply(const std::vector<Links>& map, int blocks, const float* from, const Box& fromBox, float* to, const Box& toBox) {

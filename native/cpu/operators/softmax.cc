@@ -41,16 +41,27 @@ class MapSoftmax final : public Operator {
       const float* y = room.data();
       std::fill_n(dx.data, s.floats(dx.box.size()), 0.f);
       addInto(dx.data, dx.box, dy.data, dy.box, s.blocks());
-      fibres(dx.box.size(), [&](int64_t start, auto&& step, int n) {
-        float dot = 0.f;
-        for (int i = 0; i < n; ++i) dot += y[start + step(i)] * dx.data[start + step(i)];
-        for (int i = 0; i < n; ++i) dx.data[start + step(i)] = y[start + step(i)] * (dx.data[start + step(i)] - dot);
-      });
+      project(dx.box.size(), y, dx.data);
     }
+  }
+
+  // the same map: its matrix is symmetric
+  void tangent(const Tangent& t) override {
+    std::copy_n(t.inputs[0], t.images * shape(output).floats(), t.output);
+    for (int image = 0; image < t.images; ++image) project(shape(output).extent, out(image), moving(t, image));
   }
 
  private:
   int axis_;
+
+  // d ← y · (d − Σ y·d) on maps of extent n
+  void project(const Extent& extent, const float* y, float* d) const {
+    fibres(extent, [&](int64_t start, auto&& step, int n) {
+      float dot = 0.f;
+      for (int i = 0; i < n; ++i) dot += y[start + step(i)] * d[start + step(i)];
+      for (int i = 0; i < n; ++i) d[start + step(i)] = y[start + step(i)] * (d[start + step(i)] - dot);
+    });
+  }
 
   // visit(start, step, n): the n numbers of one fibre along the axis stand at start + step(i)
   template <class Visit>
@@ -113,6 +124,20 @@ class FlatSoftmax final : public Operator {
           const float s = static_cast<float>(sum);
           for (int64_t i = start; i < start + n_ * step_; i += step_) dx[i] = logarithm_ ? dy[i] - std::exp(y[i]) * s : y[i] * (dy[i] - s);
         });
+      });
+    }
+  }
+
+  // softmax: ẏ = y · (ẋ − Σ y·ẋ); its logarithm: ẏ = ẋ − Σ eʸ·ẋ
+  void tangent(const Tangent& t) override {
+    for (int image = 0; image < t.images; ++image) {
+      const float *y = out(image), *dx = moved(t, 0, image);
+      float* dy = moving(t, image);
+      fibres([&](int64_t start) {
+        double sum = 0;
+        for (int64_t i = start; i < start + n_ * step_; i += step_) sum += (logarithm_ ? std::exp(y[i]) : y[i]) * dx[i];
+        const float s = static_cast<float>(sum);
+        for (int64_t i = start; i < start + n_ * step_; i += step_) dy[i] = logarithm_ ? dx[i] - s : y[i] * (dx[i] - s);
       });
     }
   }
