@@ -1,6 +1,6 @@
 /** Builds dist/ from the TypeScript sources and build/Release/*.node from native/, each only when a source is newer. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeEsm } from './write-esm.mjs';
@@ -15,19 +15,22 @@ function newest(path) {
   return stat.isDirectory() ? Math.max(stat.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name)))) : stat.mtimeMs;
 }
 
-/** Runs `make` unless the stamp it leaves is newer than every source. */
-function when(stamp, sources, make) {
+/** Runs `make` unless the stamp it leaves is newer than every source and no variable of the environment says otherwise than then. */
+function when(stamp, sources, make, variables = []) {
   const file = join(root, stamp);
   const changed = Math.max(...sources.map((source) => newest(join(root, source))));
-  if ((statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > changed) return;
+  const before = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8') || '{}') : {};
+  const told = Object.fromEntries(variables.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  const same = Object.entries(told).every(([name, value]) => before[name] === value);
+  if (same && (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > changed) return;
   const started = new Date();
   make();
-  writeFileSync(file, '');
+  writeFileSync(file, JSON.stringify({ ...before, ...told }));
   utimesSync(file, started, started); // what changed meanwhile is built next time
 }
 
 function run(what, script, ...words) {
-  console.error(`building ${what}`);
+  if (what) console.error(`building ${what}`);
   const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...words], { cwd: root, stdio: ['ignore', 2, 2] });
   if (status !== 0) fail(`building ${what} failed: the compiler's own message stands above`);
 }
@@ -38,6 +41,29 @@ function removeOrphans(folder) {
     const [, stem] = /^(.*)\.(?:js|js\.map|d\.ts)$/.exec(entry) ?? [];
     if (stem && !existsSync(join(root, relative(join(root, 'dist'), folder), `${stem}.ts`))) rmSync(join(folder, entry));
   }
+}
+
+/** Where the CUDA engine and what it is built with are told of; what was told stays in force until told otherwise. */
+const CUDA_VARIABLES = ['TRACIN_CUDA', 'CUDAARCHS', 'CUDACXX', 'CUDAToolkit_ROOT', 'CUDNN_ROOT', 'CUBLAS_ROOT', 'PYTHON'];
+
+/** The addon with the cpu engine, then the cuda engine's own library where there is what it takes. */
+function buildNative() {
+  const cuda = process.env.TRACIN_CUDA ? [`--CDTRACIN_CUDA=${process.env.TRACIN_CUDA}`] : [];
+  // `compile` by itself configures a fresh folder only
+  run('the native engine (a minute or two)', 'cmake-js/bin/cmake-js', 'configure', '--log-level', 'warn', ...cuda);
+  run('', 'cmake-js/bin/cmake-js', 'compile', '--parallel', '2', ...cuda);
+  const library = join(root, 'build', 'Release', 'libtracin-cuda');
+  if (existsSync(`${library}.txt`)) return console.error(`the cuda engine is not built: ${readFileSync(`${library}.txt`, 'utf8').trim()}`);
+  console.error('building the cuda engine (some minutes the first time)');
+  const { status } = spawnSync('cmake', ['--build', 'build', '--target', 'tracin-cuda', '--parallel', '2'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  if (status === 0) return;
+  if (process.env.TRACIN_CUDA === 'ON') fail("building the cuda engine failed: the compiler's own message stands above");
+  console.error("the cuda engine is left out: the compiler's own message stands above");
+  writeFileSync(`${library}.txt`, 'it did not compile\n');
+  rmSync(`${library}.so`, { force: true });
 }
 
 when('dist/.built', ['lib', 'models', 'bench', 'tsconfig.json', 'package-lock.json', 'scripts'], () => {
@@ -51,7 +77,5 @@ const absent = missing();
 if (absent.length > 0) {
   console.error(`the native engine is not built for want of ${absent.map(({ what }) => what).join(', ')}: \`npm run setup\` installs them`);
 } else {
-  when('build/.built', ['native', 'CMakeLists.txt', 'package-lock.json'], () => {
-    run('the native engine (a minute or two)', 'cmake-js/bin/cmake-js', 'compile', '--parallel', '2');
-  });
+  when('build/.built', ['native', 'CMakeLists.txt', 'package-lock.json'], buildNative, CUDA_VARIABLES);
 }

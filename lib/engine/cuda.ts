@@ -35,7 +35,7 @@ export function cudaLibrary(): string {
   if (existsSync(library)) return library;
   const told = join(folder, 'libtracin-cuda.txt');
   const why = existsSync(told) ? readFileSync(told, 'utf8').trim() : `there is no ${library}`;
-  throw failed(`this build has no CUDA engine: ${why}; mend that and run \`npm run build\` (${GUIDE})`);
+  throw failed(`this build has no CUDA engine: ${why}; mend that and run \`TRACIN_CUDA=ON npm run build\` (${GUIDE})`);
 }
 
 /** Opens the library in a child process, which may crash or hang, and asks it for its devices. */
@@ -65,11 +65,11 @@ export function probeCuda(addon: string, library: string, patience = PATIENCE): 
 const REMEDIES: readonly [RegExp, string][] = [
   [
     /^(libcudnn\w*\.so\S*):/,
-    'cuDNN 9 is where it was when this was built no longer: `pip install nvidia-cudnn-cu13` (or -cu12), then `npm run build`',
+    'cuDNN 9 is where it was when this was built no longer: `pip install nvidia-cudnn-cu13` (or -cu12), then `TRACIN_CUDA=ON npm run build`',
   ],
   [
     /^(libcublas\w*\.so\S*|libnvrtc\S*):/,
-    'cuBLAS is where it was when this was built no longer: `pip install nvidia-cublas`, then `npm run build`',
+    'cuBLAS is where it was when this was built no longer: `pip install nvidia-cublas`, then `TRACIN_CUDA=ON npm run build`',
   ],
 ];
 
