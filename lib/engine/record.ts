@@ -12,6 +12,10 @@ export const engineSchema = z.strictObject({
 });
 export type EngineRecord = z.infer<typeof engineSchema>;
 
-export function engineRecord({ name, description, device, precision }: Engine): EngineRecord {
-  return { name, description, device, precision };
+/** Of several engines, which are of one name and precision: each by its device. */
+export function engineRecord(engine: Engine | readonly Engine[]): EngineRecord {
+  const engines = [engine].flat();
+  const { name, precision } = engines[0]!;
+  const joined = (of: 'description' | 'device', between: string): string => engines.map((one) => one[of]).join(between);
+  return { name, description: joined('description', '; '), device: joined('device', ','), precision };
 }

@@ -11,7 +11,8 @@ import { passRanges, tileLength, tileName, tileRanges, type TileFolder } from '.
 const FLOAT32 = Float32Array.BYTES_PER_ELEMENT;
 
 export interface ContractionOptions {
-  readonly program: Program;
+  /** They share the training ranges. */
+  readonly programs: readonly Program[];
   readonly networks: Pick<Networks, 'checkpoints' | 'read'>;
   readonly sides: Readonly<Record<Role, Side>>;
   readonly definition: Definition;
@@ -21,6 +22,12 @@ export interface ContractionOptions {
   readonly shard?: Shard | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onSlices: (slices: number) => void;
+}
+
+/** A program with the resident gradients; every one holds all of a pass's test slices. */
+interface Lane {
+  readonly program: Program;
+  block: Block | undefined;
 }
 
 /** A pass over the training slices at one checkpoint, as far as it is not done. */
@@ -34,19 +41,22 @@ interface Pass {
 
 /** Computes every tile that is not there yet. */
 export async function contractAll(options: ContractionOptions): Promise<void> {
-  const { program, networks, plan } = options;
+  const { programs, networks, plan } = options;
   const { checkpoints } = networks;
-  let block: Block | undefined;
+  const lanes = programs.map((program): Lane => ({ program, block: undefined }));
   try {
     for (let checkpoint = 0; checkpoint < checkpoints.length; checkpoint++) {
       const passes = await unfinishedPasses(checkpoint, options);
       if (passes.length === 0) continue;
-      if (plan.tests > 0) block ??= await program.resident(plan.capacity);
-      await program.load(await networks.read(checkpoints[checkpoint]!));
-      for (const pass of passes) await contractPass(block, pass, options);
+      const graph = await networks.read(checkpoints[checkpoint]!);
+      await together(lanes, options.signal, async (lane) => {
+        if (plan.tests > 0) lane.block ??= await lane.program.resident(plan.capacity);
+        await lane.program.load(graph);
+      });
+      for (const pass of passes) await contractPass(lanes, pass, options);
     }
   } finally {
-    block?.dispose();
+    for (const { block } of lanes) block?.dispose();
   }
 }
 
@@ -70,28 +80,55 @@ async function unfinishedPasses(checkpoint: number, { plan, tiles, shard, onSlic
   return passes;
 }
 
-async function contractPass(block: Block | undefined, pass: Pass, options: ContractionOptions): Promise<void> {
-  const { program, sides, definition, plan, tiles, signal } = options;
+async function contractPass(lanes: readonly Lane[], pass: Pass, options: ContractionOptions): Promise<void> {
+  const { sides, definition, plan, tiles, signal } = options;
   const { checkpoint, index, tests, missing, testsMissing } = pass;
-  const found = await fill(block, pass, options);
+  const found = await fill(lanes, pass, options);
   if (testsMissing) await tiles.write(tileName.tests(checkpoint, index), found);
   const rows = (tests.end - tests.start) * plan.classes;
-  const open = (range: Range) => regionBatches(sides.train, definition, range, plan.batch, signal);
-  for await (const { range, batches } of rangesAhead(missing, open)) {
-    const tile = await contractTile(program, block, rows, range, batches, options);
-    checkFinite(tile, 'train', range, checkpoint, options);
-    await tiles.write(tileName.products(checkpoint, index, range), tile);
-  }
+  await together(lanes, signal, async (lane, laneSignal, i) => {
+    const share = missing.filter((_, n) => n % lanes.length === i);
+    const open = (range: Range) => regionBatches(sides.train, definition, range, plan.batch, laneSignal);
+    for await (const { range, batches } of rangesAhead(share, open)) {
+      const tile = await contractTile(lane, rows, range, batches, { ...options, signal: laneSignal });
+      checkFinite(tile, 'train', range, checkpoint, options);
+      await tiles.write(tileName.products(checkpoint, index, range), tile);
+    }
+  });
+}
+
+/** Works on all lanes at once; the first failure stops the others, and is told once they have stopped. */
+async function together(
+  lanes: readonly Lane[],
+  signal: AbortSignal | undefined,
+  work: (lane: Lane, signal: AbortSignal, index: number) => Promise<void>,
+): Promise<void> {
+  const failed = new AbortController();
+  const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+  let first: { readonly error: unknown } | undefined;
+  const guarded = async (lane: Lane, i: number): Promise<void> => {
+    try {
+      await work(lane, either, i);
+    } catch (error) {
+      first ??= { error };
+      failed.abort();
+    }
+  };
+  await Promise.all(lanes.map(guarded));
+  if (first) throw first.error;
 }
 
 /** Makes the gradients of a pass's test slices resident; @returns their norms and losses, [2, tests, K]. */
-async function fill(block: Block | undefined, { checkpoint, tests }: Pass, options: ContractionOptions): Promise<Float32Array> {
+async function fill(lanes: readonly Lane[], { checkpoint, tests }: Pass, options: ContractionOptions): Promise<Float32Array> {
   const { sides, definition, plan, signal, onSlices } = options;
   const { classes, batch } = plan;
   const found = new Float32Array(tileLength(0, tests.end - tests.start, classes));
-  block?.clear();
+  for (const { block } of lanes) block?.clear();
   for await (const slices of regionBatches(sides.test, definition, tests, batch, signal)) {
-    setNorms(found, await block!.append(slices, regionLoss(definition), { signal }), (slices.start - tests.start) * classes);
+    await together(lanes, signal, async ({ block }, laneSignal, i) => {
+      const norms = await block!.append(slices, regionLoss(definition), { signal: laneSignal });
+      if (i === 0) setNorms(found, norms, (slices.start - tests.start) * classes);
+    });
     onSlices(slices.end - slices.start);
   }
   checkFinite(found, 'test', tests, checkpoint, options);
@@ -100,8 +137,7 @@ async function fill(block: Block | undefined, { checkpoint, tests }: Pass, optio
 
 /** The tile of a range: products [rows, n, K] of the resident rows with its slices, then their norms and losses [n, K]. */
 async function contractTile(
-  program: Program,
-  block: Block | undefined,
+  { program, block }: Lane,
   rows: number,
   range: Range,
   batches: Batches<RegionBatch>,

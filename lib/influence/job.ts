@@ -32,8 +32,12 @@ export interface InfluenceOptions {
   readonly definition?: DefinitionOptions | undefined;
   /** Study folder. */
   readonly out: string;
-  readonly engine: Engine;
-  /** Bytes; more than half of what is free when absent. More test slices than fit mean more passes over the training slices. */
+  /** Several of one kind, such as the GPUs of a machine, share the training slices; which computes what changes no number. */
+  readonly engine: Engine | readonly Engine[];
+  /**
+   * Bytes, on each device of its own memory; a share of what is free when absent. More test slices than fit mean more passes over the
+   * training slices.
+   */
   readonly memory?: number | undefined;
   /** Slices computed together; chosen when absent. */
   readonly batch?: number | undefined;
@@ -61,7 +65,8 @@ export interface Job {
   readonly networks: Networks;
   readonly sources: Sources;
   readonly painting: Painting | undefined;
-  readonly program: Program;
+  /** One for each engine. */
+  readonly programs: readonly Program[];
   readonly standing: Standing;
   /** As the study was begun, or would be. */
   readonly record: StudyFile;
@@ -73,7 +78,8 @@ export interface Job {
  * @throws as `computeInfluence`
  */
 export async function openJob(options: InfluenceOptions, resume: boolean): Promise<Job> {
-  const { engine, signal, output, regionMask, onNotice } = options;
+  const { signal, output, regionMask, onNotice } = options;
+  const engines = [options.engine].flat();
   const out = resolve(options.out);
   const definition = resolveDefinition(options.definition);
   const given = { train: options.train, test: options.test === 'none' ? noSlices(options.train) : options.test };
@@ -88,18 +94,22 @@ export async function openJob(options: InfluenceOptions, resume: boolean): Promi
   const painting = regionMask && (await readPainting(regionMask, test, maskFile, signal));
   const sources = { train, test: painting?.source ?? test };
   throwIfAborted(signal);
-  const program = await engine.compile(graph, { size, output, parameters: selectParameters(lowered, definition.parameters) });
-  const job = { out, definition, networks, sources, painting, program };
+  const programs: Program[] = [];
+  const close = (): void => programs.forEach((program) => program.dispose());
+  const job = { out, definition, networks, sources, painting, programs, close };
   try {
+    const parameters = selectParameters(lowered, definition.parameters);
+    for (const engine of engines) programs.push(await engine.compile(graph, { size, output, parameters }));
     const asked = await recordOf(options, job);
     if (standing.state !== 'new') assertSameStudy(out, standing.record, asked);
     const record = standing.state === 'new' ? asked : standing.record;
-    if (record.engine.description !== engine.description) {
-      onNotice?.(`begun on ${record.engine.description}, resumed on ${engine.description}: last digits may differ`);
+    const { description } = asked.engine;
+    if (record.engine.description !== description) {
+      onNotice?.(`begun on ${record.engine.description}, resumed on ${description}: last digits may differ`);
     }
-    return { ...job, standing, record, close: () => program.dispose() };
+    return { ...job, standing, record };
   } catch (error) {
-    program.dispose();
+    close();
     throw error;
   }
 }
@@ -112,8 +122,8 @@ async function recordOf(
     networks: { checkpoints, network },
     sources: { test, train },
     painting,
-    program,
-  }: Omit<Job, 'standing' | 'record' | 'close'>,
+    programs: [program],
+  }: Omit<Job, 'standing' | 'record'>,
 ): Promise<StudyFile> {
   const dataset = async (source: SliceSource, role: Role): Promise<StudyFile['datasets']['test']> => {
     const reopen = datasets?.[role];
@@ -126,8 +136,8 @@ async function recordOf(
     definition,
     classes: [...train.classes],
     checkpoints: checkpoints.map((checkpoint) => ({ ...checkpoint, file: relative(out, checkpoint.file) })),
-    parameters: program.parameters.map(({ name }) => name),
-    parameterCount: program.parameterCount,
+    parameters: program!.parameters.map(({ name }) => name),
+    parameterCount: program!.parameterCount,
     size: [...train.size],
     modalities: [...train.modalities],
     ...(network && { network: { ...network, file: relative(out, network.file) } }),
@@ -138,11 +148,11 @@ async function recordOf(
 }
 
 /** The last checkpoint, which says what is predicted. */
-export async function predictorOf({ networks, program }: Pick<Job, 'networks' | 'program'>): Promise<Predictor> {
+export async function predictorOf({ networks, programs: [program] }: Pick<Job, 'networks' | 'programs'>): Promise<Predictor> {
   const { checkpoints, graph, lowered, read, network } = networks;
   const last = checkpoints.at(-1)!;
   const output = plainOutput(graph, lowered);
   if (output !== undefined) return openInference(network ? await read(last) : last.file, { output });
-  await program.load(await read(last));
-  return programPredictor(program, graph.source);
+  await program!.load(await read(last));
+  return programPredictor(program!, graph.source);
 }

@@ -12,8 +12,8 @@ export interface PlanInput {
   readonly modalities: number;
   /** H·W */
   readonly pixels: number;
-  /** Bytes, from the compiled program. */
-  readonly program: Program['memory'];
+  /** Bytes, from the compiled programs: alike, one for each device. */
+  readonly programs: readonly Program['memory'][];
   /** Bytes of the largest checkpoint file. */
   readonly checkpointFile: number;
   /** Bytes; a share of what is free when absent. */
@@ -45,8 +45,9 @@ export interface InfluencePlan extends Layout {
   readonly passes: number;
   /** Slices that go through the network in all. */
   readonly slicesToCompute: number;
-  /** Bytes. */
+  /** Bytes, of each device that has memory of its own. */
   readonly memory: {
+    readonly devices: number;
     readonly budget: number;
     readonly resident: number;
     readonly scratch: number;
@@ -61,6 +62,8 @@ export interface InfluencePlan extends Layout {
 const DEFAULT_BATCH = 8;
 /** Of the memory free now; the rest is for the datasets' cache and for other programs. */
 const DEFAULT_SHARE = 0.6;
+/** Of a device's, which holds neither. */
+const DEVICE_SHARE = 0.9;
 /** A killed run loses at most one tile of this many training slices. */
 const TILE_SLICES = 64;
 /** Tiles are checked and hashed on the JS thread: this much takes a few milliseconds. */
@@ -75,7 +78,7 @@ const FLOAT64 = 8;
 export function layOut(input: PlanInput): InfluencePlan {
   requireCount(input.memory, 'memory', 'bytes');
   requireCount(input.batch, 'batch', 'slices');
-  const budget = input.memory ?? Math.floor(DEFAULT_SHARE * availableMemory());
+  const budget = input.memory ?? Math.floor(freeShare(input));
   const layout = input.layout ? keptLayout(input, input.layout, budget) : chosenLayout(input, budget);
   const { checkpoints, tests, trainings, classes } = input;
   const passes = tests === 0 ? 1 : Math.ceil(tests / layout.capacity);
@@ -89,7 +92,7 @@ export function layOut(input: PlanInput): InfluencePlan {
     classes,
     passes,
     slicesToCompute: checkpoints * (tests + passes * trainings),
-    memory: { budget, ...bytesOf(input, layout) },
+    memory: { devices: ownMemories(input.programs).length, budget, ...bytesOf(input, layout) },
     disk: products * (2 * checkpoints + 1) + 4 * checkpoints * (tests + trainings) * classes * FLOAT32 + 2 * predicted,
   };
 }
@@ -99,22 +102,27 @@ function requireCount(value: number | undefined, name: string, unit: string): vo
   throw new TracinError('ERR_TRACIN_USAGE', `${name} ${value} is not a number of ${unit} above zero`);
 }
 
-/** Bytes this process may still take, within its container's limit. */
-function availableMemory(): number {
-  return process.availableMemory?.() ?? freemem();
+/** The memory that may be taken when none is told: of the device that has least, or of this process within its container's limit. */
+function freeShare({ programs }: PlanInput): number {
+  const free = ownMemories(programs);
+  return free.length > 0 ? DEVICE_SHARE * Math.min(...free) : DEFAULT_SHARE * (process.availableMemory?.() ?? freemem());
 }
 
+const ownMemories = (programs: PlanInput['programs']): number[] => programs.flatMap(({ device }) => device ?? []);
+
 /** Bytes held at once; the next batch is read while one is computed, so batches count twice. */
-function bytesOf(input: PlanInput, { capacity, tileSlices, batch }: Layout): Omit<InfluencePlan['memory'], 'budget'> {
-  const { classes, modalities, pixels, program } = input;
+function bytesOf(input: PlanInput, { capacity, tileSlices, batch }: Layout): Omit<InfluencePlan['memory'], 'budget' | 'devices'> {
+  const { classes, modalities, pixels, programs } = input;
+  const program = programs[0]!;
+  const together = ownMemories(programs).length > 0 ? 1 : programs.length;
   const rows = capacity * classes;
   const images = 2 * batch * pixels * (modalities * FLOAT32 + 1);
   const masks = batch * pixels * classes;
   const products = rows * classes * (batch * FLOAT64 + tileSlices * FLOAT32);
-  const resident = rows * program.row;
-  const batches = images + masks + products;
+  const resident = together * rows * program.row;
+  const batches = together * (images + masks + products);
   const checkpoint = 2 * input.checkpointFile;
-  const scratch = program.fixed + batch * program.slice;
+  const scratch = together * (program.fixed + batch * program.slice);
   return { resident, scratch, batches, checkpoint, total: resident + scratch + batches + checkpoint };
 }
 
@@ -136,9 +144,9 @@ function chosenLayout(input: PlanInput, budget: number): Layout {
   return tiled(input, low && Math.ceil(input.tests / Math.ceil(input.tests / low)), batch);
 }
 
-function tiled({ classes, trainings, shards = 1 }: PlanInput, capacity: number, batch: number): Layout {
+function tiled({ classes, trainings, programs, shards = 1 }: PlanInput, capacity: number, batch: number): Layout {
   const bySize = Math.floor(TILE_BYTES / (capacity * classes * classes * FLOAT32));
-  const slices = Math.max(1, Math.min(TILE_SLICES, bySize, Math.ceil(trainings / shards)));
+  const slices = Math.max(1, Math.min(TILE_SLICES, bySize, Math.ceil(trainings / (shards * programs.length))));
   // Whole batches to a tile, so that none is cut short.
   return { capacity, batch, tileSlices: Math.max(1, Math.floor(slices / batch)) * batch };
 }
@@ -172,9 +180,10 @@ export function formatBytes(bytes: number): string {
 /** The plan in lines for people. */
 export function describePlan(plan: InfluencePlan): string[] {
   const { memory } = plan;
+  const where = memory.devices === 0 ? '' : memory.devices === 1 ? ' of the device' : ` of each of ${memory.devices} devices`;
   return [
     `${plan.checkpoints} checkpoints × ${plan.tests} test and ${plan.trainings} training slices × ${plan.classes} classes`,
-    `memory: ${formatBytes(memory.total)} of ${formatBytes(memory.budget)} (${formatBytes(memory.resident)} test gradients, ` +
+    `memory${where}: ${formatBytes(memory.total)} of ${formatBytes(memory.budget)} (${formatBytes(memory.resident)} test gradients, ` +
       `${formatBytes(memory.scratch)} network, ${formatBytes(memory.batches + memory.checkpoint)} slices and checkpoint), batches of ${plan.batch}`,
     `${plan.passes === 1 ? 'one pass' : `${plan.passes} passes`} over the training slices at each checkpoint, ${plan.capacity} test slices at a time`,
     `disk: ${formatBytes(plan.disk)}`,

@@ -78,7 +78,7 @@ async function begin(job: Job, options: InfluenceOptions, shard?: Shard): Promis
   return { job, plan: { ...plan, ...begun.layout }, shard, tiles: tilesOf(out, begun) };
 }
 
-function planOf({ networks, sources, program, record, standing }: Job, { memory, batch }: InfluenceOptions, shard?: Shard): InfluencePlan {
+function planOf({ networks, sources, programs, record, standing }: Job, { memory, batch }: InfluenceOptions, shard?: Shard): InfluencePlan {
   return layOut({
     checkpoints: networks.checkpoints.length,
     tests: sources.test.slices.length,
@@ -86,7 +86,7 @@ function planOf({ networks, sources, program, record, standing }: Job, { memory,
     classes: record.classes.length,
     modalities: sources.train.modalities.length,
     pixels: sizeOf(record.size),
-    program: program.memory,
+    programs: programs.map(({ memory: bytes }) => bytes),
     checkpointFile: networks.largestFile,
     memory,
     batch,
@@ -103,7 +103,7 @@ function counter({ onProgress }: InfluenceOptions, stage: string, total: number)
 async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work> {
   const { job, plan, tiles, shard } = work;
   const { signal, onNotice = () => undefined } = options;
-  const { sources, definition, networks, program, record } = job;
+  const { sources, definition, networks, programs, record } = job;
   const painted = job.painting?.painted;
   const trainings = shareOf(regionRanges(plan, 'train'), shard).reduce((sum, { start, end }) => sum + end - start, 0);
   await prepareRegions({
@@ -125,7 +125,7 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
     train: { role: 'train', source: sources.train, predicted: labels('train') },
   };
   const onSlices = counter(options, 'influence', plan.checkpoints * (plan.tests + plan.passes * trainings));
-  await contractAll({ program, networks, sides, definition, plan, tiles, shard, signal, onSlices });
+  await contractAll({ programs, networks, sides, definition, plan, tiles, shard, signal, onSlices });
   return work;
 }
 

@@ -9,7 +9,7 @@ const input: PlanInput = {
   classes: 3,
   modalities: 4,
   pixels: 192 * 192,
-  program: { fixed: 4e7, slice: 7.5e6, row: 4e6 },
+  programs: [{ fixed: 4e7, slice: 7.5e6, row: 4e6 }],
   checkpointFile: 4e6,
 };
 

@@ -12,10 +12,17 @@ export interface Outcome {
 }
 
 /** @param interruptAt Ctrl-C is pressed once, as soon as this appears on stderr */
-export function tracin(words: readonly string[], options: { readonly cwd?: string; readonly interruptAt?: RegExp } = {}): Promise<Outcome> {
+export function tracin(
+  words: readonly string[],
+  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>>; readonly interruptAt?: RegExp } = {},
+): Promise<Outcome> {
   if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run \`npm run build\``);
   return new Promise((done, failed) => {
-    const child = spawn(process.execPath, [MAIN, ...words], { cwd: options.cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [MAIN, ...words], {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let stdout = '';
     let stderr = '';
     let pressed = false;

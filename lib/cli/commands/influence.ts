@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 import { Option, type Command } from 'commander';
-import { openEngine } from '../../engine';
+import { openEngines } from '../../engine';
 import { describeDefinition, type DefinitionOptions } from '../../influence/definition';
 import { readNameMap } from '../../graph/state-dict';
 import { networkFile, type FileSource, type NetworkSource } from '../../influence/networks';
@@ -88,7 +88,7 @@ async function runInfluence(flags: Flags, { signal, reporter }: Context): Promis
   const run = flags.run === undefined ? undefined : await openRun(flags.run);
   const files = run ? undefined : await filesOf(flags);
   const networks = files ?? runOf(flags, run!);
-  const { engine, notes } = await openEngine(flags.device ?? 'auto', { threads: flags.threads, precision: flags.precision });
+  const { engines, notes } = await openEngines(flags.device ?? 'auto', { threads: flags.threads, precision: flags.precision });
   notes.forEach((line) => reporter.note(line));
   const sources = await openSources(flags, run, files ? networkFile(files) : run!.checkpoints[0]?.file, { signal, reporter });
   try {
@@ -102,7 +102,7 @@ async function runInfluence(flags: Flags, { signal, reporter }: Context): Promis
       definition: { loss, region, target, reduction, preset, parameters: parametersOf(flags.parameters) },
       classes: flags.classNames,
       out: flags.out,
-      engine,
+      engine: engines,
       memory: flags.memory,
       batch: flags.batch,
       resume: flags.resume,
