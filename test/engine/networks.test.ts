@@ -5,7 +5,7 @@ import { sizeOf } from '../../lib/engine/layout';
 import { buildNetwork, NETWORKS } from '../../models/registry';
 import { patchBatch, regionBatch } from '../support/batches';
 import { directionalDerivative, directionalDifference, referenceCore, type Core } from '../support/core';
-import { describeNative } from '../support/engines';
+import { cpu, describeNative } from '../support/engines';
 import { relativeError, uniform } from '../support/numbers';
 
 const LOSSES: readonly RegionLoss[] = [
@@ -42,7 +42,7 @@ describe.each(graphs)('reference: $network', ({ graph }) => {
   });
 });
 
-describeNative('cpu', (engine) => {
+describeNative('on the zoo', (engine) => {
   describe.each(graphs)('$network', ({ graph }) => {
     const batches = [
       ['whole maps', SIZE, regionBatch(shape)],
@@ -66,7 +66,9 @@ describeNative('cpu', (engine) => {
       actual.dispose();
     });
   });
+});
 
+(cpu ? describe : describe.skip)('cpu', () => {
   it('gives the same for 1 and 2 threads, and the same bits for the same count', async () => {
     const size = [48, 64];
     const { graph } = graphs.find(({ network }) => network === 'attention-unet')!;

@@ -54,7 +54,7 @@ describe.each([...SMALL, ...OTHER_RANKS])('reference: $name', ({ graph, size }) 
   });
 });
 
-describeNative('cpu agrees with reference', (engine) => {
+describeNative('agrees with reference', (engine) => {
   it.each([...SMALL, ...OTHER_RANKS])('$name', async ({ graph, size }) =>
     agrees(engine, graph, size, regionBatch({ slices: SLICES, size })),
   );
@@ -80,19 +80,19 @@ async function agrees(engine: Engine, graph: Graph, size: readonly number[], bat
   expect(actual.parameters).toEqual(layout.parameters);
   const outputs = expected.forward(batch.images, true);
   const found = await actual.forward(batch.images, { features: true });
-  expect(relativeError(found.logits, outputs.logits)).toBeLessThan(TOLERANCE.cpu);
-  expect(relativeError(found.features!, outputs.features!)).toBeLessThan(TOLERANCE.cpu);
+  expect(relativeError(found.logits, outputs.logits)).toBeLessThan(TOLERANCE[engine.name]);
+  expect(relativeError(found.features!, outputs.features!)).toBeLessThan(TOLERANCE[engine.name]);
   for (const loss of LOSSES) {
     const right = expected.gradients(batch, loss);
     const here = await actual.gradients(batch, loss);
-    expect(relativeError(here.losses, right.losses)).toBeLessThan(TOLERANCE.cpu);
-    expect(relativeError(here.gradients, right.gradients)).toBeLessThan(TOLERANCE.cpu);
-    expect(relativeError(here.norms, right.norms)).toBeLessThan(TOLERANCE.cpu);
+    expect(relativeError(here.losses, right.losses)).toBeLessThan(TOLERANCE[engine.name]);
+    expect(relativeError(here.gradients, right.gradients)).toBeLessThan(TOLERANCE[engine.name]);
+    expect(relativeError(here.norms, right.norms)).toBeLessThan(TOLERANCE[engine.name]);
     const block = await actual.resident(SLICES);
     await block.append(batch, loss);
     const { products } = await actual.contract(block, batch, loss);
     block.dispose();
-    expect(relativeError(products, gram(right.gradients, layout.parameterCount))).toBeLessThan(TOLERANCE.cpu);
+    expect(relativeError(products, gram(right.gradients, layout.parameterCount))).toBeLessThan(TOLERANCE[engine.name]);
     // Parameter by parameter as well, so that a small gradient is not hidden behind a large one (but not where it cancels to 0).
     for (const { name, dims, offset } of layout.parameters) {
       const own = (all: Numbers): Numbers =>
@@ -100,7 +100,7 @@ async function agrees(engine: Engine, graph: Graph, size: readonly number[], bat
       const [near, far] = [own(right.gradients), own(here.gradients)];
       const scale = Math.max(largest(near), 0.01 * largest(right.gradients));
       const error = largest(near.map((g, i) => g - far[i]!)) / scale;
-      expect({ name, close: error < 10 * TOLERANCE.cpu, error }).toEqual({ name, close: true, error });
+      expect({ name, close: error < 10 * TOLERANCE[engine.name], error }).toEqual({ name, close: true, error });
     }
   }
   actual.dispose();

@@ -18,7 +18,7 @@ run('oracle', () => {
     MINUTES,
   );
 
-  describeNative('cpu', (engine) => {
+  describeNative('within 1e-4', (engine) => {
     it.each(DEFINITIONS)('$loss, $region, $parameters', async (definition) => {
       const { found, expected } = await influence(engine, definition);
       expect(relativeError(found, expected)).toBeLessThan(1e-4);

@@ -34,7 +34,7 @@ describe.each(ENGINES)('$name', (engine) => {
   afterAll(() => program.dispose());
 
   it('describes itself in one line', () => {
-    expect(engine.description).toMatch(new RegExp(`^${engine.name}: [^\\n]+$`));
+    expect(engine.description).toMatch(new RegExp(`^${engine.device}: [^\\n]+$`));
   });
 
   describe('refuses, in one line,', () => {

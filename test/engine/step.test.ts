@@ -87,7 +87,7 @@ async function train(
   return losses;
 }
 
-describeNative('cpu trains as reference does', (engine) => {
+describeNative('trains as reference does', (engine) => {
   describe.each(OPTIMISERS)('%s', (_name, optimiser) => {
     it.each(LOSSES)('$kind', async (loss) => {
       const [expected, actual] = await Promise.all([reference, engine].map((e) => e.compile(graph, { size: SIZE })));
@@ -110,7 +110,7 @@ describeNative('cpu trains as reference does', (engine) => {
 /** Networks whose slices share more than convolution kernels: what is summed over a batch must come from each of its slices once. */
 const SHARING = tensorCases([8, 12]).filter(({ name }) => /attention of|Gemm|standardised|InstanceNormalization|from the left/.test(name));
 
-describeNative('a step of cpu is that of reference', (engine) => {
+describeNative('makes the step that reference makes', (engine) => {
   it.each(SHARING)('$name', async ({ graph: network, size }) => {
     const programs = await Promise.all([reference, engine].map((e) => e.compile(inFloat64(network), { size })));
     const snapshots = await Promise.all(

@@ -2,9 +2,9 @@ import { describeNative, reference } from '../support/engines';
 import { CASES, describeOracle, oracleError } from './support/oracle';
 
 describeOracle('stored influences of a U-Net over three checkpoints', () => {
-  describeNative('cpu, within 1e-4', (cpu) => {
+  describeNative('within 1e-4', (engine) => {
     test.each(CASES)('%j', async (definition) => {
-      expect(await oracleError(definition, cpu)).toBeLessThan(1e-4);
+      expect(await oracleError(definition, engine)).toBeLessThan(1e-4);
     });
   });
 

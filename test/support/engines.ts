@@ -1,4 +1,6 @@
 /** The engines the conformance suite runs on. */
+import { loadAddon } from '../../lib/engine/addon';
+import { cudaLibrary } from '../../lib/engine/cuda';
 import type { Engine } from '../../lib/engine/engine';
 import { openNativeEngine } from '../../lib/engine/native';
 import { openReferenceEngine } from '../../lib/engine/reference';
@@ -19,13 +21,29 @@ function openCpu(): Engine | undefined {
 /** The C++ engine, undefined where its addon is not built. */
 export const cpu = openCpu();
 
-export const ENGINES: readonly Engine[] = cpu ? [reference, cpu] : [reference];
+function openCuda(): Engine | undefined {
+  try {
+    loadAddon('cuda').openCuda(cudaLibrary());
+    return openNativeEngine('cuda');
+  } catch (error) {
+    if (process.env.TRACIN_REQUIRE_CUDA) throw error;
+    return undefined; // no GPU here, as nearly everywhere
+  }
+}
+
+/** The CUDA engine on the first GPU, undefined where there is none. */
+export const cuda = openCuda();
+
+/** Engines of float32. */
+const NATIVE: readonly Engine[] = [cpu, cuda].filter((engine) => engine !== undefined);
+
+export const ENGINES: readonly Engine[] = [reference, ...NATIVE];
 
 /** How near an engine's numbers come to the reference's, as a share of the largest. */
 export const TOLERANCE: Readonly<Record<Engine['name'], number>> = { reference: 0, cpu: 2e-5, cuda: 2e-5 };
 
-/** `describe` for engines of float32, skipped by name where there is none. */
+/** `describe` for every engine of float32, its name first; skipped where there is none. */
 export function describeNative(name: string, body: (engine: Engine) => void): void {
-  if (cpu) describe(name, () => body(cpu));
-  else describe.skip(`${name} (engine cpu is not built)`, () => it('runs', () => undefined));
+  for (const engine of NATIVE) describe(`${engine.name} ${name}`, () => body(engine));
+  if (NATIVE.length === 0) describe.skip(`native ${name} (no engine is built)`, () => it('runs', () => undefined));
 }

@@ -1,0 +1,50 @@
+// cuDNN's convolutions through its graph interface: plans made once for a shape, the fastest of those it proposes.
+#pragma once
+#include <compare>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "../core/geometry.h"
+#include "device.h"
+
+namespace tracin::cuda {
+
+// A correlation: output o reads input o·stride − before + k·dilation. Sizes are of the windows it runs on.
+struct Correlation {
+  int rows, in, out, groups, rank;
+  Extent input, output, kernel, strides, dilations, before;
+  auto operator<=>(const Correlation&) const = default;
+  // Padding alike on both sides gives this output: kernels of cuDNN that take other paddings were seen to give wrong gradients.
+  bool symmetric() const {
+    for (int a = 0; a < kAxes; ++a)
+      if ((input[a] + 2 * before[a] - (kernel[a] - 1) * dilations[a] - 1) / strides[a] + 1 != output[a]) return false;
+    return true;
+  }
+  int64_t kernelFloats() const { return int64_t(out) * (in / groups) * volume(kernel); }
+};
+
+enum class Pass { forward, data, weights };
+
+class Convolutions {
+ public:
+  explicit Convolutions(Device& device);
+  ~Convolutions();
+
+  // forward: output = kernel ⋆ input. data: input = its transpose of output. weights: kernel = Σ rows output ⋆ input.
+  // The written one is the array that the pass yields; arrays are [rows, channels, positions] and [out, in/groups, taps].
+  void run(Pass, Precision, const Correlation&, float* input, float* kernel, float* output);
+
+  using Key = std::tuple<Pass, Precision, Correlation>;
+
+ private:
+  struct Plan;
+  Device& device_;
+  std::map<Key, std::unique_ptr<Plan>> plans_;
+
+  void runPadded(Pass, Precision, const Correlation&, float* input, float* kernel, float* output);
+  Plan& plan(const Key&, void* input, void* kernel, void* output);
+};
+
+}  // namespace tracin::cuda

@@ -1,0 +1,260 @@
+#include "kernel_gradients.h"
+
+#include "kernels.cuh"
+#include "layout.h"
+
+namespace tracin::cuda {
+
+namespace {
+
+struct Geometry {
+  int in, out, groups;
+  int input[3], output[3], kernel[3], strides[3], dilations[3], before[3];
+  explicit Geometry(const Correlation& c, const Extent& map) : in(c.in), out(c.out), groups(c.groups) {
+    for (int a = 0; a < 3; ++a)
+      input[a] = map[a], output[a] = c.output[a], kernel[a] = c.kernel[a], strides[a] = c.strides[a], dilations[a] = c.dilations[a],
+      before[a] = c.before[a];
+  }
+};
+
+// --- any geometry: windows unrolled into columns, then one product a row and group
+
+__global__ void columnsKernel(const float* maps, const int* images, WindowView window, Geometry g, int firstRow, int64_t positions,
+                              float* columns) {
+  const int taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  const int row = blockIdx.x / (g.in * taps), channel = blockIdx.x / taps % g.in;
+  int tap = blockIdx.x % taps;
+  const int r = firstRow + row;
+  const float* map = maps + (int64_t(images ? images[r] : r) * g.in + channel) * g.input[0] * g.input[1] * g.input[2];
+  float* line = columns + int64_t(blockIdx.x) * positions;
+  int shift[3];
+  for (int a = 2; a >= 0; --a) {
+    shift[a] = window.corner(r, a) - g.before[a] + tap % g.kernel[a] * g.dilations[a];
+    tap /= g.kernel[a];
+  }
+  for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += gridDim.y * blockDim.x) {
+    const int x = i % g.output[2] * g.strides[2] + shift[2], y = i / g.output[2] % g.output[1] * g.strides[1] + shift[1],
+              z = i / g.output[2] / g.output[1] * g.strides[0] + shift[0];
+    const bool inside = x >= 0 && x < g.input[2] && y >= 0 && y < g.input[1] && z >= 0 && z < g.input[0];
+    line[i] = inside ? map[(int64_t(z) * g.input[1] + y) * g.input[2] + x] : 0.f;
+  }
+}
+
+constexpr int64_t kColumnBytes = int64_t(1) << 30;  // at once
+
+void byColumns(const Device& device, Pool& pool, Precision precision, const Correlation& c, const Source& input, const float* output,
+               float* gradient) {
+  const int64_t positions = volume(c.output), taps = volume(c.kernel), row = int64_t(c.in) * taps * positions;
+  const int together = static_cast<int>(std::clamp<int64_t>(kColumnBytes / (row * 4), 1, c.rows));
+  Pool::Piece columns = pool.takeFloats(together * row);
+  const auto compute = precision == Precision::f32    ? CUBLAS_COMPUTE_32F
+                       : precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                      : CUBLAS_COMPUTE_32F_FAST_16BF;
+  const int m = c.out / c.groups, n = static_cast<int>(c.in / c.groups * taps), k = static_cast<int>(positions);
+  for (int first = 0; first < c.rows; first += together) {
+    const int rows = std::min(together, c.rows - first);
+    const dim3 grid(static_cast<unsigned>(rows * c.in * taps),
+                    static_cast<unsigned>(std::clamp<int64_t>((positions + kThreads - 1) / kThreads, 1, 64)));
+    columnsKernel<<<grid, kThreads, 0, device.stream>>>(input.maps, input.images, *input.window, Geometry(c, input.extent), first,
+                                                        positions, columns.floats());
+    launched();
+    const float one = 1.f, zero = 0.f;
+    check(cublasGemmStridedBatchedEx(device.blas, CUBLAS_OP_T, CUBLAS_OP_N, n, m, k, &one, columns.floats(), CUDA_R_32F, k, int64_t(n) * k,
+                                     output + int64_t(first) * c.out * positions, CUDA_R_32F, k, int64_t(m) * k, &zero,
+                                     gradient + int64_t(first) * c.kernelFloats(), CUDA_R_32F, n, int64_t(m) * n, rows * c.groups, compute,
+                                     CUBLAS_GEMM_DEFAULT),
+          "product of kernel gradients");
+  }
+}
+
+// --- 3 × 3, stride 1: straight from the maps in float32.
+// A warp's lanes are input channels, its registers 8 output channels × 9 taps; a position costs 5 reads of shared memory for 72
+// multiply-adds, and columns slide so that each input number is read three times only. With few input channels lanes share a
+// channel and take turns at positions.
+
+constexpr int kColumns = 32;  // output columns at a time
+constexpr int kOuts = 8;      // output channels of a warp
+constexpr int kWarps = 4;
+constexpr int kWanted = 4 * 132;  // blocks that fill a large chip
+
+template <int kIns>
+__global__ void __launch_bounds__(kWarps * 32, 3)
+    directKernel(const float* maps, const int* images, WindowView window, Geometry g, const float* output, int splits, float* gradient) {
+  constexpr int kThreadsHere = kWarps * 32, kOut = kWarps * kOuts, kInStride = kIns == 32 ? 33 : kIns, kOutStride = kOut + 4;
+  constexpr int kTurns = 32 / kIns;  // lanes that share an input channel
+  constexpr int kLoadX = ((kColumns + 2) * kIns + kThreadsHere - 1) / kThreadsHere, kLoadY = kColumns * kOut / kThreadsHere;
+  __shared__ float xs[3][(kColumns + 2) * kInStride];
+  __shared__ __align__(16) float ys[kColumns * kOutStride];
+
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, in = lane % kIns, turn = lane / kIns;
+  const int firstIn = blockIdx.x * kIns, firstOut = blockIdx.y * kOut;
+  const int row = blockIdx.z / splits, split = blockIdx.z % splits;
+  const int height = g.output[1], width = g.output[2];
+  const int64_t mapSize = int64_t(g.input[1]) * g.input[2], outSize = int64_t(height) * width;
+  const float* map = maps + (int64_t(images ? images[row] : row) * g.in + firstIn) * mapSize;
+  const float* out = output + (int64_t(row) * g.out + firstOut) * outSize;
+  const int top = window.corner(row, 1) - g.before[1], left = window.corner(row, 2) - g.before[2];
+  const int from = static_cast<int>(int64_t(height) * split / splits), to = static_cast<int>(int64_t(height) * (split + 1) / splits);
+
+  float sums[kOuts][9] = {};
+  float nextX[kLoadX], nextY[kLoadY];
+
+  const auto fetchX = [&](int y, int x0) {  // row `top + y` of the map, columns from `left + x0`
+    const int my = top + y;
+#pragma unroll
+    for (int i = 0; i < kLoadX; ++i) {
+      const int at = i * kThreadsHere + threadIdx.x, column = at % (kColumns + 2), channel = at / (kColumns + 2), mx = left + x0 + column;
+      const bool inside = channel < kIns && firstIn + channel < g.in && my >= 0 && my < g.input[1] && mx >= 0 && mx < g.input[2];
+      nextX[i] = inside ? map[channel * mapSize + int64_t(my) * g.input[2] + mx] : 0.f;
+    }
+  };
+  const auto storeX = [&](int y) {
+#pragma unroll
+    for (int i = 0; i < kLoadX; ++i) {
+      const int at = i * kThreadsHere + threadIdx.x, column = at % (kColumns + 2), channel = at / (kColumns + 2);
+      if (channel < kIns) xs[y % 3][column * kInStride + channel] = nextX[i];
+    }
+  };
+  const auto fetchY = [&](int y, int x0) {
+#pragma unroll
+    for (int i = 0; i < kLoadY; ++i) {
+      const int at = i * kThreadsHere + threadIdx.x, column = at % kColumns, channel = at / kColumns;
+      const bool inside = firstOut + channel < g.out && x0 + column < width;
+      nextY[i] = inside ? out[channel * outSize + int64_t(y) * width + x0 + column] : 0.f;
+    }
+  };
+  const auto storeY = [&] {
+#pragma unroll
+    for (int i = 0; i < kLoadY; ++i) {
+      const int at = i * kThreadsHere + threadIdx.x;
+      ys[at % kColumns * kOutStride + at / kColumns] = nextY[i];
+    }
+  };
+
+  for (int x0 = 0; x0 < width && from < to; x0 += kColumns) {
+    const int columns = min(kColumns, width - x0);
+    __syncthreads();  // the columns before are done with
+    for (int y = from; y < from + 2; ++y) {
+      fetchX(y, x0);
+      storeX(y);
+    }
+    fetchX(from + 2, x0);
+    fetchY(from, x0);
+    for (int y = from; y < to; ++y) {
+      __syncthreads();
+      storeX(y + 2);
+      storeY();
+      __syncthreads();
+      if (y + 1 < to) {
+        fetchX(y + 3, x0);
+        fetchY(y + 1, x0);
+      }
+      const float *a = &xs[y % 3][in], *b = &xs[(y + 1) % 3][in], *c = &xs[(y + 2) % 3][in];
+      const auto addUp = [&](int column, const float(&x)[9]) {
+        const float4 low = *reinterpret_cast<const float4*>(&ys[column * kOutStride + warp * kOuts]);
+        const float4 high = *reinterpret_cast<const float4*>(&ys[column * kOutStride + warp * kOuts + 4]);
+        const float g[kOuts] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+        for (int o = 0; o < kOuts; ++o)
+#pragma unroll
+          for (int t = 0; t < 9; ++t) sums[o][t] = fmaf(g[o], x[t], sums[o][t]);
+      };
+      if constexpr (kTurns == 1) {
+        float x[9] = {0, a[0], a[kInStride], 0, b[0], b[kInStride], 0, c[0], c[kInStride]};
+#pragma unroll 4
+        for (int column = 0; column < columns; ++column) {
+#pragma unroll
+          for (int t = 0; t < 9; t += 3) x[t] = x[t + 1], x[t + 1] = x[t + 2];
+          const int at = (column + 2) * kInStride;
+          x[2] = a[at], x[5] = b[at], x[8] = c[at];
+          addUp(column, x);
+        }
+      } else {
+#pragma unroll 2
+        for (int column = turn; column < columns; column += kTurns) {
+          float x[9];
+#pragma unroll
+          for (int t = 0; t < 3; ++t) {
+            const int at = (column + t) * kInStride;
+            x[t] = a[at], x[3 + t] = b[at], x[6 + t] = c[at];
+          }
+          addUp(column, x);
+        }
+      }
+    }
+  }
+
+  for (int step = 16; step >= kIns; step /= 2)
+#pragma unroll
+    for (int o = 0; o < kOuts; ++o)
+#pragma unroll
+      for (int t = 0; t < 9; ++t) sums[o][t] += __shfl_xor_sync(0xffffffffu, sums[o][t], step);
+  if (turn > 0 || firstIn + in >= g.in) return;
+#pragma unroll
+  for (int o = 0; o < kOuts; ++o) {
+    const int channel = firstOut + warp * kOuts + o;
+    if (channel >= g.out) break;
+    float* kernel = gradient + ((int64_t(blockIdx.z) * g.out + channel) * g.in + firstIn + in) * 9;
+#pragma unroll
+    for (int t = 0; t < 9; ++t) kernel[t] = sums[o][t];
+  }
+}
+
+// gradient[r] = Σ parts[r][split]
+__global__ void sumSplitsKernel(const float* parts, int splits, int64_t n, int64_t total, float* gradient) {
+  TRACIN_EACH(i, total) {
+    const float* part = parts + i / n * splits * n + i % n;
+    float sum = 0;
+    for (int s = 0; s < splits; ++s) sum += part[s * n];
+    gradient[i] = sum;
+  }
+}
+
+template <int kIns>
+void direct(const Device& device, Pool& pool, const Correlation& c, const Source& input, const float* output, float* gradient) {
+  const unsigned ins = (c.in + kIns - 1) / kIns, outs = (c.out + kWarps * kOuts - 1) / (kWarps * kOuts);
+  const int blocks = static_cast<int>(ins * outs) * c.rows;
+  const int splits = std::clamp((kWanted + blocks - 1) / blocks, 1, std::max(1, c.output[1] / 4));
+  const int64_t n = c.kernelFloats();
+  Pool::Piece parts;
+  float* to = gradient;
+  if (splits > 1) parts = pool.takeFloats(c.rows * splits * n), to = parts.floats();
+  const int most = 65535 / splits;  // the grid's z ends at 65535
+  for (int first = 0; first < c.rows; first += most) {
+    const int rows = std::min(most, c.rows - first);
+    Source part = input;
+    WindowView window(*input.window);
+    if (window.corners) window.corners += first * 3;
+    if (part.images)
+      part.images += first;
+    else
+      part.maps += int64_t(first) * c.in * volume(input.extent);
+    directKernel<kIns><<<dim3(ins, outs, rows * splits), kWarps * 32, 0, device.stream>>>(
+        part.maps, part.images, window, Geometry(c, input.extent), output + first * int64_t(c.out) * volume(c.output), splits,
+        to + first * splits * n);
+    launched();
+  }
+  if (splits > 1) {
+    sumSplitsKernel<<<blocksFor(c.rows * n), kThreads, 0, device.stream>>>(parts.floats(), splits, n, c.rows * n, gradient);
+    launched();
+  }
+}
+
+bool isDirect(const Correlation& c, Precision precision) {
+  const Extent three{1, 3, 3}, ones{1, 1, 1};
+  if (c.rank != 2 || c.groups != 1 || c.kernel != three || c.strides != ones || c.dilations != ones) return false;
+  // tensor cores overtake once the product is wide enough to pay for the columns
+  return precision == Precision::f32 || c.in < 128;
+}
+
+}  // namespace
+
+void kernelGradients(const Device& device, Pool& pool, Precision precision, const Correlation& c, const Source& input, const float* output,
+                     float* gradient) {
+  if (!isDirect(c, precision)) return byColumns(device, pool, precision, c, input, output, gradient);
+  if (c.in <= 4) return direct<4>(device, pool, c, input, output, gradient);
+  if (c.in <= 8) return direct<8>(device, pool, c, input, output, gradient);
+  return direct<32>(device, pool, c, input, output, gradient);
+}
+
+}  // namespace tracin::cuda

@@ -1,0 +1,44 @@
+// Small pieces that kernels share.
+#pragma once
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "operator.h"
+
+namespace tracin::cuda {
+
+constexpr int kThreads = 256;
+
+// Blocks for one thread a number, as a grid-stride loop wants them.
+inline unsigned blocksFor(int64_t n) { return static_cast<unsigned>(std::min<int64_t>((n + kThreads - 1) / kThreads, 1 << 16)); }
+
+#define TRACIN_EACH(i, n) for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < (n); i += int64_t(gridDim.x) * blockDim.x)
+
+inline void launched() { check(cudaGetLastError(), "kernel"); }
+
+// A window as kernels see it.
+struct WindowView {
+  int size[3];
+  const int* corners;  // [rows][3]; null: whole
+  WindowView(const Window& w) : size{w.size[0], w.size[1], w.size[2]}, corners(w.onDevice) {}
+  __device__ int corner(int row, int axis) const { return corners ? corners[row * 3 + axis] : 0; }
+  __device__ int64_t volume() const { return int64_t(size[0]) * size[1] * size[2]; }
+};
+
+// Sum over the block's threads, for all of them; `shared` holds 32 numbers.
+template <class T>
+__device__ T blockSum(T value, T* shared) {
+  for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+  __syncthreads();  // what an earlier sum left may still be read
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
+  __syncthreads();
+  T total = 0;
+  for (int w = 0; w < static_cast<int>(blockDim.x + 31) / 32; ++w) total += shared[w];
+  return total;
+}
+
+// The chain rule where a slope may be infinite (√ at 0): what no gradient reaches sends none on.
+__device__ inline float through(float dy, float slope) { return dy == 0.f ? 0.f : dy * slope; }
+
+}  // namespace tracin::cuda

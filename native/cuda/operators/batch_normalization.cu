@@ -1,0 +1,207 @@
+// BatchNormalization: by its running statistics (influence, prediction) or by the batch's own (training, ONNX semantics:
+// population variance, running ← momentum · running + (1 − momentum) · batch).
+#include "../kernels.cuh"
+#include "operators.h"
+
+namespace tracin::cuda {
+
+namespace {
+
+enum Input { kX, kScale, kShift, kMean, kVariance };
+
+// What a channel is normalised by: mean and 1/σ.
+struct Moments {
+  const float *mean, *inverse;
+};
+
+__global__ void inverseKernel(const float* variance, float epsilon, int channels, float* inverse) {
+  TRACIN_EACH(c, channels) inverse[c] = 1.f / sqrtf(variance[c] + epsilon);
+}
+
+// y = leaky((x − mean) · scale/σ + shift), planes [images][channels]
+__global__ void forwardKernel(const float* x, Moments m, const float* scale, const float* shift, int channels, int64_t positions,
+                              float slope, float* y) {
+  const int c = blockIdx.x % channels;
+  const float mean = m.mean[c], factor = scale[c] * m.inverse[c], offset = shift[c];
+  const int64_t start = blockIdx.x * positions;
+  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x) {
+    const float v = (x[start + i] - mean) * factor + offset;
+    y[start + i] = v > 0.f ? v : v * slope;
+  }
+}
+
+// ẏ = (y > 0 ? 1 : slope) · (ẋ · scale/σ + x̂ · scalė + shifṫ)
+__global__ void tangentKernel(const float* x, const float* xDot, Moments m, const float* scale, const float* scaleDot,
+                              const float* shiftDot, const float* y, int channels, int64_t positions, float slope, float* to) {
+  const int c = blockIdx.x % channels;
+  const float mean = m.mean[c], inverse = m.inverse[c], factor = scale[c] * inverse;
+  const int64_t start = blockIdx.x * positions;
+  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x) {
+    float v = xDot ? xDot[start + i] * factor : 0.f;
+    if (scaleDot) v += (x[start + i] - mean) * inverse * scaleDot[c];
+    if (shiftDot) v += shiftDot[c];
+    to[start + i] = y[start + i] > 0.f ? v : v * slope;
+  }
+}
+
+struct Plane {
+  int size[3];
+  explicit Plane(const Extent& e) : size{e[0], e[1], e[2]} {}
+};
+
+// One block a (row, channel): g = dy through the Relu; sums of g and g·x̂; and, with running statistics, dx = scale/σ · g.
+// Positions are those of `window`; dy is zero outside its own. `masked`: where g goes when dx has to wait for the sums.
+__global__ void backwardKernel(const float* dy, WindowView source, WindowView window, const float* x, const float* y, const int* images,
+                               Plane map, Moments m, const float* scale, int channels, float slope, float* scaleSums, float* shiftSums,
+                               float* dx, float* masked) {
+  __shared__ double shared[32];
+  const int row = blockIdx.x / channels, c = blockIdx.x % channels;
+  const int64_t mapSize = int64_t(map.size[0]) * map.size[1] * map.size[2], at = (int64_t(images[row]) * channels + c) * mapSize;
+  const float *g = dy + blockIdx.x * source.volume(), mean = m.mean[c], inverse = m.inverse[c], factor = scale[c] * inverse;
+  const int n = static_cast<int>(window.volume());
+  const int64_t start = int64_t(blockIdx.x) * n;
+  int corner[3], shift[3];
+  for (int a = 0; a < 3; ++a) corner[a] = window.corner(row, a), shift[a] = corner[a] - source.corner(row, a);
+  double sum = 0, weighted = 0;
+  for (int i = threadIdx.x; i < n; i += blockDim.x) {
+    const int px = i % window.size[2], py = i / window.size[2] % window.size[1], pz = i / window.size[2] / window.size[1];
+    const int sx = px + shift[2], sy = py + shift[1], sz = pz + shift[0];
+    float v = 0.f;
+    if (sx >= 0 && sx < source.size[2] && sy >= 0 && sy < source.size[1] && sz >= 0 && sz < source.size[0]) {
+      const int64_t p = at + (int64_t(pz + corner[0]) * map.size[1] + py + corner[1]) * map.size[2] + px + corner[2];
+      v = g[(int64_t(sz) * source.size[1] + sy) * source.size[2] + sx];
+      if (slope != 1.f && y[p] <= 0.f) v *= slope;
+      sum += v;
+      weighted += v * (x[p] - mean);
+    }
+    if (dx) dx[start + i] = factor * v;
+    if (masked) masked[start + i] = v;
+  }
+  sum = blockSum(sum, shared);
+  weighted = blockSum(weighted, shared);
+  if (threadIdx.x > 0) return;
+  shiftSums[blockIdx.x] = static_cast<float>(sum);
+  scaleSums[blockIdx.x] = static_cast<float>(weighted * inverse);
+}
+
+// Batch statistics of a channel over all images, two passes in double; the running ones follow.
+__global__ void statisticsKernel(const float* x, int images, int channels, int64_t positions, double epsilon, double momentum, float* mean,
+                                 float* inverse, float* runningMean, float* runningVariance) {
+  __shared__ double shared[32];
+  const int c = blockIdx.x;
+  const double n = double(images) * positions;
+  const auto total = [&](auto term) {
+    double sum = 0;
+    for (int image = 0; image < images; ++image) {
+      const float* plane = x + (int64_t(image) * channels + c) * positions;
+      for (int64_t i = threadIdx.x; i < positions; i += blockDim.x) sum += term(plane[i]);
+    }
+    return blockSum(sum, shared);
+  };
+  const double average = total([](float v) { return double(v); }) / n;
+  const double variance = total([&](float v) { return (v - average) * (v - average); }) / n;
+  if (threadIdx.x > 0) return;
+  mean[c] = static_cast<float>(average);
+  inverse[c] = static_cast<float>(1. / sqrt(variance + epsilon));
+  runningMean[c] = static_cast<float>(momentum * runningMean[c] + (1 - momentum) * average);
+  runningVariance[c] = static_cast<float>(momentum * runningVariance[c] + (1 - momentum) * variance);
+}
+
+// Through the batch's statistics: dx = γ/σ · (g − mean(g) − x̂ · mean(g·x̂)), sums over all rows given.
+__global__ void throughStatisticsKernel(const float* g, const float* x, Moments m, const float* scale, const float* scaleSum,
+                                        const float* shiftSum, int channels, int64_t positions, double n, float* dx) {
+  const int c = blockIdx.x % channels;
+  const float mean = m.mean[c], inverse = m.inverse[c], factor = scale[c] * inverse;
+  const float offset = static_cast<float>(shiftSum[c] / n), tilt = static_cast<float>(scaleSum[c] / n);
+  const int64_t start = blockIdx.x * positions;
+  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x)
+    dx[start + i] = factor * (g[start + i] - offset - (x[start + i] - mean) * inverse * tilt);
+}
+
+class BatchNormalization final : public Operator {
+ public:
+  BatchNormalization(Workspace& w, const Operation& o)
+      : Operator(w, o),
+        epsilon_(o.number("epsilon")),
+        momentum_(o.number("momentum")),
+        channels_(static_cast<int>(w.dims(o.output)[0])),
+        mean_(channels_ * sizeof(float)),
+        inverse_(channels_ * sizeof(float)) {}
+
+  bool fuse(float slope, int value) override {
+    if (slope < 0.f) return false;
+    slope_ = slope, output = value;
+    return true;
+  }
+
+  void forward(int images) override {
+    if (work.training) {
+      statisticsKernel<<<channels_, 512, 0, stream()>>>(in(kX).data, images, channels_, positions(), epsilon_, momentum_, mean_.floats(),
+                                                        inverse_.floats(), work.stored[input(kMean)].floats(),
+                                                        work.stored[input(kVariance)].floats());
+      launched();
+    } else {
+      inverseKernel<<<blocksFor(channels_), kThreads, 0, stream()>>>(work.stored[input(kVariance)].floats(), static_cast<float>(epsilon_),
+                                                                     channels_, inverse_.floats());
+      launched();
+    }
+    forwardKernel<<<planes(images), kThreads, 0, stream()>>>(in(kX).data, moments(), in(kScale).data, in(kShift).data, channels_,
+                                                             positions(), slope_, out());
+    launched();
+  }
+
+  void tangent(int images) override {
+    tangentKernel<<<planes(images), kThreads, 0, stream()>>>(in(kX).data, tangents(kX).data, moments(), in(kScale).data,
+                                                             tangents(kScale).data, tangents(kShift).data, out(), channels_, positions(),
+                                                             slope_, outTangent());
+    launched();
+  }
+
+  void backward(Backward& b) override {
+    const bool through = work.training && b.dx[kX];
+    const Window& window = b.dx[kX] ? *b.dx[kX].window : *b.dy.window;
+    const int64_t n = int64_t(b.rows) * channels_;
+    Pool::Piece scaleSums = device().pool.takeFloats(n), shiftSums = device().pool.takeFloats(n);
+    Pool::Piece masked;
+    if (through) masked = device().pool.takeFloats(n * positions());
+    backwardKernel<<<n, kThreads, 0, stream()>>>(
+        b.dy.data, *b.dy.window, window, in(kX).data, out(), b.images, Plane(tensor(output).extent()), moments(), in(kScale).data,
+        channels_, slope_, scaleSums.floats(), shiftSums.floats(), through ? nullptr : b.dx[kX].data, masked.floats());
+    launched();
+    const auto give = [&](int i, const Pool::Piece& sums) {
+      if (!b.gradient[i]) return;
+      if (b.summed)
+        sumRows(device(), sums.floats(), b.rows, channels_, b.gradient[i]);
+      else
+        check(cudaMemcpyAsync(b.gradient[i], sums.floats(), n * sizeof(float), cudaMemcpyDeviceToDevice, stream()), "copy of sums");
+    };
+    give(kScale, scaleSums);
+    give(kShift, shiftSums);
+    if (!through) return;
+    Pool::Piece scaleSum = device().pool.takeFloats(channels_), shiftSum = device().pool.takeFloats(channels_);
+    sumRows(device(), scaleSums.floats(), b.rows, channels_, scaleSum.floats());
+    sumRows(device(), shiftSums.floats(), b.rows, channels_, shiftSum.floats());
+    throughStatisticsKernel<<<planes(b.rows), kThreads, 0, stream()>>>(masked.floats(), in(kX).data, moments(), in(kScale).data,
+                                                                       scaleSum.floats(), shiftSum.floats(), channels_, positions(),
+                                                                       double(b.rows) * positions(), b.dx[kX].data);
+    launched();
+  }
+
+ private:
+  double epsilon_, momentum_;
+  int channels_;
+  float slope_ = 1.f;
+  Buffer mean_, inverse_;  // the batch's mean (training), 1/σ
+
+  int64_t positions() const { return volume(tensor(output).extent()); }
+  Moments moments() const { return {work.training ? mean_.floats() : work.stored[input(kMean)].floats(), inverse_.floats()}; }
+  dim3 planes(int images) const {
+    return {static_cast<unsigned>(images * channels_), static_cast<unsigned>(std::clamp<int64_t>(positions() / (4 * kThreads), 1, 64))};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> batchNormalization(Workspace& w, const Operation& o) { return std::make_unique<BatchNormalization>(w, o); }
+
+}  // namespace tracin::cuda

@@ -1,0 +1,233 @@
+// MaxPool and AveragePool over one to three axes.
+#include "../places.cuh"
+#include "operators.h"
+
+namespace tracin::cuda {
+
+namespace {
+
+struct Sliding {
+  int kernel[3], strides[3], before[3], dilations[3];
+
+  // visit(index within x's map, position) for every position of the window of result `at` that lies on the map, in row-major order
+  template <class Visit>
+  __device__ void each(const int (&at)[3], const int (&map)[3], Visit visit) const {
+    for (int i = 0; i < kernel[0]; ++i) {
+      const int z = at[0] * strides[0] - before[0] + i * dilations[0];
+      if (z < 0 || z >= map[0]) continue;
+      for (int j = 0; j < kernel[1]; ++j) {
+        const int y = at[1] * strides[1] - before[1] + j * dilations[1];
+        if (y < 0 || y >= map[1]) continue;
+        for (int k = 0; k < kernel[2]; ++k) {
+          const int x = at[2] * strides[2] - before[2] + k * dilations[2];
+          if (x >= 0 && x < map[2] && !visit((z * map[1] + y) * map[2] + x)) return;
+        }
+      }
+    }
+  }
+
+  // The result that reads position p with tap k of its window; −1: none.
+  __device__ int reader(int axis, int p, int k) const {
+    const int t = p + before[axis] - k * dilations[axis];
+    return t >= 0 && t % strides[axis] == 0 ? t / strides[axis] : -1;
+  }
+
+  // visit(place of the result in dy's window, place of the result) for every result in the window that reads position p
+  template <class Visit>
+  __device__ void readers(const MapView& dy, int row, int channel, const int (&p)[3], Visit visit) const {
+    for (int i = 0; i < kernel[0]; ++i) {
+      const int z = reader(0, p[0], i), lz = dy.local(row, 0, z);
+      if (lz < 0) continue;
+      for (int j = 0; j < kernel[1]; ++j) {
+        const int y = reader(1, p[1], j), ly = dy.local(row, 1, y);
+        if (ly < 0) continue;
+        for (int k = 0; k < kernel[2]; ++k) {
+          const int x = reader(2, p[2], k), lx = dy.local(row, 2, x);
+          if (lx < 0) continue;
+          const int at[3] = {z, y, x};
+          visit(dy.index(channel, lz, ly, lx), at);
+        }
+      }
+    }
+  }
+};
+
+// Of x the largest number of each window; or, with tangents, what stands in t where x's first largest does.
+__global__ void largestKernel(MapView out, MapView in, Sliding s, const float* x, const float* t, float* y, int images) {
+  const int n = out.channels * out.extent[0] * out.extent[1] * out.extent[2], m = in.extent[0] * in.extent[1] * in.extent[2];
+  TRACIN_EACH_OF_ROWS(image, i, images, n) {
+    int channel, at[3];
+    out.locate(image, i, channel, at);
+    const int64_t map = (int64_t(image) * in.channels + channel) * m;
+    float top = -INFINITY;
+    int place = -1;
+    s.each(at, in.extent, [&](int index) {
+      const float v = x[map + index];
+      if (place < 0 || v > top) top = v, place = index;
+      return true;
+    });
+    y[int64_t(image) * n + i] = t ? (place < 0 ? 0.f : t[map + place]) : top;
+  }
+}
+
+// A position gets the cotangents of the windows whose first largest number it holds.
+__global__ void largestBackward(MapView dyView, MapView dxView, Sliding s, const float* dy, const float* x, const float* y,
+                                const int* images, float* dx, int numbers, int dyNumbers, int rows) {
+  const int n = dyView.extent[0] * dyView.extent[1] * dyView.extent[2], m = dxView.extent[0] * dxView.extent[1] * dxView.extent[2];
+  TRACIN_EACH_OF_ROWS(row, i, rows, numbers) {
+    int channel, p[3];
+    float sum = 0.f;
+    if (dxView.locate(row, i, channel, p)) {
+      const int64_t line = int64_t(sliceOf(images, row)) * dxView.channels + channel;
+      const float *map = x + line * m, *tops = y + line * n, *g = dy + int64_t(row) * dyNumbers;
+      const int here = (p[0] * dxView.extent[1] + p[1]) * dxView.extent[2] + p[2];
+      const float v = map[here];
+      s.readers(dyView, row, channel, p, [&](int index, const int(&at)[3]) {
+        if (v != tops[(at[0] * dyView.extent[1] + at[1]) * dyView.extent[2] + at[2]]) return;
+        bool first = true;
+        s.each(at, dxView.extent, [&](int other) {
+          if (other >= here) return false;
+          first = map[other] != v;
+          return first;
+        });
+        if (first) sum += g[index];
+      });
+    }
+    dx[int64_t(row) * numbers + i] = sum;
+  }
+}
+
+// Numbers that a result's window counts along each axis.
+struct Counts {
+  const int* list;
+  int starts[3];
+  __device__ float weight(const int (&at)[3]) const {
+    return 1.f / (list[starts[0] + at[0]] * list[starts[1] + at[1]] * list[starts[2] + at[2]]);
+  }
+};
+
+__global__ void averageKernel(MapView out, MapView in, Sliding s, Counts counts, const float* x, float* y, int images) {
+  const int n = out.channels * out.extent[0] * out.extent[1] * out.extent[2], m = in.extent[0] * in.extent[1] * in.extent[2];
+  TRACIN_EACH_OF_ROWS(image, i, images, n) {
+    int channel, at[3];
+    out.locate(image, i, channel, at);
+    const float* map = x + (int64_t(image) * in.channels + channel) * m;
+    float sum = 0.f;
+    s.each(at, in.extent, [&](int index) {
+      sum += map[index];
+      return true;
+    });
+    y[int64_t(image) * n + i] = sum * counts.weight(at);
+  }
+}
+
+__global__ void averageBackward(MapView dyView, MapView dxView, Sliding s, Counts counts, const float* dy, float* dx, int numbers,
+                                int dyNumbers, int rows) {
+  TRACIN_EACH_OF_ROWS(row, i, rows, numbers) {
+    int channel, p[3];
+    float sum = 0.f;
+    if (dxView.locate(row, i, channel, p))
+      s.readers(dyView, row, channel, p,
+                [&](int index, const int(&at)[3]) { sum += dy[int64_t(row) * dyNumbers + index] * counts.weight(at); });
+    dx[int64_t(row) * numbers + i] = sum;
+  }
+}
+
+class Pooling : public Operator {
+ public:
+  Pooling(Workspace& w, const Operation& o) : Operator(w, o) {
+    const size_t axes = o.integers("kernel").size();
+    from_ = lastAxes(w.dims(o.inputs[0]), axes), to_ = lastAxes(w.dims(o.output), axes);
+    channels_ = within(outFloats() / volume(to_));
+    const Extent kernel = widen(o.integers("kernel"), 1), strides = widen(o.integers("strides"), 1),
+                 before = widen(o.integers("before"), 0), dilations = widen(o.integers("dilations"), 1);
+    for (int a = 0; a < kAxes; ++a)
+      sliding_.kernel[a] = kernel[a], sliding_.strides[a] = strides[a], sliding_.before[a] = before[a],
+      sliding_.dilations[a] = dilations[a];
+    within(channels_ * volume(from_));
+  }
+
+ protected:
+  Extent from_, to_;
+  int channels_;
+  Sliding sliding_;
+};
+
+class MaxPool final : public Pooling {
+ public:
+  using Pooling::Pooling;
+
+  void forward(int images) override { up(nullptr, out(), images); }
+
+  void backward(Backward& b) override {
+    deliver(b, 0, [&](Rows to) {
+      const MapView dy(channels_, to_, *b.dy.window), dx(channels_, from_, *to.window);
+      largestBackward<<<gridOf(dx.numbers(), b.rows), kThreads, 0, stream()>>>(dy, dx, sliding_, b.dy.data, in(0).data, out(), b.images,
+                                                                               to.data, dx.numbers(), dy.numbers(), b.rows);
+      launched();
+    });
+  }
+
+  void tangent(int images) override { up(tangents(0).data, outTangent(), images); }
+
+ private:
+  void up(const float* tangents, float* to, int images) {
+    largestKernel<<<gridOf(outFloats(), repeats(images)), kThreads, 0, stream()>>>(MapView(channels_, to_), MapView(channels_, from_),
+                                                                                   sliding_, in(0).data, tangents, to, repeats(images));
+    launched();
+  }
+};
+
+class AveragePool final : public Pooling {
+ public:
+  AveragePool(Workspace& w, const Operation& o) : Pooling(w, o) {
+    // Padding counts up to the padded map's end, never what a rounded-up size adds beyond it.
+    const bool padding = o.number("countIncludePad") != 0;
+    const Extent after = widen(o.integers("after"), 0);
+    std::vector<int> list;
+    for (int a = 0; a < kAxes; ++a) {
+      starts_[a] = static_cast<int>(list.size());
+      for (int at = 0; at < to_[a]; ++at) {
+        int inside = 0;
+        for (int k = 0; k < sliding_.kernel[a]; ++k) {
+          const int p = at * sliding_.strides[a] - sliding_.before[a] + k * sliding_.dilations[a];
+          inside += padding ? p < from_[a] + after[a] : p >= 0 && p < from_[a];
+        }
+        list.push_back(inside);
+      }
+    }
+    counts_ = resident(device(), list);
+  }
+
+  void forward(int images) override { up(in(0).data, out(), images); }
+
+  void backward(Backward& b) override {
+    deliver(b, 0, [&](Rows to) {
+      const MapView dy(channels_, to_, *b.dy.window), dx(channels_, from_, *to.window);
+      averageBackward<<<gridOf(dx.numbers(), b.rows), kThreads, 0, stream()>>>(dy, dx, sliding_, counts(), b.dy.data, to.data, dx.numbers(),
+                                                                               dy.numbers(), b.rows);
+      launched();
+    });
+  }
+
+  void tangent(int images) override { up(tangents(0).data, outTangent(), images); }
+
+ private:
+  Buffer counts_;
+  int starts_[3];
+
+  Counts counts() const { return {counts_.as<int>(), {starts_[0], starts_[1], starts_[2]}}; }
+
+  void up(const float* from, float* to, int images) {
+    averageKernel<<<gridOf(outFloats(), repeats(images)), kThreads, 0, stream()>>>(MapView(channels_, to_), MapView(channels_, from_),
+                                                                                   sliding_, counts(), from, to, repeats(images));
+    launched();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> maxPool(Workspace& w, const Operation& o) { return std::make_unique<MaxPool>(w, o); }
+std::unique_ptr<Operator> averagePool(Workspace& w, const Operation& o) { return std::make_unique<AveragePool>(w, o); }
+
+}  // namespace tracin::cuda

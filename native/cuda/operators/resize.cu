@@ -1,0 +1,107 @@
+// Resize as a sparse linear map along each axis: nearest, linear and every coordinate rule are data in the taps.
+#include "../places.cuh"
+#include "operators.h"
+
+namespace tracin::cuda {
+
+namespace {
+
+// The positions of one axis that are linked with a position of the other side, and the weights.
+struct Links {
+  Buffer starts, positions, weights;
+
+  Links(const Device& device, const AxisTaps& axis, bool byInput) {
+    std::vector<std::vector<std::pair<int, float>>> of(byInput ? axis.inputSize : axis.outputSize);
+    for (int o = 0; o < axis.outputSize; ++o)
+      for (int t = o * axis.taps; t < (o + 1) * axis.taps; ++t)
+        if (axis.weight[t] != 0.f) of[byInput ? axis.index[t] : o].emplace_back(byInput ? o : axis.index[t], axis.weight[t]);
+    std::vector<int> first{0}, at;
+    std::vector<float> weight;
+    for (const auto& links : of) {
+      for (const auto& [p, w] : links) at.push_back(p), weight.push_back(w);
+      first.push_back(static_cast<int>(at.size()));
+    }
+    starts = resident(device, first), positions = resident(device, at), weights = resident(device, weight);
+  }
+};
+
+struct LinksView {
+  const int *starts[3], *positions[3];
+  const float* weights[3];
+};
+
+// to = map · from, from zero outside its window
+__global__ void applyKernel(LinksView map, MapView fromView, MapView toView, const float* from, float* to, int fromNumbers, int numbers,
+                            int rows) {
+  TRACIN_EACH_OF_ROWS(row, i, rows, numbers) {
+    int channel, at[3];
+    float sum = 0.f;
+    if (toView.locate(row, i, channel, at)) {
+      const float* source = from + int64_t(row) * fromNumbers;
+      for (int a = map.starts[0][at[0]]; a < map.starts[0][at[0] + 1]; ++a) {
+        const int z = fromView.local(row, 0, map.positions[0][a]);
+        if (z < 0) continue;
+        for (int b = map.starts[1][at[1]]; b < map.starts[1][at[1] + 1]; ++b) {
+          const int y = fromView.local(row, 1, map.positions[1][b]);
+          if (y < 0) continue;
+          const float weight = map.weights[0][a] * map.weights[1][b];
+          for (int c = map.starts[2][at[2]]; c < map.starts[2][at[2] + 1]; ++c) {
+            const int x = fromView.local(row, 2, map.positions[2][c]);
+            if (x >= 0) sum += weight * map.weights[2][c] * source[fromView.index(channel, z, y, x)];
+          }
+        }
+      }
+    }
+    to[int64_t(row) * numbers + i] = sum;
+  }
+}
+
+class Resize final : public Operator {
+ public:
+  Resize(Workspace& w, const Operation& o)
+      : Operator(w, o),
+        from_(lastAxes(w.dims(o.inputs[0]), o.axes.size())),
+        to_(lastAxes(w.dims(o.output), o.axes.size())),
+        channels_(within(outFloats() / volume(to_))) {
+    for (int a = 0; a < kAxes; ++a) {
+      const int i = a - kAxes + static_cast<int>(o.axes.size());
+      const AxisTaps axis = i < 0 ? AxisTaps{1, 1, 1, {0}, {1.f}} : o.axes[i];
+      reads_.emplace_back(device(), axis, false);
+      feeds_.emplace_back(device(), axis, true);
+    }
+  }
+
+  void forward(int images) override { up(in(0).data, out(), repeats(images)); }
+
+  // The transposed map: every input position gathers from the outputs that read it.
+  void backward(Backward& b) override {
+    deliver(b, 0, [&](Rows to) {
+      apply(feeds_, MapView(channels_, to_, *b.dy.window), MapView(channels_, from_, *to.window), b.dy.data, to.data, b.rows);
+    });
+  }
+
+  void tangent(int images) override { up(tangents(0).data, outTangent(), repeats(images)); }
+
+ private:
+  Extent from_, to_;
+  int channels_;
+  std::vector<Links> reads_, feeds_;
+
+  void up(const float* from, float* to, int slices) { apply(reads_, MapView(channels_, from_), MapView(channels_, to_), from, to, slices); }
+
+  void apply(const std::vector<Links>& links, const MapView& fromView, const MapView& toView, const float* from, float* to, int rows) {
+    LinksView map;
+    for (int a = 0; a < kAxes; ++a)
+      map.starts[a] = links[a].starts.as<int>(), map.positions[a] = links[a].positions.as<int>(),
+      map.weights[a] = links[a].weights.floats();
+    applyKernel<<<gridOf(toView.numbers(), rows), kThreads, 0, stream()>>>(map, fromView, toView, from, to, fromView.numbers(),
+                                                                           toView.numbers(), rows);
+    launched();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Operator> resize(Workspace& w, const Operation& o) { return std::make_unique<Resize>(w, o); }
+
+}  // namespace tracin::cuda

@@ -1,0 +1,44 @@
+#include <map>
+
+#include "operators.h"
+
+namespace tracin::cuda {
+
+std::unique_ptr<Operator> makeOperator(Workspace& work, const Operation& operation) {
+  using Make = std::unique_ptr<Operator> (*)(Workspace&, const Operation&);
+  static const std::map<std::string, Make> table{
+      {"Conv", conv},
+      {"ConvTranspose", convTranspose},
+      {"BatchNormalization", batchNormalization},
+      {"Relu", leakyRelu},
+      {"LeakyRelu", leakyRelu},
+      {"Sigmoid", sigmoid},
+      {"Softmax", softmax},
+      {"LogSoftmax", softmax},
+      {"MaxPool", maxPool},
+      {"AveragePool", averagePool},
+      {"GlobalAveragePool", reduce},
+      {"Resize", resize},
+      {"Concat", concat},
+      {"Add", arithmetic},
+      {"Sub", arithmetic},
+      {"Mul", arithmetic},
+      {"Div", arithmetic},
+      {"Pow", arithmetic},
+      {"Min", arithmetic},
+      {"Max", arithmetic},
+      {"PRelu", arithmetic},
+      {"Elementwise", elementwise},
+      {"Normalize", normalize},
+      {"Rearrange", rearrange},
+      {"Reduce", reduce},
+      {"MatMul", matMul},
+      {"Compare", compare},
+      {"Where", where},
+  };
+  const auto it = table.find(operation.type);
+  if (it == table.end()) throw EngineError("the cuda engine has no operator " + operation.type + " (node " + operation.name + ")");
+  return it->second(work, operation);
+}
+
+}  // namespace tracin::cuda
