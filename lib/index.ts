@@ -66,5 +66,13 @@ export { readFeatures, type Features } from './explanation/files';
 export { splitByFeature } from './explanation/head-split';
 export type { Similarity } from './explanation/similarity';
 
+// What can be claimed, and whose labels to look at
+export { testFaithfulness, type FaithfulnessOptions } from './faithfulness/run';
+export { readEvidence, type Faithfulness } from './faithfulness/files';
+export type { Claim } from './faithfulness/verdict';
+export type { Estimate } from './faithfulness/estimate';
+export { audit, type Audit, type AuditedPatient, type AuditOptions } from './faithfulness/audit';
+export type { FoundBy, PlantedResult } from './faithfulness/planted';
+
 // A page to read
 export { buildReport, renderPage, type Report, type ReportOptions, type ReportSubject } from './report';

@@ -5,9 +5,11 @@ import { Command, CommanderError } from 'commander';
 import { TracinError } from '../errors';
 import { VERSION } from '../version';
 import type { Context } from './context';
+import { addAudit } from './commands/audit';
 import { addDemo } from './commands/demo';
 import { addDevices } from './commands/devices';
 import { addExplain } from './commands/explain';
+import { addFaithfulness } from './commands/faithfulness';
 import { addInfluence } from './commands/influence';
 import { addInspect } from './commands/inspect';
 import { addPhantom } from './commands/phantom';
@@ -25,7 +27,19 @@ function buildProgram(context: Context): Command {
     .option('--debug', 'print the stack of an error')
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
     .exitOverride();
-  for (const add of [addDemo, addPhantom, addTrain, addPredict, addInspect, addInfluence, addRank, addExplain, addDevices])
+  for (const add of [
+    addDemo,
+    addPhantom,
+    addTrain,
+    addPredict,
+    addInspect,
+    addInfluence,
+    addRank,
+    addExplain,
+    addFaithfulness,
+    addAudit,
+    addDevices,
+  ])
     add(program, context);
   return program;
 }

@@ -69,7 +69,12 @@ export class Shelf {
   }
 
   #orientation(caseName: string): Orientation {
-    const affine = this.#source instanceof Dataset ? this.#source.geometry(caseName).affine : undefined;
-    return affine ? orientationOf(affine) : AS_STORED;
+    return sourceOrientation(this.#source, caseName);
   }
+}
+
+/** Which way up the slices of a case are shown; as stored where the source knows no geometry. */
+export function sourceOrientation(source: SliceSource, caseName: string): Orientation {
+  const affine = source instanceof Dataset ? source.geometry(caseName).affine : undefined;
+  return affine ? orientationOf(affine) : AS_STORED;
 }

@@ -1,0 +1,79 @@
+/**
+ * The linear datamodelling score (Park et al. 2023, arXiv 2303.14186): networks are trained on random halves of the patients, and the summed
+ * influence of a half is held against the loss it ends with, next to counts that know nothing of gradients.
+ */
+import type { Study } from '../influence/study';
+import { generatorAt, shuffledOrder } from '../random';
+import { mean, spearman } from '../statistics';
+import { estimate, type Estimate, type Resampling } from './estimate';
+import type { PatientTable } from './patient-influence';
+
+/**
+ * influence: Σ T of the patients in the half. pixels: how many training pixels of the class it has. similarity: Σ S.
+ * faulty: minus how many of its patients have planted faults.
+ */
+export const PREDICTORS = ['influence', 'pixels', 'similarity', 'faulty'] as const;
+export type Predictor = (typeof PREDICTORS)[number];
+
+export interface DatamodelResult {
+  readonly subsets: number;
+  readonly seeds: number;
+  /** Test regions, over which each score is a mean. */
+  readonly regions: number;
+  /** Mean Spearman between what is summed and minus the loss, resampled by subset (`n`). */
+  readonly scores: readonly (Estimate & { readonly predictor: Predictor; readonly baseline: boolean })[];
+}
+
+export interface DatamodelOptions {
+  readonly study: Study;
+  readonly table: PatientTable;
+  readonly losses: (without: readonly string[]) => Promise<Float64Array>;
+  readonly subsets: number;
+  readonly seeds: number;
+  /** Patients with planted faults, where they are known. */
+  readonly faulty: ReadonlySet<string> | undefined;
+  readonly resampling: Resampling;
+}
+
+const HALF = 76;
+
+export async function testDatamodel({
+  study,
+  table,
+  losses,
+  subsets,
+  seeds,
+  faulty,
+  resampling,
+}: DatamodelOptions): Promise<DatamodelResult> {
+  const { patients } = table;
+  const classes = study.classes.length;
+  const halves: number[][] = [];
+  const found: Float64Array[] = [];
+  for (let subset = 0; subset < subsets; subset++) {
+    const order = shuffledOrder(patients.length, generatorAt(resampling.seed, HALF, subset));
+    const half = Math.ceil(patients.length / 2);
+    halves.push(order.slice(0, half));
+    found.push(await losses(order.slice(half).map((p) => patients[p]!)));
+  }
+  const regions = study.tests.pixels.flatMap((counts, row) => counts.flatMap((pixels, k) => (pixels > 0 ? [row * classes + k] : [])));
+  const sums = (value: (p: number) => number): number[] => halves.map((half) => half.reduce((sum, p) => sum + value(p), 0)); // prettier-ignore
+  const predictions: Record<Predictor, (region: number) => number[]> = {
+    influence: (region) => sums((p) => table.influence[region * patients.length + p]!),
+    pixels: (region) => sums((p) => table.pixels[(region % classes) * patients.length + p]!),
+    similarity: (region) => sums((p) => table.similarity[region * patients.length + p]!),
+    faulty: () => sums((p) => -Number(faulty?.has(patients[p]!))),
+  };
+  const scores = PREDICTORS.filter((predictor) => predictor !== 'faulty' || faulty !== undefined).map((predictor) => {
+    const predicted = regions.map(predictions[predictor]);
+    const score = (sample: Int32Array): number => {
+      const each = regions.map(
+        (region, i) =>
+        spearman(Array.from(sample, (s) => predicted[i]![s]!), Array.from(sample, (s) => -found[s]![region]!)), // prettier-ignore
+      );
+      return mean(each.filter((value) => !Number.isNaN(value)));
+    };
+    return { predictor, baseline: predictor !== 'influence', ...estimate(subsets, score, resampling) };
+  });
+  return { subsets, seeds, regions: regions.length, scores };
+}

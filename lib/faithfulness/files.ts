@@ -1,0 +1,74 @@
+/** STUDY/faithfulness: what its files hold. */
+import { join } from 'node:path';
+import { z } from 'zod';
+import { TracinError } from '../errors';
+import type { Features } from '../explanation/files';
+import type { ClassAblation } from './ablation';
+import type { ClassCorrelation } from './correlation';
+import { readJson } from '../json';
+import { plantedSchema, type PlantedResult } from './planted';
+import type { DatamodelResult } from './datamodel';
+import type { RemovalResult } from './removal';
+import type { Claim } from './verdict';
+
+export const FORMAT_VERSION = 1;
+
+export const PARTS = ['correlation', 'ablation', 'faults', 'retraining'] as const;
+export type Part = (typeof PARTS)[number];
+
+/** A part that could not be run, and why. */
+export interface Skipped {
+  readonly skipped: string;
+}
+
+export interface Faithfulness {
+  readonly formatVersion: typeof FORMAT_VERSION;
+  readonly tool: string;
+  readonly mode: 'quick' | 'full';
+  readonly seed: number;
+  /** Of every interval. */
+  readonly resamples: number;
+  /** How regions were compared and ranked. */
+  readonly features: Pick<Features, 'similarity' | 'normalize' | 'shuffles' | 'seed'> | null;
+  /** Influence against similarity over training regions. */
+  readonly correlation?: readonly ClassCorrelation[] | undefined;
+  /** Selected features silenced. */
+  readonly ablation?:
+    { readonly patients: number; readonly slices: number; readonly classes: readonly ClassAblation[] } | Skipped | undefined;
+  /** Known label errors looked for. */
+  readonly faults?: PlantedResult | Skipped | undefined;
+  /** Influential patients removed, and half of the patients drawn. */
+  readonly retraining?: { readonly removal: RemovalResult; readonly datamodel: DatamodelResult } | Skipped | undefined;
+  readonly verdict: readonly Claim[];
+}
+
+export function faithfulnessPaths(dir: string) {
+  const folder = join(dir, 'faithfulness');
+  return {
+    folder,
+    result: join(folder, 'faithfulness.json'),
+    /** One row for each coefficient of each test region. */
+    correlations: join(folder, 'correlations.csv'),
+    /** One row for each training patient: every audit score. */
+    audit: join(folder, 'audit.csv'),
+    /** One file for each retraining, so that an interrupted run goes on. */
+    retrainings: join(folder, 'retrainings'),
+  };
+}
+
+const evidenceSchema = z.object({ faults: z.union([plantedSchema, z.object({ skipped: z.string() })]).optional() });
+
+/**
+ * What a study's tests found on planted faults; undefined where they were not looked for.
+ * @param required whether that is an error: ERR_TRACIN_STUDY
+ */
+export async function readEvidence(dir: string, required = false): Promise<PlantedResult | undefined> {
+  const { result } = faithfulnessPaths(dir);
+  const faults = (await readJson(result, evidenceSchema, FORMAT_VERSION, 'test the study again'))?.faults;
+  if (faults && !('skipped' in faults)) return faults;
+  if (!required) return undefined;
+  throw new TracinError(
+    'ERR_TRACIN_STUDY',
+    `${result} says nothing of planted faults: run faithfulness --only faults on a study that has some`,
+  );
+}

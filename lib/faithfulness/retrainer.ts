@@ -1,0 +1,141 @@
+/** The run trained again without some of its patients, the same seeds and settings; a retraining that is done is never done again. */
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { SliceSource } from '../dataset/slices';
+import { chosenSlices } from '../dataset/views';
+import type { Engine, Program } from '../engine/engine';
+import { TracinError, throwIfAborted } from '../errors';
+import { replaceFile } from '../files';
+import { readOnnx } from '../graph/onnx';
+import { regionBatches, type Side } from '../influence/batches';
+import { regionLoss } from '../influence/definition';
+import type { Study } from '../influence/study';
+import { readJson, toJson } from '../json';
+import { mean } from '../statistics';
+import type { TrainOptions } from '../training/options';
+import type { Run } from '../training/run';
+import { train } from '../training/train';
+import { NETWORKS } from '../../models/registry';
+
+const FORMAT_VERSION = 1;
+const schema = z.strictObject({
+  formatVersion: z.literal(FORMAT_VERSION),
+  /** Patients left out. */
+  without: z.array(z.string()),
+  seed: z.int(),
+  /** Of the study's test regions, [M][K]; 0 for absent ones. */
+  losses: z.array(z.array(z.number())),
+});
+
+export interface RetrainerOptions {
+  readonly study: Study;
+  readonly run: Run;
+  readonly engine: Engine;
+  /** Slices the run was trained on. */
+  readonly train: SliceSource;
+  readonly test: Side;
+  /** Compiled for the network. */
+  readonly program: Program;
+  readonly folder: string;
+  /** Retrainings of each set, by the run's own seed and the ones after it; losses are means over them. */
+  readonly seeds: number;
+  readonly batch: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Share of the retraining in progress, 0 to 1; 1 when done. */
+  readonly onShare: (share: number) => void;
+}
+
+export class Retrainer {
+  readonly #options: RetrainerOptions;
+  readonly #network: TrainOptions['network'];
+
+  private constructor(options: RetrainerOptions, network: TrainOptions['network']) {
+    this.#options = options;
+    this.#network = network;
+  }
+
+  /** @throws ERR_TRACIN_STUDY for a run that began from a file that is no more */
+  static async open(options: RetrainerOptions): Promise<Retrainer> {
+    const { name, width, levels } = options.run.network;
+    const zoo = (NETWORKS as readonly string[]).includes(name);
+    return new Retrainer(options, zoo ? { name, width, levels } : await readOnnx(name));
+  }
+
+  /** Training patients. */
+  get patients(): readonly string[] {
+    return [...new Set(this.#options.train.slices.map(({ patient }) => patient))];
+  }
+
+  /** Losses of the study's test regions after training without some patients, [M · K], mean over seeds. */
+  async losses(without: readonly string[]): Promise<Float64Array> {
+    const { seeds, run } = this.#options;
+    const found: Float64Array[] = [];
+    for (let i = 0; i < seeds; i++) found.push(await this.#once([...without].sort(), run.training.seed + i));
+    return found[0]!.map((_, region) => mean(found.map((losses) => losses[region]!)));
+  }
+
+  async #once(without: readonly string[], seed: number): Promise<Float64Array> {
+    const { run, study, folder, engine, signal, onShare } = this.#options;
+    throwIfAborted(signal);
+    const deciding = { training: { ...run.training, seed }, network: run.network, without, engine: engine.name, data: run.data.train, tests: study.tests, study: study.record.definition }; // prettier-ignore
+    const id = createHash('sha256').update(toJson(deciding)).digest('hex').slice(0, 16);
+    const path = join(folder, `${id}.json`);
+    const known = await readJson(path, schema, FORMAT_VERSION, 'remove it, it is made again');
+    if (known) {
+      onShare(1);
+      return Float64Array.from(known.losses.flat());
+    }
+    const isRun = without.length === 0 && seed === run.training.seed && run.finished;
+    const losses = isRun ? await this.#measure(run.checkpoints.at(-1)!.file) : await this.#train(join(folder, id), without, seed);
+    const classes = study.classes.length;
+    const rows = study.tests.slices.map((_, row) => [...losses.subarray(row * classes, (row + 1) * classes)]);
+    await replaceFile(
+      path,
+      toJson({ formatVersion: FORMAT_VERSION, without: [...without], seed, losses: rows } satisfies z.infer<typeof schema>),
+    );
+    await rm(join(folder, id), { recursive: true, force: true });
+    onShare(1);
+    return losses;
+  }
+
+  async #train(dir: string, without: readonly string[], seed: number): Promise<Float64Array> {
+    const { train: source, run, engine, signal, onShare } = this.#options;
+    const left = new Set(without);
+    const positions = source.slices.flatMap(({ patient }, position) => (left.has(patient) ? [] : [position]));
+    const { epochs } = run.training;
+    const retrained = await train({
+      ...run.training,
+      seed,
+      checkpointEvery: epochs,
+      data: { train: chosenSlices(source, positions) },
+      network: this.#network,
+      run: dir,
+      engine,
+      resume: true,
+      signal,
+      onProgress: ({ done, total }) => onShare(Math.min(0.999, done / total)),
+    });
+    return this.#measure(retrained.checkpoints.at(-1)!.file);
+  }
+
+  /** Losses [M · K] of a checkpoint, over the regions of the study. */
+  async #measure(file: string): Promise<Float64Array> {
+    const { program, test, study, batch, signal } = this.#options;
+    await program.load(await readOnnx(file));
+    const tests = study.tests.slices.length;
+    const losses = new Float64Array(tests * study.classes.length);
+    for await (const part of regionBatches(test, study.definition, { start: 0, end: tests }, batch, signal)) {
+      const found = await program.contract(undefined, part, regionLoss(study.definition), { signal });
+      losses.set(found.losses, part.start * study.classes.length);
+    }
+    const wrong = losses.findIndex((loss) => !Number.isFinite(loss));
+    if (wrong >= 0)
+      throw new TracinError(
+        'ERR_TRACIN_CHECKPOINT',
+        `${file}: a test region has a loss that is not finite: retrain at a lower learning rate`,
+      );
+    return losses;
+  }
+}

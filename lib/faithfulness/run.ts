@@ -1,0 +1,236 @@
+/** Tests what a study claims: every figure with its interval, sample size and seed, next to the baseline it has to beat. */
+import type { SliceSource } from '../dataset/slices';
+import type { Engine } from '../engine/engine';
+import { TracinError, throwIfAborted } from '../errors';
+import { computeFeatures } from '../explanation/features';
+import { readFeatures, type Features } from '../explanation/files';
+import { featureHead } from '../explanation/head';
+import { replaceFile } from '../files';
+import { selectParameters } from '../graph/parameters';
+import { toJson } from '../json';
+import { reopenNetworks, reopenSides } from '../influence/reopen';
+import type { Study } from '../influence/study';
+import type { OnProgress } from '../progress';
+import { VERSION } from '../version';
+import { WorkerThread } from '../worker-thread';
+import { ablate, ablationPasses } from './ablation';
+import { scorePatients } from './audit';
+import { classCorrelations, encodeCorrelations, readFeatureArrays, type RegionCorrelation } from './correlation';
+import { testDatamodel } from './datamodel';
+import { FORMAT_VERSION, PARTS, faithfulnessPaths, type Faithfulness, type Part } from './files';
+import { patientTable } from './patient-influence';
+import { evaluatePlanted } from './planted';
+import { testRemoval } from './removal';
+import { Retrainer } from './retrainer';
+import { checkHeldOut, openRunCases, plantedPatients, runOf } from './subject';
+import { verdictOf } from './verdict';
+
+export interface FaithfulnessOptions {
+  readonly study: Study;
+  readonly engine: Engine;
+  /** quick: minutes on a small study; full: more resamples, sets and retrainings. Default quick. */
+  readonly mode?: 'quick' | 'full' | undefined;
+  /** Of everything drawn; default 1. */
+  readonly seed?: number | undefined;
+  /** Which tests; all when absent. */
+  readonly parts?: readonly Part[] | undefined;
+  /** Labelled slices that neither trained the network nor are asked about; the validation cases of the study's run when absent. */
+  readonly heldOut?: SliceSource | undefined;
+  /** In place of what the study says it was computed from. */
+  readonly test?: SliceSource | undefined;
+  readonly train?: SliceSource | undefined;
+  /** Slices computed together; default 8. */
+  readonly batch?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** A stage for each part. */
+  readonly onProgress?: OnProgress | undefined;
+  /** One line each, for people. */
+  readonly onNotice?: ((line: string) => void) | undefined;
+}
+
+export interface Budget {
+  readonly resamples: number;
+  /** Random sets of features, and how many of them are silenced all at once. */
+  readonly draws: number;
+  readonly together: number;
+  /** Test patients and classes whose proponents are removed, and random sets removed instead. */
+  readonly subjects: number;
+  readonly removals: number;
+  /** Random halves trained on. */
+  readonly subsets: number;
+  /** Retrainings of each set. */
+  readonly seeds: number;
+}
+
+const BUDGETS: Readonly<Record<'quick' | 'full', Budget>> = {
+  quick: { resamples: 200, draws: 100, together: 20, subjects: 6, removals: 3, subsets: 8, seeds: 1 },
+  full: { resamples: 1000, draws: 100, together: 100, subjects: 12, removals: 8, subsets: 24, seeds: 2 },
+};
+
+/** What every part gets. */
+export interface Setting extends FaithfulnessOptions, Budget {
+  readonly seed: number;
+  readonly batch: number;
+  readonly onNotice: (line: string) => void;
+}
+
+/**
+ * Writes STUDY/faithfulness/faithfulness.json and the tables beside it; features are computed first where the study has none.
+ * @throws ERR_TRACIN_USAGE options that cannot be meant; otherwise as the study is opened again
+ */
+export async function testFaithfulness(options: FaithfulnessOptions): Promise<Faithfulness> {
+  const { study, mode = 'quick', seed = 1, parts = PARTS, signal } = options;
+  if (!Object.hasOwn(BUDGETS, mode)) throw usage(`mode ${String(mode)} is unknown: choose quick or full`);
+  if (!Number.isSafeInteger(seed) || seed < 0) throw usage(`seed ${seed}: give a whole number of at least 0`);
+  const unknown = parts.find((part) => !PARTS.includes(part));
+  if (unknown !== undefined) throw usage(`part ${String(unknown)} is unknown: choose from ${PARTS.join(', ')}`);
+  throwIfAborted(signal);
+  const setting: Setting = {
+    ...options,
+    ...BUDGETS[mode],
+    seed,
+    batch: options.batch ?? 8,
+    onNotice: options.onNotice ?? (() => undefined),
+  };
+  const wants = (part: Part): boolean => parts.includes(part);
+  const features = parts.some((part) => part !== 'faults') ? await featuresOf(setting) : null;
+  const results = {
+    formatVersion: FORMAT_VERSION,
+    tool: `tracin-seg ${VERSION}`,
+    mode,
+    seed,
+    resamples: setting.resamples,
+    features: features && {
+      similarity: features.similarity,
+      normalize: features.normalize,
+      shuffles: features.shuffles,
+      seed: features.seed,
+    },
+    ...(wants('correlation') && { correlation: await correlate(setting) }),
+    ...(wants('ablation') && { ablation: await ablateHeldOut(setting, features!) }),
+    ...(wants('faults') && { faults: await findFaults(setting) }),
+    ...(wants('retraining') && { retraining: await retrain(setting) }),
+  } as const;
+  const result: Faithfulness = { ...results, verdict: verdictOf(results) };
+  await replaceFile(faithfulnessPaths(study.dir).result, toJson(result));
+  return result;
+}
+
+/** Those of the study, computed where there are none or where they are of other learning rates. */
+async function featuresOf(setting: Setting): Promise<Features> {
+  const { study, engine, batch, seed, test, train, signal, onProgress, onNotice } = setting;
+  const known = await readFeatures(study).catch((error: unknown) => {
+    if (error instanceof TracinError && error.code === 'ERR_TRACIN_STUDY') return undefined;
+    throw error;
+  });
+  if (known?.learningRates.join() === study.learningRates.join()) return known;
+  onNotice(`computing the features of ${study.dir}`);
+  return computeFeatures({ study, engine, batch, seed, test, train, signal, onProgress });
+}
+
+async function correlate({ study, resamples, seed, signal, onProgress }: Setting): Promise<Faithfulness['correlation']> {
+  const resampling = { resamples, seed };
+  const worker = new WorkerThread('faithfulness/correlation-worker');
+  try {
+    await worker.call('open', { dir: study.dir, learningRates: study.learningRates }, { signal });
+    const regions: RegionCorrelation[] = [];
+    const total = study.tests.slices.length;
+    for (let test = 0; test < total; test++) {
+      regions.push(...(await worker.call<RegionCorrelation[]>('correlate', { test, resampling }, { signal })));
+      onProgress?.({ stage: 'correlation', done: test + 1, total });
+    }
+    await replaceFile(faithfulnessPaths(study.dir).correlations, encodeCorrelations(study, regions));
+    return classCorrelations(study, regions, resampling);
+  } finally {
+    await worker.close();
+  }
+}
+
+async function ablateHeldOut(setting: Setting, features: Features): Promise<Faithfulness['ablation']> {
+  const { study, engine, batch, draws, together, resamples, seed, signal, onProgress } = setting;
+  const heldOut = setting.heldOut ?? (await validationOf(study, signal));
+  if (!heldOut) return { skipped: 'no held-out slices: the run has no validation cases; name cases that had no part in the study' };
+  try {
+    checkHeldOut(heldOut, study);
+    const networks = await reopenNetworks(study, signal);
+    const head = featureHead(networks.lowered, networks.graph.source);
+    const { size, output } = study.record;
+    const program = await engine.compile(networks.graph, { size, output, parameters: [head.kernel] });
+    try {
+      const checkpoint = await networks.read(networks.checkpoints.at(-1)!);
+      const total = ablationPasses(features, together);
+      let done = 0;
+      const onForward = (): void => onProgress?.({ stage: 'ablation', done: ++done, total });
+      const resampling = { resamples, seed };
+      const classes = await ablate({ program, checkpoint, head, features, heldOut, draws, together, batch, resampling, signal, onForward });
+      return { patients: new Set(heldOut.slices.map(({ patient }) => patient)).size, slices: heldOut.slices.length, classes };
+    } finally {
+      program.dispose();
+    }
+  } finally {
+    if (!setting.heldOut) await heldOut.close();
+  }
+}
+
+/** Scores the training patients and looks where the planted faults stand. */
+async function findFaults(setting: Setting): Promise<Faithfulness['faults']> {
+  const { study, resamples, seed } = setting;
+  const planted = await plantedPatients(study);
+  if (!planted) return { skipped: 'no training labels with planted faults: a phantom made with --planted has some' };
+  const patients = await scorePatients(setting);
+  const faulty = patients.map(({ patient }) => planted.has(patient));
+  if (!faulty.includes(true) || !faulty.includes(false)) {
+    return { skipped: `${planted.size > 0 ? 'all' : 'none'} of the training patients have planted faults: there is nothing to tell apart` };
+  }
+  return evaluatePlanted(patients, faulty, { resamples, seed });
+}
+
+/** Trains the study's run again without some of its patients. */
+async function retrain(setting: Setting): Promise<Faithfulness['retraining']> {
+  const { study, engine, batch, subjects, removals, subsets, seeds, resamples, seed, signal, onProgress } = setting;
+  const run = await runOf(study);
+  if (!run) return { skipped: 'the networks of this study come from no run of ours, so they cannot be trained again' };
+  const resampling = { resamples, seed };
+  const sides = await reopenSides(study, setting);
+  try {
+    const source = await openRunCases(run, run.split.train, signal);
+    try {
+      const networks = await reopenNetworks(study, signal);
+      const { size, output } = study.record;
+      const parameters = selectParameters(networks.lowered, 'head'); // only losses are asked for
+      const program = await engine.compile(networks.graph, { size, output, parameters });
+      try {
+        const total = (1 + removals + 2 * subjects + subsets) * seeds;
+        let finished = 0;
+        const onShare = (share: number): void => {
+          if (share === 1) finished++;
+          const done = share === 1 ? finished : finished + share;
+          onProgress?.({ stage: 'retraining', done: Math.floor(done * 100), total: total * 100 });
+        };
+        const folder = faithfulnessPaths(study.dir).retrainings;
+        const retrainer = await Retrainer.open({ study, run, engine, train: source, test: sides.test, program, folder, seeds, batch, signal, onShare }); // prettier-ignore
+        const table = await patientTable(study, await readFeatureArrays(study));
+        const losses = (without: readonly string[]): Promise<Float64Array> => retrainer.losses(without);
+        const removal = await testRemoval({ study, table, losses, subjects, draws: removals, seeds, resampling });
+        const faulty = await plantedPatients(study);
+        return { removal, datamodel: await testDatamodel({ study, table, losses, subsets, seeds, faulty, resampling }) };
+      } finally {
+        program.dispose();
+      }
+    } finally {
+      await source.close();
+    }
+  } finally {
+    await sides.close();
+  }
+}
+
+/** The validation cases of the run that a study is about. */
+async function validationOf(study: Study, signal: AbortSignal | undefined): Promise<SliceSource | undefined> {
+  const run = await runOf(study);
+  return run && run.split.validation.length > 0 ? openRunCases(run, run.split.validation, signal) : undefined;
+}
+
+function usage(message: string): TracinError {
+  return new TracinError('ERR_TRACIN_USAGE', message);
+}

@@ -1,0 +1,50 @@
+/** What a study's claims are tested with: the run its network came from, and labelled slices that had no part in it. */
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { datasetRecordSchema, openRecorded } from '../dataset/record';
+import type { SliceSource } from '../dataset/slices';
+import { FAULTS } from '../dataset/phantom/faults';
+import { TracinError } from '../errors';
+import { readJson } from '../json';
+import type { Study } from '../influence/study';
+import { openRun, readRunFile, type Run } from '../training/run';
+
+/** The run whose checkpoints a study is about; undefined for networks from elsewhere. */
+export async function runOf(study: Study): Promise<Run | undefined> {
+  const dir = dirname(dirname(study.checkpoints[0]!.file));
+  const file = await readRunFile(dir);
+  return file && openRun(dir);
+}
+
+/**
+ * Some cases of a run, opened as they were for training.
+ * @throws ERR_TRACIN_STUDY for a run that was not trained from a folder
+ */
+export async function openRunCases(run: Run, cases: readonly string[], signal?: AbortSignal): Promise<SliceSource> {
+  const record = datasetRecordSchema.safeParse(run.data.options).data;
+  if (!record)
+    throw new TracinError('ERR_TRACIN_STUDY', `${run.dir} was not trained from a data folder: give the slices along with the study`);
+  return openRecorded({ ...record, cases: [...cases] }, { signal });
+}
+
+/** @throws ERR_TRACIN_DATA where slices held out have no labels, or are of a patient that the study is about */
+export function checkHeldOut(heldOut: SliceSource, study: Study): void {
+  if (!heldOut.labelled) throw new TracinError('ERR_TRACIN_DATA', 'the held-out slices have no labels to take Dice against: add them');
+  const known = new Set([...study.tests.slices, ...study.trainings.slices].map(({ patient }) => patient));
+  const shared = heldOut.slices.find(({ patient }) => known.has(patient));
+  if (shared) {
+    const message = `patient ${shared.patient} is held out and part of ${study.dir}: features are tested on patients that had no part in selecting them`;
+    throw new TracinError('ERR_TRACIN_DATA', message);
+  }
+}
+
+const plantedSchema = z.array(z.object({ case: z.string(), fault: z.enum(FAULTS), amount: z.number() }));
+
+/** Training patients whose labels were corrupted on purpose, by planted.json of their data folder; undefined where it has none. */
+export async function plantedPatients({ record, trainings }: Study): Promise<ReadonlySet<string> | undefined> {
+  const dir = datasetRecordSchema.safeParse(record.datasets.train.options).data?.dir;
+  const planted = dir === undefined ? undefined : await readJson(join(dir, 'planted.json'), plantedSchema, 1, 'make the phantom again');
+  if (!planted) return undefined;
+  const faulty = new Set(planted.map((one) => one.case));
+  return new Set(trainings.slices.flatMap((slice) => (faulty.has(slice.case) ? [slice.patient] : [])));
+}

@@ -1,0 +1,77 @@
+/** A run taken through its tests and its audit, by command. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { decode } from 'fast-png';
+import { parseCsv } from '../../lib/csv';
+import type { Features } from '../../lib/explanation/files';
+import type { Faithfulness } from '../../lib/faithfulness/files';
+import type { Audit } from '../../lib/faithfulness/audit';
+import { refusal, tracin } from '../support/cli';
+
+const cwd = mkdtempSync(join(tmpdir(), 'tracin-faithfulness-'));
+afterAll(() => rmSync(cwd, { recursive: true, force: true }));
+
+async function done(words: string): Promise<string> {
+  const outcome = await tracin(words.split(' '), { cwd });
+  if (outcome.status !== 0) throw new Error(`${words}: ${outcome.stderr}`);
+  return outcome.stdout;
+}
+
+beforeAll(async () => {
+  await done('phantom patients --cases 9 --size 32 --planted 0.4');
+  await done(
+    'train --data patients --split patients/split.json --size 32 --slices tumour:8 --spread 2 --network deepseg --width 4 --levels 2 --epochs 2 --run run',
+  );
+});
+
+test('a study nobody explained yet says how; explain --features explains it', async () => {
+  expect(await refusal(['explain', 'run', '--features'], cwd)).toMatch(/holds no study/);
+  await done('influence --run run --region truth --out run/study');
+  expect(await refusal(['explain', 'run/study'], cwd)).toMatch(/say what with --features/);
+  const words = await done('explain run/study --features --shuffles 50 --seed 3');
+  expect(words).toMatch(/^4 features .*similarity max-ratio, training regions ranked by influence T$/m);
+  const features = JSON.parse(await done('explain run/study --features --similarity cosine --json')) as Features;
+  expect(features).toMatchObject({ similarity: 'cosine', features: 4 });
+  expect(features.classes.map((one) => one.class)).toEqual(['NCR/NET', 'ED', 'ET']);
+});
+
+test('faithfulness of a run, every part; what is done is not done again', async () => {
+  const words = await done('faithfulness run --quick');
+  for (const part of ['correlation', 'ablation', 'faults', 'retraining']) expect(words).toMatch(new RegExp(`^${part}$`, 'm'));
+  const read = (): Faithfulness => JSON.parse(readFileSync(join(cwd, 'run', 'study', 'faithfulness', 'faithfulness.json'), 'utf8')) as Faithfulness; // prettier-ignore
+  const first = read();
+  expect(first).toMatchObject({ mode: 'quick', seed: 1, resamples: 200, faults: { patients: 6, faulty: 2 } });
+  expect(first.verdict.every(({ words }) => /^(shown|not shown|not tested): /.test(words))).toBe(true);
+  expect(first.retraining).toMatchObject({ removal: { removed: 1, patients: 6, draws: 3 }, datamodel: { subsets: 8 } });
+  const folder = join(cwd, 'run', 'study', 'faithfulness', 'retrainings');
+  const retrainings = readdirSync(folder);
+  expect(retrainings.length).toBeGreaterThan(8);
+  expect(retrainings.every((name) => /^[0-9a-f]{16}\.json$/.test(name))).toBe(true);
+  const times = (): number[] => retrainings.map((name) => statSync(join(folder, name)).mtimeMs);
+  const before = times();
+  await done('faithfulness run/study --only retraining');
+  expect(times()).toEqual(before);
+  expect(read().retraining).toEqual(first.retraining);
+  expect(read().correlation).toBeUndefined();
+});
+
+test('audit writes a table and pictures for the annotators', async () => {
+  const found = JSON.parse(await done('audit run/study --top 2 --json')) as Audit;
+  expect(found.order).toBe('loss');
+  expect(found.patients.map(({ rank }) => rank)).toEqual([1, 2, 3, 4, 5, 6]);
+  const losses = found.patients.map(({ scores }) => scores.loss!);
+  expect(losses).toEqual(losses.toSorted((a, b) => b - a));
+  const rows = parseCsv(readFileSync(join(cwd, 'run', 'study', 'audit', 'audit.csv'), 'utf8'));
+  expect(rows).toHaveLength(7);
+  expect(rows[0]!.slice(-2)).toEqual(['verdict', 'comment']);
+  const pictures = readdirSync(join(cwd, 'run', 'study', 'audit')).filter((name) => name.endsWith('.png'));
+  expect(pictures).toHaveLength(2);
+  const { width, height, channels } = decode(readFileSync(join(cwd, 'run', 'study', 'audit', pictures[0]!)));
+  expect([width / height, channels]).toEqual([2, 3]); // no predicted labels in a study of region truth
+  await done('faithfulness run --only faults');
+  const words = await done('audit run --order combination --evidence run/study --out elsewhere');
+  expect(words).toMatch(/by combination: as asked for/);
+  expect(readdirSync(join(cwd, 'elsewhere'))).toContain('audit.csv');
+  expect(await refusal(['audit', 'run/study', '--trusted', 'Nobody'], cwd)).toMatch(/trusted case Nobody is no test case/);
+});
