@@ -46,7 +46,7 @@ export type { TrainingData, TrainOptions, ZooNetwork } from './training/options'
 export type { EpochMetrics } from './training/metrics';
 export { predict, type Prediction, type PredictOptions } from './inference/predict';
 export type { CaseDice } from './inference/dice-table';
-export type { Provider } from './inference/providers';
+export type { Provider, ProviderChoice } from './inference/providers';
 
 // Influence
 export { computeInfluence, computeShard, type InfluenceOptions } from './influence/run';

@@ -4,13 +4,13 @@ import { resolve } from 'node:path';
 import { TracinError, throwIfAborted } from '../errors';
 import type { Graph, Node, ValueInfo } from '../graph/graph';
 import { readOnnx, serialiseOnnx } from '../graph/onnx';
-import { PROVIDERS, type Provider } from './providers';
-import { openSession } from './session';
+import { PROVIDER_CHOICES, type Provider, type ProviderChoice } from './providers';
+import { openSession, type Session } from './session';
 import type { RunArgument } from './session-worker';
 
 export interface InferenceOptions {
-  /** cpu when absent. It is this one or an error, never silently another. */
-  readonly provider?: Provider | undefined;
+  /** cpu when absent. It is this one or an error, never silently another; `cuda,cpu` takes the CPU where there is no CUDA, and notes why. */
+  readonly provider?: ProviderChoice | undefined;
   /** Threads of the cpu provider; all cores when absent. */
   readonly threads?: number | undefined;
   /** Name of the output that is taken as logits; the first float32 one with as many axes as the images when absent. */
@@ -29,7 +29,7 @@ export interface Inference {
   readonly file: string;
   /** Where it really runs. */
   readonly provider: Provider;
-  /** What a person should know, e.g. that some nodes cannot run on the provider. */
+  /** What a person should know: why not another provider; after the first run, how many nodes ran elsewhere. */
   readonly notes: readonly string[];
   /** C, logits channels: background and K foreground classes. */
   readonly channels: number;
@@ -50,8 +50,8 @@ export interface Inference {
  */
 export async function openInference(network: string | Graph, options: InferenceOptions = {}): Promise<Inference> {
   const { provider = 'cpu', threads = availableParallelism() } = options;
-  if (!PROVIDERS.includes(provider)) {
-    throw new TracinError('ERR_TRACIN_USAGE', `provider ${String(provider)} is unknown: choose one of ${PROVIDERS.join(', ')}`);
+  if (!PROVIDER_CHOICES.includes(provider)) {
+    throw new TracinError('ERR_TRACIN_USAGE', `provider ${String(provider)} is unknown: choose one of ${PROVIDER_CHOICES.join(' | ')}`);
   }
   if (!Number.isInteger(threads) || threads < 1) {
     throw new TracinError('ERR_TRACIN_USAGE', `threads ${threads}: give a whole number of at least 1`);
@@ -68,13 +68,15 @@ export async function openInference(network: string | Graph, options: InferenceO
     );
   }
   const features = options.features ? headInput(graph) : undefined;
-  const session = await openSession({
-    source: path,
-    model: features === undefined ? (file ?? serialiseOnnx(graph)) : serialiseOnnx(withOutput(graph, features, logits)),
-    provider,
-    threads,
-    outputs: features === undefined ? [logits.name] : [logits.name, features],
-  });
+  const { session, used, why } = await firstOf(provider.split(',') as Provider[], (one) =>
+    openSession({
+      source: path,
+      model: features === undefined ? (file ?? serialiseOnnx(graph)) : serialiseOnnx(withOutput(graph, features, logits)),
+      provider: one,
+      threads,
+      outputs: features === undefined ? [logits.name] : [logits.name, features],
+    }),
+  );
   const run = async <T extends Float32Array | Uint8Array>(argument: RunArgument, signal: AbortSignal | undefined): Promise<T> => {
     throwIfAborted(signal);
     checkShape(argument, input.dims);
@@ -82,8 +84,10 @@ export async function openInference(network: string | Graph, options: InferenceO
   };
   return {
     file: path,
-    provider,
-    notes: session.notes,
+    provider: used,
+    get notes() {
+      return [...why, ...session.notes];
+    },
     channels,
     logits: async (images, shape, { signal } = {}) => run({ images, shape, output: logits.name, labels: false }, signal),
     labels: async (images, shape, { signal } = {}) => run({ images, shape, output: logits.name, labels: true }, signal),
@@ -94,6 +98,24 @@ export async function openInference(network: string | Graph, options: InferenceO
     },
     close: async () => session.close(),
   };
+}
+
+/** A session on the first provider that is available, and why those before it are not. */
+async function firstOf(
+  providers: readonly Provider[],
+  open: (provider: Provider) => Promise<Session>,
+): Promise<{ session: Session; used: Provider; why: string[] }> {
+  const why: string[] = [];
+  for (const used of providers.slice(0, -1)) {
+    try {
+      return { session: await open(used), used, why };
+    } catch (error) {
+      if (!(error instanceof TracinError && error.code === 'ERR_TRACIN_ENGINE')) throw error;
+      why.push(error.message);
+    }
+  }
+  const used = providers.at(-1)!;
+  return { session: await open(used), used, why };
 }
 
 /** The image input, and the logits: the output of that name, else the first with as many axes. */

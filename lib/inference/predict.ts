@@ -20,7 +20,7 @@ import { encodeDiceCsv, meanDice, type CaseDice } from './dice-table';
 import { openInference } from './inference';
 import { predictBatches } from './predict-labels';
 import { plainOutput, programPredictor, type Predictor } from './predictor';
-import type { Provider } from './providers';
+import type { ProviderChoice } from './providers';
 
 export interface PredictOptions {
   /** An ONNX file, or the run folder whose last checkpoint is used. */
@@ -32,7 +32,7 @@ export interface PredictOptions {
   /** Folder for the files, made when missing; files of an earlier prediction are replaced. */
   readonly out: string;
   /** cpu when absent. */
-  readonly provider?: Provider | undefined;
+  readonly provider?: ProviderChoice | undefined;
   readonly threads?: number | undefined;
   /** Slices in one forward pass; 8 when absent. */
   readonly batch?: number | undefined;
@@ -97,9 +97,14 @@ async function openNetwork(file: string, options: PredictOptions): Promise<Predi
   const plain = lowered ? plainOutput(graph, lowered) : output;
   if (!lowered || plain !== undefined) {
     const inference = await openInference(file, { output: plain, provider, threads });
-    return { ...inference, notes: [...(lowered?.notes ?? []), ...inference.notes] };
+    return {
+      ...inference,
+      get notes() {
+        return [...(lowered?.notes ?? []), ...inference.notes];
+      },
+    };
   }
-  if (provider !== undefined && provider !== 'cpu') {
+  if (provider !== undefined && !provider.split(',').includes('cpu')) {
     const message = `${file}: no output is plain logits, so labels are predicted by an engine and not on ${provider}`;
     throw new TracinError('ERR_TRACIN_ENGINE', `${message}: leave out the provider, or export the network without what follows its logits`);
   }

@@ -9,6 +9,10 @@ import { openSession } from './session';
 export const PROVIDERS = ['cpu', 'cuda', 'webgpu'] as const;
 export type Provider = (typeof PROVIDERS)[number];
 
+/** A provider, or an error; with `,cpu` the CPU where it is not available, which is told. */
+export const PROVIDER_CHOICES = ['cpu', 'cuda', 'webgpu', 'cuda,cpu', 'webgpu,cpu'] as const;
+export type ProviderChoice = (typeof PROVIDER_CHOICES)[number];
+
 /** One line each: that it runs, or why it does not. */
 export type ProviderStatus =
   | { readonly name: Provider; readonly available: true; readonly description: string }

@@ -1,8 +1,12 @@
 /** The thread that owns an onnxruntime session; `run()` blocks the thread that calls it, so it is never the caller's. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { TracinError } from '../errors';
 import { serve, type Served } from '../worker-thread';
 import { argmaxLabels } from './labels';
+import { readPlacement } from './placement';
 import type { Provider } from './providers';
 
 export interface OpenArgument {
@@ -17,7 +21,8 @@ export interface OpenArgument {
 export interface OpenResult {
   /** Of onnxruntime-node. */
   readonly version: string;
-  readonly notes: readonly string[];
+  /** Some nodes run on the CPU: `placement` tells which once it has run. */
+  readonly mixed: boolean;
 }
 export interface RunArgument {
   readonly images: Float32Array;
@@ -28,10 +33,19 @@ export interface RunArgument {
   readonly labels: boolean;
 }
 
-const INSTALL: Record<Provider, string> = {
-  cpu: 'run `npm install onnxruntime-node` again',
-  cuda: 'run `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node` on a machine with CUDA 12 and cuDNN 9, or choose provider cpu',
-  webgpu: 'install a graphics driver with Vulkan (Debian: `apt-get install libvulkan1 mesa-vulkan-drivers`), or choose provider cpu',
+/** The CUDA provider is no part of the npm package: either it was not fetched, or libraries it needs are not here. */
+function installCuda(): string {
+  const package_ = dirname(require.resolve('onnxruntime-node/package.json'));
+  const library = join(package_, 'bin', 'napi-v6', process.platform, process.arch, 'libonnxruntime_providers_cuda.so');
+  return existsSync(library)
+    ? `see what it lacks with \`ldd ${library}\` (docs/guide-gpu.md), or choose provider cpu`
+    : `fetch it with \`ONNXRUNTIME_NODE_INSTALL=true node ${join(package_, 'script', 'install.js')}\` (docs/guide-gpu.md), or choose provider cpu`;
+}
+
+const INSTALL: Record<Provider, () => string> = {
+  cpu: () => 'run `npm install onnxruntime-node` again',
+  cuda: installCuda,
+  webgpu: () => 'install a graphics driver with Vulkan (Debian: `apt-get install libvulkan1 mesa-vulkan-drivers`), or choose provider cpu',
 };
 
 function loadOnnxRuntime(): typeof Ort {
@@ -51,29 +65,48 @@ function oneLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').slice(0, 300);
 }
 
+interface Created {
+  readonly session: Ort.InferenceSession;
+  /** Folder of the profile that a session of mixed providers writes. */
+  readonly profile?: string;
+}
+
 /**
  * A session whose nodes all run on the provider asked for. Where some can only run on the CPU (shape arithmetic of foreign
- * exporters) the session says so in a note: onnxruntime by itself would move them without a word.
+ * exporters) its first run is profiled: onnxruntime by itself would move any of them, and all of them, without a word.
  */
-async function createSession(ort: typeof Ort, options: OpenArgument): Promise<{ session: Ort.InferenceSession; notes: string[] }> {
+async function createSession(ort: typeof Ort, options: OpenArgument): Promise<Created> {
   const { model, provider, source } = options;
-  const create = (extra: Record<string, unknown>): Promise<Ort.InferenceSession> => {
-    const settings = { executionProviders: [provider], intraOpNumThreads: options.threads, logSeverityLevel: 4 as const, extra };
+  const create = (more: Ort.InferenceSession.SessionOptions): Promise<Ort.InferenceSession> => {
+    const settings = { executionProviders: [provider], intraOpNumThreads: options.threads, logSeverityLevel: 4 as const, ...more };
     return typeof model === 'string' ? ort.InferenceSession.create(model, settings) : ort.InferenceSession.create(model, settings);
   };
   if (provider === 'cpu') {
-    return { session: await create({}).catch((error: unknown) => refuseModel(error, source)), notes: [] };
+    return { session: await create({}).catch((error: unknown) => refuseModel(error, source)) };
   }
   try {
-    return { session: await create({ session: { disable_cpu_ep_fallback: '1' } }), notes: [] };
+    return { session: await create({ extra: { session: { disable_cpu_ep_fallback: '1' } } }) };
   } catch (error) {
     if (!oneLine(error).includes('fallback to CPU EP')) {
-      const message = `provider ${provider} is not available here (${oneLine(error)}): ${INSTALL[provider]}`;
+      const message = `provider ${provider} is not available here (${oneLine(error)}): ${INSTALL[provider]()}`;
       throw new TracinError('ERR_TRACIN_ENGINE', message, { cause: error });
     }
-    const session = await create({}).catch((cause: unknown) => refuseModel(cause, source));
-    return { session, notes: [`${source}: some nodes cannot run on ${provider} and run on cpu`] };
+    const profile = mkdtempSync(join(tmpdir(), 'tracin-placement-'));
+    const profiling = { enableProfiling: true, profileFilePrefix: join(profile, 'run') };
+    const session = await create(profiling).catch((cause: unknown) => refuseModel(cause, source));
+    return { session, profile };
   }
+}
+
+/** One line on where the nodes of a session of mixed providers ran. */
+function placementWords({ session, profile }: Created, { source, provider }: OpenArgument): string {
+  session.endProfiling();
+  const { there, elsewhere, operators } = readPlacement(readFileSync(join(profile!, readdirSync(profile!)[0]!), 'utf8'), provider);
+  if (there === 0) {
+    const message = `${source}: nothing of it ran on ${provider}, all ${elsewhere} nodes on cpu: choose provider cpu, or export the network again`;
+    throw new TracinError('ERR_TRACIN_ENGINE', message);
+  }
+  return `${source}: ${there} nodes run on ${provider}, ${elsewhere} on cpu (${operators.join(', ')})`;
 }
 
 function refuseModel(error: unknown, source: string): never {
@@ -85,6 +118,8 @@ function refuseModel(error: unknown, source: string): never {
 serve(() => {
   let runtime: typeof Ort | undefined;
   let session: Ort.InferenceSession | undefined;
+  let profile: string | undefined;
+  let placement: (() => string) | undefined;
 
   return {
     async open(options: OpenArgument): Promise<Served> {
@@ -96,10 +131,16 @@ serve(() => {
         throw new TracinError('ERR_TRACIN_ENGINE', message);
       }
       const created = await createSession(runtime, options);
-      session = created.session;
+      ({ session, profile } = created);
+      if (profile !== undefined) placement = () => placementWords(created, options);
       const missing = options.outputs.find((name) => !created.session.outputNames.includes(name));
       if (missing !== undefined) throw new TracinError('ERR_TRACIN_INTERNAL', `${options.source}: no output ${missing}`);
-      return { result: { version: runtime.env.versions.node ?? 'unknown', notes: created.notes } satisfies OpenResult };
+      return { result: { version: runtime.env.versions.node ?? 'unknown', mixed: profile !== undefined } satisfies OpenResult };
+    },
+
+    /** After the first run of a session of mixed providers. */
+    async placement(): Promise<Served> {
+      return { result: placement!() };
     },
 
     async run({ images, shape, output, labels }: RunArgument): Promise<Served> {
@@ -133,6 +174,7 @@ serve(() => {
     async close(): Promise<Served> {
       await session?.release();
       session = undefined;
+      if (profile !== undefined) rmSync(profile, { recursive: true, force: true });
       return { result: undefined };
     },
   };

@@ -3,6 +3,8 @@ import { WorkerThread } from '../worker-thread';
 import type { OpenArgument, OpenResult, RunArgument } from './session-worker';
 
 export interface Session extends OpenResult {
+  /** What a person should know; grows with the first run where some nodes run elsewhere. */
+  readonly notes: readonly string[];
   run<T extends Float32Array | Uint8Array>(argument: RunArgument, signal?: AbortSignal): Promise<T>;
   /** Lets the run in flight finish; ending the thread within one would end the process. */
   close(): Promise<void>;
@@ -13,9 +15,19 @@ export async function openSession(argument: OpenArgument): Promise<Session> {
   const worker = new WorkerThread('inference/session-worker');
   try {
     const opened = await worker.call<OpenResult>('open', argument);
+    const notes: string[] = [];
+    let told = !opened.mixed;
     return {
       ...opened,
-      run: async (run, signal) => worker.call('run', run, { signal }),
+      notes,
+      async run(run, signal) {
+        const answer = await worker.call<never>('run', run, { signal });
+        if (!told) {
+          told = true;
+          notes.push(await worker.call<string>('placement', undefined));
+        }
+        return answer;
+      },
       async close() {
         await worker.call('close', undefined);
         await worker.close();

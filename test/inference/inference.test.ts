@@ -1,16 +1,18 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { withInitializers } from '../../lib/graph/checkpoint';
 import type { Graph } from '../../lib/graph/graph';
 import { lower } from '../../lib/graph/lower';
 import { readOnnx, writeOnnx } from '../../lib/graph/onnx';
 import { openInference } from '../../lib/inference/inference';
 import { argmaxLabels } from '../../lib/inference/labels';
+import { readPlacement } from '../../lib/inference/placement';
 import { predictLabels } from '../../lib/inference/predict-labels';
 import { listProviders, type Provider } from '../../lib/inference/providers';
 import { buildNetwork, NETWORKS } from '../../models/registry';
@@ -123,10 +125,37 @@ describe('inference by onnxruntime', () => {
       } else {
         const refused = openInference(file, { provider: status.name });
         await expect(refused).rejects.toMatchObject({ code: 'ERR_TRACIN_ENGINE', message: status.reason });
-        expect(status.reason).toMatch(/npm rebuild onnxruntime-node|apt-get install|choose provider cpu/);
+        expect(status.reason).toMatch(/ONNXRUNTIME_NODE_INSTALL=true node \/.*install\.js|ldd \/.*providers_cuda\.so|apt-get install/);
       }
     }
     expect((await listProviders())[0]).toMatchObject({ name: 'cpu', available: true });
+  });
+
+  it('takes the cpu for a missing provider only when told to, and says why', async () => {
+    for (const name of ['cuda', 'webgpu'] as const) {
+      const status = (await listProviders()).find((one) => one.name === name)!;
+      const inference = await openInference(file, { provider: `${name},cpu` });
+      expect(inference.provider).toBe(status.available ? name : 'cpu');
+      expect(inference.notes).toEqual(status.available ? [] : [status.reason]);
+      await inference.close();
+    }
+  });
+
+  it('reads from a profile where the nodes of a session ran', async () => {
+    const session = await InferenceSession.create(file, { enableProfiling: true, profileFilePrefix: join(dir, 'profile') });
+    await session.run({ image: new Tensor('float32', images(2).slice(0, 2 * 32 * 16), [1, 2, ...SIZE]) });
+    session.endProfiling();
+    await session.release();
+    const name = (await readdir(dir)).find((entry) => entry.startsWith('profile'))!;
+    const profile = await readFile(join(dir, name), 'utf8');
+    const here = readPlacement(profile, 'cpu');
+    expect(here).toEqual({ there: expect.any(Number) as number, elsewhere: 0, operators: [] });
+    expect(here.there).toBeGreaterThan(5);
+    expect(readPlacement(profile, 'cuda')).toEqual({
+      there: 0,
+      elsewhere: here.there,
+      operators: expect.arrayContaining(['Conv', 'MaxPool']) as string[],
+    });
   });
 
   it('says how to install onnxruntime-node where it is missing', async () => {
@@ -146,7 +175,7 @@ describe('inference by onnxruntime', () => {
     await writeFile(cut, (await readFile(file)).subarray(0, 900));
     await expect(openInference(cut)).rejects.toMatchObject(refusal('ERR_TRACIN_GRAPH', /cut\.onnx/));
     await expect(openInference(file, { provider: 'banana' as Provider })).rejects.toMatchObject(
-      refusal('ERR_TRACIN_USAGE', /banana.*cpu, cuda, webgpu/),
+      refusal('ERR_TRACIN_USAGE', /banana.*cpu \| cuda \| webgpu/),
     );
     await expect(openInference(file, { threads: 0 })).rejects.toMatchObject(refusal('ERR_TRACIN_USAGE', /threads 0/));
 

@@ -5,7 +5,7 @@ import type { SliceSource } from '../../dataset/slices';
 import { strideOf } from '../../graph/lower';
 import { readOnnx } from '../../graph/onnx';
 import { predict, type Prediction } from '../../inference/predict';
-import { PROVIDERS, type Provider } from '../../inference/providers';
+import { PROVIDER_CHOICES, type ProviderChoice } from '../../inference/providers';
 import { openRun, type Run } from '../../training/run';
 import { words, wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
@@ -25,7 +25,7 @@ interface Flags extends Omit<DatasetFlags, 'slices' | 'spread'> {
   readonly images?: string;
   readonly labels?: string;
   readonly classNames?: string[];
-  readonly provider: Provider;
+  readonly provider: ProviderChoice;
   readonly threads?: number;
   readonly batch?: number;
 }
@@ -56,7 +56,11 @@ export function addPredict(program: Command, context: Context): void {
     )
     .option('--labels <file>', 'with --images: uint8 [N, H, W] .npy or .npz')
     .option('--class-names <names>', 'with --images: names of the labels 1, 2, …, separated by commas', words)
-    .addOption(new Option('--provider <name>', 'where onnxruntime runs: this one or an error').choices(PROVIDERS).default('cpu'))
+    .addOption(
+      new Option('--provider <name>', 'where onnxruntime runs: this one or an error; with ",cpu" the CPU where it is not available')
+        .choices(PROVIDER_CHOICES)
+        .default('cpu'),
+    )
     .option('--threads <n>', 'CPU threads (default: one for each core)', wholeNumber({ least: 1, most: 1024 }))
     .option('--batch <slices>', 'slices in one forward pass (default: 8)', wholeNumber({ least: 1 }))
     .addHelpText(
