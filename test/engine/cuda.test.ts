@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { locateAddon } from '../../lib/engine/addon';
 import { cudaDevices, probeCuda } from '../../lib/engine/cuda';
 import { canStandIn, standInGpus, standInLibrary } from '../support/stand-in-gpu';
@@ -13,6 +14,15 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tracin-cuda-'));
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const built = cpu && join(dirname(locateAddon('cuda').file), 'libtracin-cuda.so');
+(built && existsSync(built) ? describe : describe.skip)('the CUDA library as it was built', () => {
+  it('answers: with its devices, or with what the driver lacks', async () => {
+    const status = await probeCuda(locateAddon('cuda').file, built!);
+    if ('devices' in status) expect(status.devices.every(({ description }) => description.includes('compute capability'))).toBe(true);
+    else expect(status.reason).toMatch(/^the NVIDIA driver is (missing \(libcuda\.so\.1\)|too old: it knows CUDA)/);
+  });
+});
 
 withStandIns('the CUDA library, tried in a process of its own', () => {
   const probe = (library: string, patience?: number) => probeCuda(locateAddon('cuda').file, library, patience);
