@@ -7,11 +7,12 @@ import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { replaceFile } from '../lib/files';
 import { toJson } from '../lib/json';
+import * as dataset from './dataset';
 import * as engines from './engines';
 import type { Subject } from './subject';
 import { renderTable, replaceTable } from './table';
 
-const SUBJECTS: Readonly<Record<string, Subject>> = { engines };
+const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines };
 /** The sources' folder, seen from dist/bench. */
 const ROOT = resolve(__dirname, '../..');
 

@@ -1,17 +1,17 @@
 /**
- * Runs in a worker thread: surveys a case (headers, and tumour voxels where slices are chosen by them), decodes its slices,
- * writes labels and maps on its grid, reads a painted mask.
+ * Runs in a worker thread: surveys a case (headers, and tumour voxels where slices are chosen by them), decodes the slices of
+ * one of its files, writes labels and maps on its grid, reads a painted mask.
  */
 import { basename, dirname, join } from 'node:path';
 import { TracinError } from '../errors';
-import { serve, type ServedCall } from '../worker-thread';
+import { serve } from '../worker-thread';
 import { gridDistance, voxelEdges } from './affine';
 import { cut, type Frame } from './frame';
 import { readImage, readImageHeader, writeImage, type ImageHeader, type SliceImages } from './image-file';
 import { labelsOfValues } from './label-values';
 import type { CaseFiles, LabelClass } from './layouts/layout';
 import type { Voxels } from './nifti';
-import { normaliser, type Normalisation } from './normalisation';
+import { scalingOf, type Normalisation } from './normalisation';
 
 export interface SurveyRequest {
   readonly files: CaseFiles;
@@ -26,21 +26,25 @@ export interface Survey {
   readonly tumour: Uint32Array | undefined;
 }
 
-export interface DecodeRequest {
-  readonly files: CaseFiles;
-  readonly classes: readonly LabelClass[];
-  /** Of the volumes, as surveyed. */
+/** Which slices of a file. */
+export interface SlicesRequest {
+  readonly path: string;
+  /** Of the volume, as surveyed. */
   readonly shape: readonly number[];
   readonly slices: readonly number[];
   readonly frame: Frame;
+}
+
+export interface ImagesRequest extends SlicesRequest {
+  /** In the file. */
+  readonly channels: number;
+  /** Those asked for. */
+  readonly wanted: readonly number[];
   readonly normalisation: Normalisation;
 }
 
-export interface DecodedCase {
-  /** [slices, M, H, W] */
-  readonly images: Float32Array;
-  /** [slices, H, W] in 0..K */
-  readonly labels: Uint8Array | undefined;
+export interface LabelsRequest extends SlicesRequest {
+  readonly classes: readonly LabelClass[];
 }
 
 export interface WriteRequest {
@@ -105,13 +109,8 @@ async function readVoxels(path: string, shape: readonly number[], channels: numb
   return voxels;
 }
 
-async function readLabels(
-  { segmentation }: CaseFiles,
-  classes: readonly LabelClass[],
-  shape: readonly number[],
-): Promise<Uint8Array | undefined> {
-  if (segmentation === undefined) return undefined;
-  return labelsOfValues(await readVoxels(segmentation, shape, 1, 'labels'), classes, segmentation, shape);
+async function readLabels(path: string, classes: readonly LabelClass[], shape: readonly number[]): Promise<Uint8Array> {
+  return labelsOfValues(await readVoxels(path, shape, 1, 'labels'), classes, path, shape);
 }
 
 /** Files of a case, each once, with the channels it must have. */
@@ -130,8 +129,8 @@ async function survey({ files, classes, countTumour }: SurveyRequest): Promise<S
   );
   assertOneGrid(headers, files.case);
   const header = headers[0]!;
-  const labels = countTumour ? await readLabels(files, classes, header.shape) : undefined;
-  return { header, tumour: labels && tumourBySlice(labels, header.shape[2]) };
+  if (!countTumour || files.segmentation === undefined) return { header, tumour: undefined };
+  return { header, tumour: tumourBySlice(await readLabels(files.segmentation, classes, header.shape), header.shape[2]) };
 }
 
 function tumourBySlice(labels: Uint8Array, depth: number): Uint32Array {
@@ -145,30 +144,27 @@ function tumourBySlice(labels: Uint8Array, depth: number): Uint32Array {
   return counts;
 }
 
-async function decode({ files, classes, shape, slices, frame, normalisation }: DecodeRequest, call: ServedCall): Promise<DecodedCase> {
+/** Normalised slices [slices, H, W] of each channel that is wanted. */
+async function images({ path, channels, wanted, shape, slices, frame, normalisation }: ImagesRequest): Promise<Float32Array[]> {
   const area = frame.size[0] * frame.size[1];
   const count = shape.reduce((product, n) => product * n, 1);
-  const modalities = files.images.length;
-  const images = new Float32Array(slices.length * modalities * area);
-  for (const path of new Set(files.images.map((image) => image.path))) {
-    call.throwIfAborted();
-    const own = [...files.images.entries()].filter(([, image]) => image.path === path);
-    const all = await readVoxels(path, shape, own[0]![1].channels, 'intensities');
-    for (const [modality, { channel }] of own) {
-      const voxels = all.subarray(channel * count, (channel + 1) * count);
-      const normalise = normaliser(normalisation, voxels, path);
-      slices.forEach((z, n) => {
-        const image = images.subarray((n * modalities + modality) * area, (n * modalities + modality + 1) * area);
-        cut(frame, voxels, z, image);
-        normalise(image);
-      });
-    }
-  }
-  call.throwIfAborted();
-  const volume = await readLabels(files, classes, shape);
-  const labels = volume && new Uint8Array(slices.length * area);
-  if (volume) slices.forEach((z, n) => cut(frame, volume, z, labels!.subarray(n * area, (n + 1) * area)));
-  return { images, labels };
+  const all = await readVoxels(path, shape, channels, 'intensities');
+  return wanted.map((channel) => {
+    const voxels = all.subarray(channel * count, (channel + 1) * count);
+    const scaling = scalingOf(normalisation, voxels, path);
+    const cuts = new Float32Array(slices.length * area);
+    slices.forEach((z, n) => cut(frame, voxels, z, cuts.subarray(n * area, (n + 1) * area), scaling));
+    return cuts;
+  });
+}
+
+/** Labels [slices, H, W] in 0..K. */
+async function labels({ path, classes, shape, slices, frame }: LabelsRequest): Promise<Uint8Array> {
+  const area = frame.size[0] * frame.size[1];
+  const volume = await readLabels(path, classes, shape);
+  const cuts = new Uint8Array(slices.length * area);
+  slices.forEach((z, n) => cut(frame, volume, z, cuts.subarray(n * area, (n + 1) * area)));
+  return cuts;
 }
 
 /** The painted slices of a mask on the grid of a case, within the window. */
@@ -201,8 +197,12 @@ serve(() => ({
   async survey(request: SurveyRequest) {
     return { result: await survey(request) };
   },
-  async decode(request: DecodeRequest, call: ServedCall) {
-    const result = await decode(request, call);
-    return { result, transfer: [result.images.buffer as ArrayBuffer, ...(result.labels ? [result.labels.buffer as ArrayBuffer] : [])] };
+  async images(request: ImagesRequest) {
+    const result = await images(request);
+    return { result, transfer: result.map(({ buffer }) => buffer as ArrayBuffer) };
+  },
+  async labels(request: LabelsRequest) {
+    const result = await labels(request);
+    return { result: [result], transfer: [result.buffer as ArrayBuffer] };
   },
 }));

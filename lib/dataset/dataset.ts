@@ -11,7 +11,7 @@ import type { Frame } from './frame';
 import { ENDINGS } from './image-file';
 import type { DataLayout } from './layouts';
 import type { SliceBatch, SliceId, SliceSource } from './slices';
-import { openStore, unknownCase, type DatasetOptions, type Entry, type Store } from './store';
+import { allOf, openStore, unknownCase, type DatasetOptions, type Entry, type Store } from './store';
 
 export { describeLayout, type DataLayout } from './layouts';
 export type { DatasetOptions } from './store';
@@ -117,20 +117,25 @@ export class Dataset implements SliceSource {
     const labelled = [...wanted.keys()].every((name) => this.#entry(name).files.segmentation !== undefined);
     const images = new Float32Array(positions.length * block);
     const labels = labelled ? new Uint8Array(positions.length * area) : undefined;
+    const decodings = [...wanted].flatMap(([name, places]) => this.#entry(name).decodings.map((decoding) => ({ decoding, places })));
     let copied = 0;
-    await Promise.all(
-      [...wanted].map(async ([name, places]) => {
-        const decoded = await this.#store.cache.get(name, signal);
-        for (const { to, within } of places) {
-          images.set(decoded.images.subarray(within * block, (within + 1) * block), to * block);
-          if (labels && decoded.labels) labels.set(decoded.labels.subarray(within * area, (within + 1) * area), to * area);
-          copied += block * Float32Array.BYTES_PER_ELEMENT;
-          if (copied > COPY_STEP) {
-            copied = 0;
-            await setImmediate();
+    await allOf(signal, (own) =>
+      decodings
+        .filter(({ decoding }) => labels ?? decoding.method === 'images')
+        .map(async ({ decoding, places }) => {
+          for (const [i, slices] of (await this.#store.cache.get(decoding, own)).entries()) {
+            for (const { to, within } of places) {
+              const slice = slices.subarray(within * area, (within + 1) * area);
+              if (decoding.method === 'labels') labels!.set(slice, to * area);
+              else images.set(slice, to * block + decoding.modalities[i]! * area);
+              copied += slice.byteLength;
+              if (copied > COPY_STEP) {
+                copied = 0;
+                await setImmediate();
+              }
+            }
           }
-        }
-      }),
+        }),
     );
     return { images, labels };
   }

@@ -19,8 +19,9 @@ export function labelsOfValues(voxels: Voxels, classes: readonly LabelClass[], p
   classes.forEach(({ value }, k) => (known[value] = k + 1));
   for (let i = 0; i < voxels.length; i++) {
     const value = voxels[i]!;
-    const label = known[value];
-    if (label === undefined || label < 0) {
+    // Inside the table first: an index beyond its end would make every look-up slow.
+    const label = value >= 0 && value <= largest ? known[value]! : -1;
+    if (!(label >= 0)) {
       const voxel = [i % shape[0]!, Math.floor(i / shape[0]!) % shape[1]!, Math.floor(i / (shape[0]! * shape[1]!))];
       throw new TracinError(
         'ERR_TRACIN_DATA',

@@ -251,12 +251,14 @@ function toVoxels(content: Buffer, layout: Layout, header: NiftiHeader): Voxels 
   const narrow = raw instanceof Uint8Array || raw instanceof Int8Array || raw instanceof Int16Array || raw instanceof Uint16Array;
   if (narrow && slope === 1 && inter === 0) return raw;
   const voxels = new Float32Array(count);
-  for (let i = 0; i < count; i++) voxels[i] = Number(raw[i]) * slope + inter;
   for (let i = 0; i < count; i++) {
-    if (Number.isFinite(voxels[i])) continue;
+    const value = Math.fround(Number(raw[i]) * slope + inter);
+    voxels[i] = value;
+    // x − x is 0 for every finite number and NaN for the others.
+    if (value - value === 0) continue;
     const [nx, ny, nz] = header.shape;
     const voxel = [i % nx, Math.floor(i / nx) % ny, Math.floor(i / (nx * ny)) % nz];
-    throw refuse(header.path, `voxel (${voxel.join(', ')})`, `is ${voxels[i]}: replace NaN and infinite voxels`);
+    throw refuse(header.path, `voxel (${voxel.join(', ')})`, `is ${value}: replace NaN and infinite voxels`);
   }
   return voxels;
 }

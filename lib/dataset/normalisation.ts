@@ -9,42 +9,47 @@ import type { Voxels } from './nifti';
 export type Normalisation = 'zscore' | 'paper';
 export const NORMALISATIONS: readonly Normalisation[] = ['zscore', 'paper'];
 
+/** What becomes of a voxel v: `zero` where v is 0 and outside the volume, else v · scale + shift. */
+export interface Scaling {
+  readonly scale: number;
+  readonly shift: number;
+  readonly zero: number;
+}
+export const AS_STORED: Scaling = { scale: 1, shift: 0, zero: 0 };
+
 /**
- * Normalises an image cut out of `volume` in place, with the statistics of the whole volume.
+ * How the images cut out of a volume are normalised, from the statistics of the whole volume.
  * @throws ERR_TRACIN_DATA when the volume has no contrast to scale by
  */
-export function normaliser(normalisation: Normalisation, volume: Voxels, path: string): (image: Float32Array) => void {
+export function scalingOf(normalisation: Normalisation, volume: Voxels, path: string): Scaling {
   return normalisation === 'zscore' ? zscore(volume, path) : paper(volume, path);
 }
 
-function zscore(volume: Voxels, path: string): (image: Float32Array) => void {
+function zscore(volume: Voxels, path: string): Scaling {
+  // Mean and variance in one pass: about a voxel's value instead of about 0, the difference of two sums keeps its digits.
+  const origin = volume.find((value) => value !== 0) ?? 0;
   let count = 0;
   let sum = 0;
-  for (let i = 0; i < volume.length; i++) {
-    const value = volume[i]!;
-    sum += value;
-    if (value !== 0) count++;
-  }
-  const mean = sum / count;
   let squares = 0;
   for (let i = 0; i < volume.length; i++) {
     const value = volume[i]!;
-    if (value !== 0) squares += (value - mean) * (value - mean);
+    if (value === 0) continue;
+    const distance = value - origin;
+    count++;
+    sum += distance;
+    squares += distance * distance;
   }
-  const std = Math.sqrt(squares / count);
+  const mean = origin + sum / count;
+  const std = Math.sqrt((squares - (sum * sum) / count) / count);
   if (!(std > 0)) throw flat(path, count === 0 ? 'holds only zeros' : 'holds one value only');
-  return (image) => {
-    for (let i = 0; i < image.length; i++) if (image[i] !== 0) image[i] = (image[i]! - mean) / std;
-  };
+  return { scale: 1 / std, shift: -mean / std, zero: 0 };
 }
 
-function paper(volume: Voxels, path: string): (image: Float32Array) => void {
+function paper(volume: Voxels, path: string): Scaling {
   let max = -Infinity;
   for (let i = 0; i < volume.length; i++) if (volume[i]! > max) max = volume[i]!;
   if (!(max > 0)) throw flat(path, 'has no voxel above zero');
-  return (image) => {
-    for (let i = 0; i < image.length; i++) image[i] = (2 * image[i]!) / max - 1;
-  };
+  return { scale: 2 / max, shift: -1, zero: -1 };
 }
 
 function flat(path: string, what: string): TracinError {

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { TracinError } from '../errors';
 import type { OnProgress } from '../progress';
 import { BoundedCache } from './bounded-cache';
-import type { DecodedCase, DecodeRequest, Survey, SurveyRequest } from './case-worker';
+import type { ImagesRequest, LabelsRequest, SlicesRequest, Survey, SurveyRequest } from './case-worker';
 import { assertDivisible, frameOf, type Frame } from './frame';
 import type { ImageHeader } from './image-file';
 import { findCases, type DataLayout, type LayoutOptions } from './layouts';
@@ -43,7 +43,20 @@ export interface Entry {
   readonly frame: Frame;
   /** Chosen slices, rising. */
   readonly slices: readonly number[];
+  /** Its files, the labels last. */
+  readonly decodings: readonly Decoding[];
 }
+
+/** One file of a case and what is decoded of it; the key of what was. */
+export interface Decoding {
+  readonly method: 'images' | 'labels';
+  readonly request: ImagesRequest | LabelsRequest;
+  /** Which modality each decoded array is; of labels, the one array is none. */
+  readonly modalities: readonly number[];
+}
+
+/** Chosen slices [slices, H, W]: normalised float32 of each modality in the file, or labels in 0..K. */
+export type Decoded = readonly (Float32Array | Uint8Array)[];
 
 export interface Store {
   readonly dir: string;
@@ -51,13 +64,13 @@ export interface Store {
   readonly entries: ReadonlyMap<string, Entry>;
   readonly size: readonly [number, number];
   readonly normalisation: Normalisation;
-  readonly cache: BoundedCache<string, DecodedCase>;
+  readonly cache: BoundedCache<Decoding, Decoded>;
   readonly workers: WorkerPool;
   /** Datasets that are open; the workers end with the last. */
   users: number;
 }
 
-type Surveyed = Omit<Entry, 'frame'>;
+type Surveyed = Omit<Entry, 'frame' | 'decodings'>;
 
 /** Of a side of an image, pixels. */
 const LARGEST_SIDE = 4096;
@@ -77,9 +90,14 @@ export async function openStore(options: DatasetOptions): Promise<Store> {
   try {
     const surveyed = await surveyAll(cases, layout, workers, options);
     const size = asked ?? sizeOf(defaultSize(layout, surveyed, options), options);
-    const entries = new Map(surveyed.map((one) => [one.files.case, { ...one, frame: frameOf(one.header.shape, size, options.offset) }]));
+    const entries = new Map<string, Entry>();
+    for (const one of surveyed) {
+      const placed = { ...one, frame: frameOf(one.header.shape, size, options.offset) };
+      entries.set(one.files.case, { ...placed, decodings: decodingsOf(placed, layout, normalisation) });
+    }
     const limit = options.cacheBytes ?? Math.min(totalmem() / 4, 4 * 1024 ** 3);
-    const cache = new BoundedCache(limit, decoder(entries, layout, workers, normalisation), bytesOf);
+    const decode = ({ method, request }: Decoding, signal: AbortSignal): Promise<Decoded> => workers.call(method, request, signal);
+    const cache = new BoundedCache(limit, decode, bytesOf);
     return { dir, layout, entries, size, normalisation, cache, workers, users: 0 };
   } catch (error) {
     await workers.close();
@@ -122,11 +140,8 @@ async function surveyAll(
   workers: WorkerPool,
   options: DatasetOptions,
 ): Promise<Surveyed[]> {
-  // The first bad case ends the survey of the others.
-  const failed = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
   let done = 0;
-  return Promise.all(
+  return allOf(options.signal, (signal) =>
     cases.map(async (files) => {
       const choice = options.slices ?? (files.segmentation === undefined ? 'all' : { tumour: 1 });
       const request: SurveyRequest = { files, classes, countTumour: needsLabels(choice) };
@@ -135,20 +150,35 @@ async function surveyAll(
       options.onProgress?.({ stage: 'index', done: ++done, total: cases.length });
       return { files, header, slices };
     }),
-  ).catch((error: unknown) => {
+  );
+}
+
+/** Promise.all, but the first that fails stops the others. */
+export function allOf<T>(signal: AbortSignal | undefined, start: (signal: AbortSignal) => readonly Promise<T>[]): Promise<T[]> {
+  const failed = new AbortController();
+  return Promise.all(start(signal ? AbortSignal.any([signal, failed.signal]) : failed.signal)).catch((error: unknown) => {
     failed.abort();
     throw error;
   });
 }
 
-function decoder(entries: ReadonlyMap<string, Entry>, { classes }: DataLayout, workers: WorkerPool, normalisation: Normalisation) {
-  return (name: string, signal: AbortSignal): Promise<DecodedCase> => {
-    const { files, frame, slices, header } = entries.get(name)!;
-    const request: DecodeRequest = { files, classes, frame, slices, normalisation, shape: header.shape };
-    return workers.call<DecodedCase>('decode', request, signal);
-  };
+/** File by file, so that all workers share even a single case. */
+function decodingsOf(
+  { files, frame, slices, header }: Omit<Entry, 'decodings'>,
+  { classes }: DataLayout,
+  normalisation: Normalisation,
+): readonly Decoding[] {
+  const of = (path: string): SlicesRequest => ({ path, shape: header.shape, slices, frame });
+  const images = [...new Set(files.images.map(({ path }) => path))].map((path): Decoding => {
+    const modalities = files.images.flatMap((image, modality) => (image.path === path ? [modality] : []));
+    const wanted = modalities.map((modality) => files.images[modality]!.channel);
+    const { channels } = files.images[modalities[0]!]!;
+    return { method: 'images', request: { ...of(path), channels, wanted, normalisation }, modalities };
+  });
+  if (files.segmentation === undefined) return images;
+  return [...images, { method: 'labels', request: { ...of(files.segmentation), classes }, modalities: [] }];
 }
 
-function bytesOf({ images, labels }: DecodedCase): number {
-  return images.byteLength + (labels?.byteLength ?? 0);
+function bytesOf(decoded: Decoded): number {
+  return decoded.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
