@@ -9,7 +9,7 @@ import type { Networks } from '../influence/networks';
 import type { Normalisation } from '../influence/normalisation';
 import { reopenNetworks, reopenSides, type ReopenedSides } from '../influence/reopen';
 import type { Study } from '../influence/study';
-import { writeNpy } from '../npy';
+import { npyHeader, writeNpy } from '../npy';
 import type { OnProgress } from '../progress';
 import { VERSION } from '../version';
 import { WorkerThread } from '../worker-thread';
@@ -54,6 +54,7 @@ export async function computeFeatures(options: FeatureOptions): Promise<Features
     throw usage(`similarity ${String(similarity)} is unknown: choose from ${SIMILARITIES.join(', ')}`);
   if (!Number.isSafeInteger(shuffles) || shuffles < 20) throw usage(`shuffles ${shuffles}: give a whole number of at least 20`);
   if (!Number.isSafeInteger(seed) || seed < 0) throw usage(`seed ${seed}: give a whole number of at least 0`);
+  if (study.tests.slices.length === 0) throw usage(`${study.dir} has no test slices to explain: compute a study that has some`);
   throwIfAborted(signal);
   const networks = await reopenNetworks(study, signal);
   const head = featureHead(networks.lowered, networks.graph.source);
@@ -143,18 +144,8 @@ async function splitHead(
   for (const role of ['test', 'train'] as const) {
     const slices = sides[role].source.slices.length;
     const shape = [networks.checkpoints.length, slices, study.classes.length, head.features, head.places.length / head.features];
-    await writeNpy(paths.gradients(role), shape, concatenated(all[role]));
+    await replaceFile(paths.gradients(role), [npyHeader('f4', shape), ...all[role].map(({ buffer }) => new Uint8Array(buffer))]);
   }
-}
-
-function concatenated(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 function summary(

@@ -80,7 +80,10 @@ export async function ablate(options: AblationOptions): Promise<ClassAblation[]>
     const everyone = Int32Array.from(whole.keys());
     const selected = scores.flatMap(({ feature, selected: is }) => (is ? [feature] : []));
     const unselected = scores.flatMap(({ feature, selected: is }) => (is ? [] : [feature]));
-    const dropsOf = (sample: Int32Array): number[] => single.map((counts) => diceOf(whole, c, sample) - diceOf(counts, c, sample));
+    const dropsOf = (sample: Int32Array): number[] => {
+      const dice = diceOf(whole, c, sample);
+      return single.map((counts) => dice - diceOf(counts, c, sample));
+    };
     const drops = dropsOf(everyone);
     const meanDrop = (chosen: readonly number[], of = drops): number => mean(chosen.map((k) => of[k]!));
     const sets = randomSets(scores.length, selected.length, draws, [resampling.seed, DRAW, c]);

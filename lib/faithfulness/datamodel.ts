@@ -24,7 +24,7 @@ export interface DatamodelResult {
   readonly scores: readonly (Estimate & { readonly predictor: Predictor; readonly baseline: boolean })[];
 }
 
-export interface DatamodelOptions {
+export interface HalvesOptions {
   readonly study: Study;
   readonly table: PatientTable;
   readonly losses: (without: readonly string[]) => Promise<Float64Array>;
@@ -35,45 +35,59 @@ export interface DatamodelOptions {
   readonly resampling: Resampling;
 }
 
+/** Random halves of the patients and the losses of networks trained on them; plain data. */
+export interface TrainedHalves extends Pick<HalvesOptions, 'table' | 'seeds' | 'resampling'> {
+  /** K */
+  readonly classes: number;
+  /** Present test regions, as test row · K + class. */
+  readonly regions: readonly number[];
+  /** Patients of each half, by their place in the table. */
+  readonly halves: readonly (readonly number[])[];
+  /** Losses of each half, [M · K]. */
+  readonly losses: readonly Float64Array[];
+  /** By place in the table. */
+  readonly faulty: readonly boolean[] | undefined;
+}
+
 const HALF = 76;
 
-export async function testDatamodel({
-  study,
-  table,
-  losses,
-  subsets,
-  seeds,
-  faulty,
-  resampling,
-}: DatamodelOptions): Promise<DatamodelResult> {
+export async function trainHalves(options: HalvesOptions): Promise<TrainedHalves> {
+  const { study, table, subsets, seeds, faulty, resampling } = options;
   const { patients } = table;
   const classes = study.classes.length;
   const halves: number[][] = [];
-  const found: Float64Array[] = [];
+  const losses: Float64Array[] = [];
   for (let subset = 0; subset < subsets; subset++) {
     const order = shuffledOrder(patients.length, generatorAt(resampling.seed, HALF, subset));
     const half = Math.ceil(patients.length / 2);
     halves.push(order.slice(0, half));
-    found.push(await losses(order.slice(half).map((p) => patients[p]!)));
+    losses.push(await options.losses(order.slice(half).map((p) => patients[p]!)));
   }
   const regions = study.tests.pixels.flatMap((counts, row) => counts.flatMap((pixels, k) => (pixels > 0 ? [row * classes + k] : [])));
-  const sums = (value: (p: number) => number): number[] => halves.map((half) => half.reduce((sum, p) => sum + value(p), 0)); // prettier-ignore
+  return { table, seeds, resampling, classes, regions, halves, losses, faulty: faulty && patients.map((patient) => faulty.has(patient)) };
+}
+
+export function scoreDatamodel({ table, seeds, resampling, classes, regions, halves, losses, faulty }: TrainedHalves): DatamodelResult {
+  const count = table.patients.length;
+  const sums = (value: (p: number) => number): number[] => halves.map((half) => half.reduce((sum, p) => sum + value(p), 0));
   const predictions: Record<Predictor, (region: number) => number[]> = {
-    influence: (region) => sums((p) => table.influence[region * patients.length + p]!),
-    pixels: (region) => sums((p) => table.pixels[(region % classes) * patients.length + p]!),
-    similarity: (region) => sums((p) => table.similarity[region * patients.length + p]!),
-    faulty: () => sums((p) => -Number(faulty?.has(patients[p]!))),
+    influence: (region) => sums((p) => table.influence[region * count + p]!),
+    pixels: (region) => sums((p) => table.pixels[(region % classes) * count + p]!),
+    similarity: (region) => sums((p) => table.similarity[region * count + p]!),
+    faulty: () => sums((p) => -Number(faulty?.[p])),
   };
   const scores = PREDICTORS.filter((predictor) => predictor !== 'faulty' || faulty !== undefined).map((predictor) => {
     const predicted = regions.map(predictions[predictor]);
     const score = (sample: Int32Array): number => {
-      const each = regions.map(
-        (region, i) =>
-        spearman(Array.from(sample, (s) => predicted[i]![s]!), Array.from(sample, (s) => -found[s]![region]!)), // prettier-ignore
+      const each = regions.map((region, i) =>
+        spearman(
+          Array.from(sample, (s) => predicted[i]![s]!),
+          Array.from(sample, (s) => -losses[s]![region]!),
+        ),
       );
       return mean(each.filter((value) => !Number.isNaN(value)));
     };
-    return { predictor, baseline: predictor !== 'influence', ...estimate(subsets, score, resampling) };
+    return { predictor, baseline: predictor !== 'influence', ...estimate(halves.length, score, resampling) };
   });
-  return { subsets, seeds, regions: regions.length, scores };
+  return { subsets: halves.length, seeds, regions: regions.length, scores };
 }

@@ -49,10 +49,10 @@ export function faithfulnessPaths(dir: string) {
     result: join(folder, 'faithfulness.json'),
     /** One row for each coefficient of each test region. */
     correlations: join(folder, 'correlations.csv'),
-    /** One row for each training patient: every audit score. */
-    audit: join(folder, 'audit.csv'),
     /** One file for each retraining, so that an interrupted run goes on. */
     retrainings: join(folder, 'retrainings'),
+    /** Run and study of labels corrupted on request. */
+    planted: join(folder, 'planted'),
   };
 }
 

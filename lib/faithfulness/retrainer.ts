@@ -47,6 +47,11 @@ export interface RetrainerOptions {
   readonly onShare: (share: number) => void;
 }
 
+/** The network a run began with: of the zoo, or the file it was read from. */
+export async function startOf({ network: { name, width, levels } }: Run): Promise<TrainOptions['network']> {
+  return (NETWORKS as readonly string[]).includes(name) ? { name, width, levels } : readOnnx(name);
+}
+
 export class Retrainer {
   readonly #options: RetrainerOptions;
   readonly #network: TrainOptions['network'];
@@ -56,11 +61,9 @@ export class Retrainer {
     this.#network = network;
   }
 
-  /** @throws ERR_TRACIN_STUDY for a run that began from a file that is no more */
+  /** @throws ERR_TRACIN_IO for a run that began from a file that is no more */
   static async open(options: RetrainerOptions): Promise<Retrainer> {
-    const { name, width, levels } = options.run.network;
-    const zoo = (NETWORKS as readonly string[]).includes(name);
-    return new Retrainer(options, zoo ? { name, width, levels } : await readOnnx(name));
+    return new Retrainer(options, await startOf(options.run));
   }
 
   /** Training patients. */

@@ -15,13 +15,16 @@ import { VERSION } from '../version';
 import { WorkerThread } from '../worker-thread';
 import { ablate, ablationPasses } from './ablation';
 import { scorePatients } from './audit';
+import type { PatientScores } from './audit-scores';
 import { classCorrelations, encodeCorrelations, readFeatureArrays, type RegionCorrelation } from './correlation';
-import { testDatamodel } from './datamodel';
+import { trainHalves, type DatamodelResult } from './datamodel';
 import { FORMAT_VERSION, PARTS, faithfulnessPaths, type Faithfulness, type Part } from './files';
 import { patientTable } from './patient-influence';
-import { evaluatePlanted } from './planted';
+import { drawFaults, studyOfFaults, withFaults } from './plant';
+import type { PlantedResult } from './planted';
 import { testRemoval } from './removal';
 import { Retrainer } from './retrainer';
+import type { PlantedArgument } from './statistics-worker';
 import { checkHeldOut, openRunCases, plantedPatients, runOf } from './subject';
 import { verdictOf } from './verdict';
 
@@ -36,6 +39,11 @@ export interface FaithfulnessOptions {
   readonly parts?: readonly Part[] | undefined;
   /** Labelled slices that neither trained the network nor are asked about; the validation cases of the study's run when absent. */
   readonly heldOut?: SliceSource | undefined;
+  /**
+   * Share of the run's training patients whose labels are corrupted, to train on them and look for them. When absent, the faults of the
+   * data's own planted.json are looked for.
+   */
+  readonly plant?: number | undefined;
   /** In place of what the study says it was computed from. */
   readonly test?: SliceSource | undefined;
   readonly train?: SliceSource | undefined;
@@ -84,6 +92,8 @@ export async function testFaithfulness(options: FaithfulnessOptions): Promise<Fa
   if (!Number.isSafeInteger(seed) || seed < 0) throw usage(`seed ${seed}: give a whole number of at least 0`);
   const unknown = parts.find((part) => !PARTS.includes(part));
   if (unknown !== undefined) throw usage(`part ${String(unknown)} is unknown: choose from ${PARTS.join(', ')}`);
+  const { plant } = options;
+  if (plant !== undefined && !(plant > 0 && plant < 1)) throw usage(`plant ${plant}: give a share of the patients between 0 and 1`);
   throwIfAborted(signal);
   const setting: Setting = {
     ...options,
@@ -130,7 +140,7 @@ async function featuresOf(setting: Setting): Promise<Features> {
 
 async function correlate({ study, resamples, seed, signal, onProgress }: Setting): Promise<Faithfulness['correlation']> {
   const resampling = { resamples, seed };
-  const worker = new WorkerThread('faithfulness/correlation-worker');
+  const worker = new WorkerThread('faithfulness/statistics-worker');
   try {
     await worker.call('open', { dir: study.dir, learningRates: study.learningRates }, { signal });
     const regions: RegionCorrelation[] = [];
@@ -174,15 +184,48 @@ async function ablateHeldOut(setting: Setting, features: Features): Promise<Fait
 
 /** Scores the training patients and looks where the planted faults stand. */
 async function findFaults(setting: Setting): Promise<Faithfulness['faults']> {
-  const { study, resamples, seed } = setting;
-  const planted = await plantedPatients(study);
-  if (!planted) return { skipped: 'no training labels with planted faults: a phantom made with --planted has some' };
+  if (setting.plant !== undefined) return plantFaults(setting, setting.plant);
+  const planted = await plantedPatients(setting.study);
+  if (!planted)
+    return { skipped: 'no training labels with planted faults: a phantom made with --planted has some, and --plant makes some' };
   const patients = await scorePatients(setting);
+  return lookFor(planted, patients, setting);
+}
+
+/** Trains the study's run on corrupted labels and looks for them. */
+async function plantFaults(setting: Setting, share: number): Promise<Faithfulness['faults']> {
+  const { study, engine, seed, signal, onProgress } = setting;
+  const run = await runOf(study);
+  if (!run) return { skipped: 'the networks of this study come from no run of ours, so they cannot be trained on corrupted labels' };
+  const sides = await reopenSides(study, setting);
+  try {
+    const source = await openRunCases(run, run.split.train, signal);
+    try {
+      const faults = drawFaults([...new Set(source.slices.map(({ patient }) => patient))], share, seed);
+      const folder = faithfulnessPaths(study.dir).planted;
+      const test = sides.test.source;
+      const { definition } = study;
+      const planted = await studyOfFaults({ run, engine, train: source, test, definition, faults, folder, signal, onProgress });
+      const patients = await scorePatients({ ...setting, study: planted, train: withFaults(source, faults), test });
+      return await lookFor(new Set(faults.keys()), patients, setting);
+    } finally {
+      await source.close();
+    }
+  } finally {
+    await sides.close();
+  }
+}
+
+async function lookFor(
+  planted: ReadonlySet<string>,
+  patients: readonly PatientScores[],
+  { resamples, seed, signal }: Setting,
+): Promise<Faithfulness['faults']> {
   const faulty = patients.map(({ patient }) => planted.has(patient));
   if (!faulty.includes(true) || !faulty.includes(false)) {
     return { skipped: `${planted.size > 0 ? 'all' : 'none'} of the training patients have planted faults: there is nothing to tell apart` };
   }
-  return evaluatePlanted(patients, faulty, { resamples, seed });
+  return inWorker<PlantedResult>('planted', { patients, faulty, resampling: { resamples, seed } } satisfies PlantedArgument, signal);
 }
 
 /** Trains the study's run again without some of its patients. */
@@ -213,7 +256,8 @@ async function retrain(setting: Setting): Promise<Faithfulness['retraining']> {
         const losses = (without: readonly string[]): Promise<Float64Array> => retrainer.losses(without);
         const removal = await testRemoval({ study, table, losses, subjects, draws: removals, seeds, resampling });
         const faulty = await plantedPatients(study);
-        return { removal, datamodel: await testDatamodel({ study, table, losses, subsets, seeds, faulty, resampling }) };
+        const halves = await trainHalves({ study, table, losses, subsets, seeds, faulty, resampling });
+        return { removal, datamodel: await inWorker<DatamodelResult>('datamodel', halves, signal) };
       } finally {
         program.dispose();
       }
@@ -222,6 +266,15 @@ async function retrain(setting: Setting): Promise<Faithfulness['retraining']> {
     }
   } finally {
     await sides.close();
+  }
+}
+
+async function inWorker<T>(method: string, argument: object, signal: AbortSignal | undefined): Promise<T> {
+  const worker = new WorkerThread('faithfulness/statistics-worker');
+  try {
+    return await worker.call<T>(method, argument, { signal });
+  } finally {
+    await worker.close();
   }
 }
 

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { testDatamodel } from '../../lib/faithfulness/datamodel';
+import { scoreDatamodel, trainHalves } from '../../lib/faithfulness/datamodel';
 import { patientTable, type PatientTable } from '../../lib/faithfulness/patient-influence';
 import { chooseSubjects, testRemoval } from '../../lib/faithfulness/removal';
 import type { Study } from '../../lib/influence/study';
@@ -76,12 +76,12 @@ test('subjects: every test patient once before any twice', () => {
 
 test('the datamodelling score of a linear world is 1; of what has nothing to do with it, it is not', async () => {
   const faulty = new Set(['E', 'F', 'G', 'J']);
-  const { scores, ...found } = await testDatamodel({ study, table, losses, subsets: 8, seeds: 1, faulty, resampling });
+  const { scores, ...found } = scoreDatamodel(await trainHalves({ study, table, losses, subsets: 8, seeds: 1, faulty, resampling }));
   expect(found).toEqual({ subsets: 8, seeds: 1, regions: 2 });
   const of = (predictor: string) => scores.find((one) => one.predictor === predictor)!;
   expect(of('influence')).toMatchObject({ value: expect.closeTo(1, 9), baseline: false, n: 8 });
   expect(of('faulty').value).toBeGreaterThan(0.3);
   expect(of('pixels').value).toBeNull();
-  const clean = await testDatamodel({ study, table, losses, subsets: 4, seeds: 1, faulty: undefined, resampling });
+  const clean = scoreDatamodel(await trainHalves({ study, table, losses, subsets: 4, seeds: 1, faulty: undefined, resampling }));
   expect(clean.scores.map(({ predictor }) => predictor)).toEqual(['influence', 'pixels', 'similarity']);
 });

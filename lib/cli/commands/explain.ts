@@ -1,11 +1,13 @@
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { Option, type Command } from 'commander';
 import { openEngine } from '../../engine';
 import { computeFeatures } from '../../explanation/features';
-import { featurePaths, type Features } from '../../explanation/files';
+import { featurePaths, readFeatureArray, type Features } from '../../explanation/files';
 import { SIMILARITIES, type Similarity } from '../../explanation/similarity';
+import { replaceFile } from '../../files';
 import { NORMALISATIONS, type Normalisation } from '../../influence/normalisation';
 import { openStudy, type Study } from '../../influence/study';
+import { drawInterpretativeMap } from '../../report/interpretative-map';
 import { wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
 import { addEngineFlags, type EngineFlags } from '../engine-options';
@@ -58,6 +60,12 @@ async function explainFeatures(
 ): Promise<void> {
   const { onProgress } = reporter;
   const features = await computeFeatures({ study, engine, similarity, normalize, shuffles, seed, batch, signal, onProgress });
+  const paths = featurePaths(study.dir);
+  const importance = await readFeatureArray(paths.importance);
+  for (const [k, { class: name }] of features.classes.entries()) {
+    const file = `interpretative-map-${name.replaceAll(/[^\w.-]/g, '_')}.svg`;
+    await replaceFile(join(paths.folder, file), drawInterpretativeMap(features, importance, k));
+  }
   reporter.stop();
   process.stdout.write(json ? `${JSON.stringify(features, null, 1)}\n` : featureWords(study, features));
 }

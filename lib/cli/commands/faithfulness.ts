@@ -6,7 +6,7 @@ import { faithfulnessPaths, PARTS, type Faithfulness, type Part } from '../../fa
 import { testFaithfulness } from '../../faithfulness/run';
 import { openRunCases, runOf } from '../../faithfulness/subject';
 import type { Study } from '../../influence/study';
-import { wholeNumber, words } from '../arguments';
+import { decimal, wholeNumber, words } from '../arguments';
 import { example, type Context } from '../context';
 import { addEngineFlags, type EngineFlags } from '../engine-options';
 import { studyOrRun } from '../study-or-run';
@@ -17,6 +17,7 @@ interface Flags extends EngineFlags {
   readonly full?: true;
   readonly only?: string[];
   readonly heldOut?: string[];
+  readonly plant?: number;
   readonly seed?: number;
   readonly batch?: number;
   readonly json?: true;
@@ -35,6 +36,11 @@ export function addFaithfulness(program: Command, context: Context): void {
     .option('--full', 'more of everything')
     .option('--only <parts>', `some of ${PARTS.join(', ')}, separated by commas (default: all)`, words)
     .option('--held-out <cases>', "cases to ablate on, of the run's data (default: its validation cases)", words)
+    .option(
+      '--plant <share>',
+      'corrupt the labels of this share of the training patients, train on them and look for them (default: look for those of planted.json)',
+      decimal({ least: 0, most: 0.9, above: true }),
+    )
     .option('--seed <n>', 'of everything drawn (default: 1)', wholeNumber())
     .option('--batch <slices>', 'slices computed together (default: 8)', wholeNumber({ least: 1 }))
     .option('--json', 'machine-readable');
@@ -59,6 +65,7 @@ async function runFaithfulness(dir: string, flags: Flags, context: Context): Pro
       seed: flags.seed,
       parts: flags.only as Part[] | undefined,
       heldOut,
+      plant: flags.plant,
       batch: flags.batch,
       signal,
       onProgress: reporter.onProgress,

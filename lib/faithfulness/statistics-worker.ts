@@ -1,8 +1,17 @@
-/** The thread that correlates: hundreds of resamples for every test region would hold the caller's thread up. */
+/** The thread that resamples: thousands of correlations, rankings and fits would hold the caller's thread up. */
 import { openStudy, type Study } from '../influence/study';
 import { serve, type Served, type ServedCall } from '../worker-thread';
+import type { PatientScores } from './audit-scores';
 import { readFeatureArrays, sliceCorrelations, type FeatureArrays } from './correlation';
+import { scoreDatamodel, type TrainedHalves } from './datamodel';
 import type { Resampling } from './estimate';
+import { evaluatePlanted } from './planted';
+
+export interface PlantedArgument {
+  readonly patients: readonly PatientScores[];
+  readonly faulty: readonly boolean[];
+  readonly resampling: Resampling;
+}
 
 serve(() => {
   let study: Study;
@@ -16,6 +25,12 @@ serve(() => {
     async correlate({ test, resampling }: { test: number; resampling: Resampling }, call: ServedCall): Promise<Served> {
       call.throwIfAborted();
       return { result: await sliceCorrelations(study, test, arrays, resampling) };
+    },
+    planted({ patients, faulty, resampling }: PlantedArgument): Served {
+      return { result: evaluatePlanted(patients, faulty, resampling) };
+    },
+    datamodel(trained: TrainedHalves): Served {
+      return { result: scoreDatamodel(trained) };
     },
   };
 });
