@@ -49,7 +49,7 @@ export type { CaseDice } from './inference/dice-table';
 export type { Provider, ProviderChoice } from './inference/providers';
 
 // Influence
-export { computeInfluence, computeShard, type InfluenceOptions } from './influence/run';
+export { computeInfluence, computeShard, planInfluence, type InfluenceOptions } from './influence/run';
 export type { Shard } from './influence/shard';
 export { openStudy, type Study } from './influence/study';
 export type { Definition, DefinitionOptions } from './influence/definition';

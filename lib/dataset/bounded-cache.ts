@@ -12,7 +12,7 @@ interface Entry<V> {
 }
 
 export class BoundedCache<K, V> {
-  readonly #limit: number;
+  #limit: number;
   readonly #load: (key: K, signal: AbortSignal) => Promise<V>;
   readonly #sizeOf: (value: V) => number;
   /** In order of use, oldest first. */
@@ -24,6 +24,12 @@ export class BoundedCache<K, V> {
     this.#limit = limit;
     this.#load = load;
     this.#sizeOf = sizeOf;
+  }
+
+  /** Keeps no more than so many bytes from now on. */
+  limit(bytes: number): void {
+    this.#limit = bytes;
+    this.#evict();
   }
 
   async get(key: K, signal?: AbortSignal): Promise<V> {

@@ -10,7 +10,7 @@ import type { WriteRequest } from './case-worker';
 import type { Frame } from './frame';
 import { ENDINGS } from './image-file';
 import type { DataLayout } from './layouts';
-import type { SliceBatch, SliceId, SliceSource } from './slices';
+import type { SliceBatch, SliceCache, SliceId, SliceSource } from './slices';
 import { allOf, openStore, unknownCase, type DatasetOptions, type Entry, type Store } from './store';
 
 export { describeLayout, type DataLayout } from './layouts';
@@ -99,6 +99,10 @@ export class Dataset implements SliceSource {
       this.#store,
       [...new Set(cases)].map((name) => (own.has(name) ? name : unknownCase(name, this.#store.dir))),
     );
+  }
+
+  get cache(): SliceCache {
+    return this.#store.cache;
   }
 
   async read(positions: readonly number[], { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<SliceBatch> {

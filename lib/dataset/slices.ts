@@ -16,6 +16,12 @@ export interface SliceBatch {
   readonly labels: Uint8Array | undefined;
 }
 
+/** What decoded slices are kept in; sources out of one folder share it. */
+export interface SliceCache {
+  /** Keeps no more than so many bytes from now on. */
+  limit(bytes: number): void;
+}
+
 export interface SliceSource {
   /** Foreground classes in label order: label k + 1 is `classes[k]`. */
   readonly classes: readonly string[];
@@ -24,6 +30,8 @@ export interface SliceSource {
   readonly size: readonly number[];
   readonly slices: readonly SliceId[];
   readonly labelled: boolean;
+  /** Absent where nothing is kept between reads. */
+  readonly cache?: SliceCache | undefined;
   /** Images and labels of the slices at these positions of `slices`, in that order. */
   read(positions: readonly number[], options?: { readonly signal?: AbortSignal | undefined }): Promise<SliceBatch>;
   /** sha256 over what determines the numbers read: paths, sizes, modification times, normalisation, crop, slice choice. */

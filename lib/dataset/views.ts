@@ -17,13 +17,14 @@ export function withClasses(source: SliceSource, classes: readonly string[]): Sl
 
 /** Everything of a source; a class instance cannot be spread. */
 function fieldsOf(source: SliceSource): SliceSource {
-  const { classes, modalities, size, slices, labelled } = source;
+  const { classes, modalities, size, slices, labelled, cache } = source;
   return {
     classes,
     modalities,
     size,
     slices,
     labelled,
+    cache,
     read: (positions, options) => source.read(positions, options),
     fingerprint: () => source.fingerprint(),
     close: () => source.close(),

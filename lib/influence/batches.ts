@@ -48,10 +48,10 @@ export function cut({ start, end }: Range, length: number): Range[] {
 /** Reads the slices of a range in batches, in order. */
 export function readBatches(source: SliceSource, range: Range, batch: number, signal?: AbortSignal): AsyncGenerator<ReadBatch> {
   const parts = cut(range, batch);
-  return readAhead(parts.length, (item) => read(source, parts[item]!, signal));
+  return readAhead(parts.length, (item) => readBatch(source, parts[item]!, signal));
 }
 
-async function read(source: SliceSource, { start, end }: Range, signal?: AbortSignal): Promise<ReadBatch> {
+export async function readBatch(source: SliceSource, { start, end }: Range, signal?: AbortSignal): Promise<ReadBatch> {
   const positions = Array.from({ length: end - start }, (_, i) => start + i);
   return { start, end, ...(await source.read(positions, { signal })) };
 }
@@ -69,21 +69,30 @@ export function regionBatches(
 }
 
 async function regionBatch(side: Side, definition: Definition, range: Range, signal?: AbortSignal): Promise<Range & RegionBatch> {
-  const { start, end } = range;
-  const classes = side.source.classes.length;
-  const pixels = sizeOf(side.source.size);
-  const [{ images, labels: truth }, predicted] = await Promise.all([read(side.source, range, signal), side.predicted?.(start, end)]);
+  const [slices, predicted] = await Promise.all([readBatch(side.source, range, signal), side.predicted?.(range.start, range.end)]);
+  return withRegions(side, definition, slices, predicted);
+}
+
+/** Slices that were read, as the engines take them. */
+export async function withRegions(
+  { role, source, painted }: Omit<Side, 'predicted'>,
+  definition: Definition,
+  { start, end, images, labels: truth }: ReadBatch,
+  predicted: Uint8Array | undefined,
+): Promise<Range & RegionBatch> {
+  const classes = source.classes.length;
+  const pixels = sizeOf(source.size);
   const masks = new Uint8Array((end - start) * classes * pixels);
   for (let slice = 0; slice < end - start; slice++) {
     const labels = {
       truth: sliceOf(truth, slice, pixels),
       predicted: sliceOf(predicted, slice, pixels),
-      painted: side.painted?.[start + slice],
+      painted: painted?.[start + slice],
     };
     masks.set(regionMasks(definition.region, labels, classes, pixels), slice * classes * pixels);
     await setImmediate();
   }
-  const targets = side.role === 'test' && definition.target === 'predicted' ? predicted! : truth!;
+  const targets = role === 'test' && definition.target === 'predicted' ? predicted! : truth!;
   return { start, end, images, targets, masks };
 }
 

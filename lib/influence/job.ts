@@ -35,10 +35,12 @@ export interface InfluenceOptions {
   /** Several of one kind, such as the GPUs of a machine, share the training slices; which computes what changes no number. */
   readonly engine: Engine | readonly Engine[];
   /**
-   * Bytes, on each device of its own memory; a share of what is free when absent. More test slices than fit mean more passes over the
-   * training slices.
+   * Bytes of this process, or on each device of its own memory; a share of what is free when absent. More test slices than fit mean more
+   * passes over the training slices.
    */
   readonly memory?: number | undefined;
+  /** Test slices whose gradients are kept at once, at most; as many as fit when absent. */
+  readonly resident?: number | undefined;
   /** Slices computed together; chosen when absent. */
   readonly batch?: number | undefined;
   /** Go on with an unfinished study of the same definition, networks and data; starts one where there is none. */
@@ -50,7 +52,7 @@ export interface InfluenceOptions {
   readonly signal?: AbortSignal | undefined;
   /** Stages `regions`, `influence` (both in slices) and `writing` (in files). */
   readonly onProgress?: OnProgress | undefined;
-  /** Told before the work starts: memory, passes, disk. */
+  /** Told before the work starts: memory, passes, disk, time. */
   readonly onPlan?: ((plan: InfluencePlan) => void) | undefined;
   /** One line each, for people. */
   readonly onNotice?: ((line: string) => void) | undefined;

@@ -12,14 +12,20 @@ export interface PlanInput {
   readonly modalities: number;
   /** H·W */
   readonly pixels: number;
+  /** Bytes held already: Node, libraries, the network, the threads that decode images. */
+  readonly process: number;
   /** Bytes, from the compiled programs: alike, one for each device. */
   readonly programs: readonly Program['memory'][];
+  /** Whether decoded slices are kept for reading again. */
+  readonly cached: boolean;
   /** Bytes of the largest checkpoint file. */
   readonly checkpointFile: number;
   /** Bytes; a share of what is free when absent. */
   readonly memory?: number | undefined;
   /** Slices computed together; chosen when absent. */
   readonly batch?: number | undefined;
+  /** Test slices resident at once at most; as many as fit when absent. */
+  readonly resident?: number | undefined;
   /** Processes that share the work; 1 when absent. */
   readonly shards?: number | undefined;
   /** A layout to keep (of a run being resumed). */
@@ -45,25 +51,39 @@ export interface InfluencePlan extends Layout {
   readonly passes: number;
   /** Slices that go through the network in all. */
   readonly slicesToCompute: number;
-  /** Bytes, of each device that has memory of its own. */
+  /** Bytes of the whole process, or of each device that has memory of its own. */
   readonly memory: {
     readonly devices: number;
     readonly budget: number;
+    /** Held already. */
+    readonly process: number;
     readonly resident: number;
     readonly scratch: number;
+    /** Slices on their way, products, and the checkpoint while it is read. */
     readonly batches: number;
-    readonly checkpoint: number;
+    /** Decoded slices kept for reading again. */
+    readonly cache: number;
     readonly total: number;
   };
+  /** Whether every decoded slice can be kept, so that none is decoded twice. */
+  readonly keepsAll: boolean;
+  /** What is left of the work takes about so long; undefined before it was measured. */
+  readonly seconds?: number | undefined;
   /** Bytes the study takes at its largest, while tiles and final arrays are both there. */
   readonly disk: number;
 }
 
 const DEFAULT_BATCH = 8;
-/** Of the memory free now; the rest is for the datasets' cache and for other programs. */
+/** Of the memory free now; the rest is for other programs. */
 const DEFAULT_SHARE = 0.6;
-/** Of a device's, which holds neither. */
+/** Of a device's, which other programs leave alone. */
 const DEVICE_SHARE = 0.9;
+/** Of the budget, for decoded slices. */
+const CACHE_SHARE = 1 / 8;
+/** Buffers given up wait this long for the garbage collector. */
+const GARBAGE = 32 << 20;
+/** A run is resumed in a process that may be a little larger than the one which began it. */
+const TOLERANCE = 1.1;
 /** A killed run loses at most one tile of this many training slices. */
 const TILE_SLICES = 64;
 /** Tiles are checked and hashed on the JS thread: this much takes a few milliseconds. */
@@ -78,8 +98,10 @@ const FLOAT64 = 8;
 export function layOut(input: PlanInput): InfluencePlan {
   requireCount(input.memory, 'memory', 'bytes');
   requireCount(input.batch, 'batch', 'slices');
+  requireCount(input.resident, 'resident', 'slices');
   const budget = input.memory ?? Math.floor(freeShare(input));
   const layout = input.layout ? keptLayout(input, input.layout, budget) : chosenLayout(input, budget);
+  const memory = bytesOf(input, layout, budget);
   const { checkpoints, tests, trainings, classes } = input;
   const passes = tests === 0 ? 1 : Math.ceil(tests / layout.capacity);
   const products = tests * classes * trainings * classes * FLOAT32;
@@ -92,7 +114,8 @@ export function layOut(input: PlanInput): InfluencePlan {
     classes,
     passes,
     slicesToCompute: checkpoints * (tests + passes * trainings),
-    memory: { devices: ownMemories(input.programs).length, budget, ...bytesOf(input, layout) },
+    memory: { devices: ownMemories(input.programs).length, budget, ...memory },
+    keepsAll: input.cached && memory.cache === (tests + trainings) * imageBytes(input),
     disk: products * (2 * checkpoints + 1) + 4 * checkpoints * (tests + trainings) * classes * FLOAT32 + 2 * predicted,
   };
 }
@@ -103,38 +126,51 @@ function requireCount(value: number | undefined, name: string, unit: string): vo
 }
 
 /** The memory that may be taken when none is told: of the device that has least, or of this process within its container's limit. */
-function freeShare({ programs }: PlanInput): number {
+function freeShare({ programs, process: held }: PlanInput): number {
   const free = ownMemories(programs);
-  return free.length > 0 ? DEVICE_SHARE * Math.min(...free) : DEFAULT_SHARE * (process.availableMemory?.() ?? freemem());
+  return free.length > 0 ? DEVICE_SHARE * Math.min(...free) : held + DEFAULT_SHARE * (process.availableMemory?.() ?? freemem());
 }
 
 const ownMemories = (programs: PlanInput['programs']): number[] => programs.flatMap(({ device }) => device ?? []);
 
-/** Bytes held at once; the next batch is read while one is computed, so batches count twice. */
-function bytesOf(input: PlanInput, { capacity, tileSlices, batch }: Layout): Omit<InfluencePlan['memory'], 'budget' | 'devices'> {
-  const { classes, modalities, pixels, programs } = input;
+/** Of a slice and its labels. */
+function imageBytes({ modalities, pixels }: PlanInput): number {
+  return pixels * (modalities * FLOAT32 + 1);
+}
+
+/** Bytes held at once, in this process or on each device; a batch is computed, the next is read, and so is the first of the next tile. */
+function bytesOf(
+  input: PlanInput,
+  { capacity, tileSlices, batch }: Layout,
+  budget: number,
+): Omit<InfluencePlan['memory'], 'budget' | 'devices'> {
+  const { tests, trainings, classes, pixels, programs, cached } = input;
   const program = programs[0]!;
-  const together = ownMemories(programs).length > 0 ? 1 : programs.length;
+  const own = ownMemories(programs).length > 0;
+  const together = own ? 1 : programs.length;
   const rows = capacity * classes;
-  const images = 2 * batch * pixels * (modalities * FLOAT32 + 1);
-  const masks = batch * pixels * classes;
-  const products = rows * classes * (batch * FLOAT64 + tileSlices * FLOAT32);
+  const image = imageBytes(input);
+  const slices = 3 * batch * (image + pixels * classes);
+  const products = rows * classes * (batch * (FLOAT32 + FLOAT64) + 2 * tileSlices * FLOAT32);
+  const held = own ? 0 : input.process;
   const resident = together * rows * program.row;
-  const batches = together * (images + masks + products);
-  const checkpoint = 2 * input.checkpointFile;
   const scratch = together * (program.fixed + batch * program.slice);
-  return { resident, scratch, batches, checkpoint, total: resident + scratch + batches + checkpoint };
+  const batches = together * (slices + products) + (own ? 0 : 2 * input.checkpointFile + GARBAGE);
+  const cache = cached ? Math.min((tests + trainings) * image, Math.floor(CACHE_SHARE * budget)) : 0;
+  const total = held + resident + scratch + batches + (own ? 0 : cache);
+  return { process: held, resident, scratch, batches, cache, total };
+}
 }
 
 function chosenLayout(input: PlanInput, budget: number): Layout {
   const least = Math.min(1, input.tests);
-  const fits = (layout: Layout): boolean => bytesOf(input, layout).total <= budget;
+  const fits = (layout: Layout): boolean => bytesOf(input, layout, budget).total <= budget;
   const { tests, trainings, shards = 1 } = input;
   let batch = Math.min(input.batch ?? DEFAULT_BATCH, Math.max(tests, Math.ceil(trainings / shards)));
   if (input.batch === undefined) while (batch > 1 && !fits(tiled(input, least, batch))) batch = Math.ceil(batch / 2);
-  if (!fits(tiled(input, least, batch))) throw tooSmall(bytesOf(input, tiled(input, least, batch)).total, budget, input.batch);
+  if (!fits(tiled(input, least, batch))) throw tooSmall(leastBudget(input, tiled(input, least, batch)), budget, input.batch);
   let low = least;
-  let high = input.tests;
+  let high = Math.min(input.tests, input.resident ?? input.tests);
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (fits(tiled(input, middle, batch))) low = middle;
@@ -142,6 +178,13 @@ function chosenLayout(input: PlanInput, budget: number): Layout {
   }
   // As many passes as that needs, all of about the same size.
   return tiled(input, low && Math.ceil(input.tests / Math.ceil(input.tests / low)), batch);
+}
+
+/** The least budget in which a layout fits, its own share of decoded slices included. */
+function leastBudget(input: PlanInput, layout: Layout): number {
+  const { total } = bytesOf({ ...input, cached: false }, layout, 0);
+  if (!input.cached || ownMemories(input.programs).length > 0) return total;
+  return Math.ceil(Math.min(total / (1 - CACHE_SHARE), bytesOf(input, layout, Infinity).total));
 }
 
 function tiled({ classes, trainings, programs, shards = 1 }: PlanInput, capacity: number, batch: number): Layout {
@@ -154,8 +197,8 @@ function tiled({ classes, trainings, programs, shards = 1 }: PlanInput, capacity
 /** The tiles there are must be completed as they were begun; only the batch may change. */
 function keptLayout(input: PlanInput, kept: Layout, budget: number): Layout {
   const layout = { ...kept, batch: input.batch ?? kept.batch };
-  const { total } = bytesOf(input, layout);
-  if (input.memory !== undefined && total > budget) throw tooSmall(total, budget, undefined);
+  const least = leastBudget(input, layout);
+  if (input.memory !== undefined && least > TOLERANCE * budget) throw tooSmall(least, budget, undefined);
   return layout;
 }
 
@@ -177,15 +220,26 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : Math.ceil(value * 10) / 10} ${units[unit]}`;
 }
 
+function formatSeconds(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
 /** The plan in lines for people. */
 export function describePlan(plan: InfluencePlan): string[] {
   const { memory } = plan;
   const where = memory.devices === 0 ? '' : memory.devices === 1 ? ' of the device' : ` of each of ${memory.devices} devices`;
   return [
     `${plan.checkpoints} checkpoints × ${plan.tests} test and ${plan.trainings} training slices × ${plan.classes} classes`,
-    `memory${where}: ${formatBytes(memory.total)} of ${formatBytes(memory.budget)} (${formatBytes(memory.resident)} test gradients, ` +
-      `${formatBytes(memory.scratch)} network, ${formatBytes(memory.batches + memory.checkpoint)} slices and checkpoint), batches of ${plan.batch}`,
-    `${plan.passes === 1 ? 'one pass' : `${plan.passes} passes`} over the training slices at each checkpoint, ${plan.capacity} test slices at a time`,
+    `memory${where}: ${formatBytes(memory.total)} of ${formatBytes(memory.budget)} (` +
+      (memory.process === 0 ? '' : `${formatBytes(memory.process)} held already, `) +
+      `${formatBytes(memory.resident)} test gradients, ${formatBytes(memory.scratch)} network, ` +
+      `${formatBytes(memory.total - memory.process - memory.resident - memory.scratch)} slices), batches of ${plan.batch}`,
+    plan.tests === 0
+      ? 'one pass over the training slices at each checkpoint, no gradient is kept'
+      : `${plan.passes === 1 ? 'one pass' : `${plan.passes} passes`} over the training slices at each checkpoint, ${plan.capacity} test slices at a time`,
     `disk: ${formatBytes(plan.disk)}`,
+    ...(plan.seconds === undefined ? [] : [`time: about ${formatSeconds(plan.seconds)}`]),
   ];
 }

@@ -1,11 +1,13 @@
 /** Computes T[i, j] between every class region of the test and the training slices, into a study folder. */
 import { rm } from 'node:fs/promises';
+import type { SliceSource } from '../dataset/slices';
 import { sizeOf } from '../engine/layout';
 import { replaceFile } from '../files';
 import { toJson } from '../json';
 import { writeNpy } from '../npy';
 import { assemble, fileCount } from './assemble';
 import type { Role, Side } from './batches';
+import { calibrate, secondsOf } from './calibration';
 import { contractAll } from './contraction';
 import { needsPrediction } from './definition';
 import { studyPaths } from './folder';
@@ -53,7 +55,22 @@ export async function computeShard(options: InfluenceOptions, shard: Shard): Pro
   try {
     if (job.standing.state === 'complete') return { missing: 0 };
     const { tiles, plan } = await computeTiles(await begin(job, options, shard), options);
-    return { missing: await missingTiles(tiles, plan) };
+    const { missing } = await missingTiles(tiles.dir, plan);
+    return { missing };
+  } finally {
+    job.close();
+  }
+}
+
+/**
+ * What {@link computeInfluence}, or a shard of it, would take here: memory, passes, disk, time. Computes a few slices; writes nothing.
+ * @throws as {@link computeInfluence}
+ */
+export async function planInfluence(options: InfluenceOptions, shard?: Shard): Promise<InfluencePlan> {
+  if (shard) checkShard(shard);
+  const job = await openJob(options, shard !== undefined || (options.resume ?? false));
+  try {
+    return await planOf(job, options, shard);
   } finally {
     job.close();
   }
@@ -68,9 +85,10 @@ interface Work {
 }
 
 async function begin(job: Job, options: InfluenceOptions, shard?: Shard): Promise<Work> {
-  const { out, standing, record } = job;
-  const plan = planOf(job, options, shard);
+  const { out, standing, record, sources } = job;
+  const plan = await planOf(job, options, shard);
   options.onPlan?.(plan);
+  for (const cache of new Set(Object.values(sources).map((source: SliceSource) => source.cache))) cache?.limit(plan.memory.cache);
   if (standing.state === 'unfinished') return { job, plan, shard, tiles: tilesOf(out, standing) };
   const begun = await beginStudy(out, record, plan);
   // Another shard may have been first.
@@ -78,21 +96,32 @@ async function begin(job: Job, options: InfluenceOptions, shard?: Shard): Promis
   return { job, plan: { ...plan, ...begun.layout }, shard, tiles: tilesOf(out, begun) };
 }
 
-function planOf({ networks, sources, programs, record, standing }: Job, { memory, batch }: InfluenceOptions, shard?: Shard): InfluencePlan {
-  return layOut({
+/** The plan as far as the sizes say it, then as measured on a few slices, where there is anything left to compute. */
+async function planOf(job: Job, { memory, batch, resident, signal }: InfluenceOptions, shard?: Shard): Promise<InfluencePlan> {
+  const { networks, sources, programs, record, standing } = job;
+  const input = {
     checkpoints: networks.checkpoints.length,
     tests: sources.test.slices.length,
     trainings: sources.train.slices.length,
     classes: record.classes.length,
     modalities: sources.train.modalities.length,
     pixels: sizeOf(record.size),
+    process: process.memoryUsage.rss(),
+    cached: sources.train.cache !== undefined,
     programs: programs.map(({ memory: bytes }) => bytes),
     checkpointFile: networks.largestFile,
     memory,
     batch,
+    resident,
     shards: shard?.count,
     layout: standing.state === 'unfinished' ? standing.layout : undefined,
-  });
+  };
+  const sized = layOut(input);
+  const { missing, all } = await missingTiles(studyPaths(job.out).tiles, sized, shard);
+  if (missing === 0) return { ...sized, seconds: 0 };
+  const costs = await calibrate(job, sized, signal);
+  const plan = layOut({ ...input, process: costs.process });
+  return { ...plan, seconds: (secondsOf(plan, costs, programs.length) * missing) / all / (shard?.count ?? 1) };
 }
 
 function counter({ onProgress }: InfluenceOptions, stage: string, total: number): (more?: number) => void {

@@ -13,6 +13,7 @@ import { TracinError } from '../errors';
 import { fileError, replaceFile } from '../files';
 import { cut, type Range, type Role } from './batches';
 import type { InfluencePlan } from './plan';
+import { shareOf, type Shard } from './shard';
 
 const DIGEST_BYTES = 32;
 /** Bytes hashed between two turns of the event loop. */
@@ -41,16 +42,18 @@ export function passRanges({ tests, capacity }: InfluencePlan): Range[] {
   return tests === 0 ? [all] : cut(all, capacity);
 }
 
-/** Tiles that are not there yet. */
-export async function missingTiles({ dir }: TileFolder, plan: InfluencePlan): Promise<number> {
-  const there = new Set(await readdir(dir));
-  const expected = (['test', 'train'] as const).flatMap((role) => regionRanges(plan, role).map((range) => tileName.regions(role, range)));
+/** How many tiles of a plan, or of a shard of it, are not in a folder yet. */
+export async function missingTiles(dir: string, plan: InfluencePlan, shard?: Shard): Promise<{ missing: number; all: number }> {
+  const names = regionRanges(plan, 'test').map((range) => tileName.regions('test', range));
+  const trainings = shareOf(tileRanges(plan), shard);
+  names.push(...trainings.map((range) => tileName.regions('train', range)));
   for (let checkpoint = 0; checkpoint < plan.checkpoints; checkpoint++) {
     for (const pass of passRanges(plan).keys()) {
-      expected.push(tileName.tests(checkpoint, pass), ...tileRanges(plan).map((range) => tileName.products(checkpoint, pass, range)));
+      names.push(tileName.tests(checkpoint, pass), ...trainings.map((range) => tileName.products(checkpoint, pass, range)));
     }
   }
-  return expected.filter((name) => !there.has(name)).length;
+  const there = new Set(await readdir(dir).catch(() => [])); // not made yet
+  return { missing: names.filter((name) => !there.has(name)).length, all: names.length };
 }
 
 /** Numbers of a tile: products [rows, n, K], norms and losses [n, K]. */

@@ -91,25 +91,9 @@ describe('whatever the cut', () => {
   const definition: DefinitionOptions = { loss: 'cross-entropy', region: 'predicted' };
   beforeAll(async () => void (whole = await contents((await computeInfluence(settings({ definition }))).dir)));
 
-  /** Memory in which `capacity` test slices fit, found by asking the planner. */
-  async function memoryFor(capacity: number): Promise<number> {
-    const plans: InfluencePlan[] = [];
-    const stop = new AbortController();
-    const onPlan = (plan: InfluencePlan): void => {
-      plans.push(plan);
-      stop.abort();
-    };
-    await computeInfluence(settings({ definition, batch: 1, onPlan, signal: stop.signal })).catch(() => undefined);
-    const { memory, capacity: all, classes, trainings } = plans[0]!;
-    const row = memory.resident / (all * classes);
-    const perTest = classes * (row + classes * (8 + 4 * trainings));
-    return Math.ceil(memory.total - (all - capacity) * perTest);
-  }
-
   test.each([1, 2, 3])('%i resident test slices change no byte', async (capacity) => {
     let plan: InfluencePlan | undefined;
-    const memory = await memoryFor(capacity);
-    const study = await computeInfluence(settings({ definition, memory, batch: 1, onPlan: (told) => void (plan = told) }));
+    const study = await computeInfluence(settings({ definition, resident: capacity, batch: 1, onPlan: (told) => void (plan = told) }));
     expect(plan).toMatchObject({ capacity, passes: Math.ceil(3 / capacity) });
     expect(await contents(study.dir)).toEqual(whole);
   });
@@ -120,10 +104,9 @@ describe('whatever the cut', () => {
   });
 
   test('interrupted anywhere and resumed, it ends with the same bytes', async () => {
-    const memory = await memoryFor(1);
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 3 }), async (stops) => {
-        const options = settings({ definition, memory, batch: 1, resume: true });
+        const options = settings({ definition, resident: 1, batch: 1, resume: true });
         for (const stop of stops) {
           const abort = new AbortController();
           let steps = 0;

@@ -5,7 +5,7 @@ import { describeDefinition, type DefinitionOptions } from '../../influence/defi
 import { readNameMap } from '../../graph/state-dict';
 import { networkFile, type FileSource, type NetworkSource } from '../../influence/networks';
 import { describePlan } from '../../influence/plan';
-import { computeInfluence, computeShard, type InfluenceOptions } from '../../influence/run';
+import { computeInfluence, computeShard, planInfluence, type InfluenceOptions } from '../../influence/run';
 import type { Shard } from '../../influence/shard';
 import type { Study } from '../../influence/study';
 import { writeTable } from '../../influence/table';
@@ -31,6 +31,7 @@ interface Flags extends SourceFlags, EngineFlags, PrecisionFlags, RegionMaskFlag
   readonly batch?: number;
   readonly resume?: true;
   readonly shard?: Shard;
+  readonly dryRun?: true;
   readonly table?: true;
 }
 
@@ -67,6 +68,7 @@ export function addInfluence(program: Command, context: Context): void {
     .option('--table', 'also write scores.parquet, a long table for pandas')
     .option('--resume', 'go on with an unfinished study in the folder, or join the shards of one')
     .option('--shard <i/n>', 'compute one share of the study; begin all n at once if you like, and join them with --resume', shard)
+    .option('--dry-run', 'print what it would take (memory, passes, disk, time), measured on a few slices; writes nothing')
     .option('--self', 'without test slices: norms (self-influence) and losses of the training regions alone');
   addPrecisionFlag(addEngineFlags(addRegionMaskFlags(command)))
     .addHelpText(
@@ -111,6 +113,12 @@ async function runInfluence(flags: Flags, { signal, reporter }: Context): Promis
       onPlan: (plan) => describePlan(plan).forEach((line) => reporter.note(line)),
       onNotice: (line) => reporter.note(line),
     };
+    if (flags.dryRun) {
+      const plan = await planInfluence(options, flags.shard);
+      reporter.stop();
+      process.stdout.write(`${describePlan(plan).join('\n')}\n`);
+      return;
+    }
     if (flags.shard) {
       const { missing } = await computeShard(options, flags.shard);
       reporter.stop();

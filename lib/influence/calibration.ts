@@ -1,0 +1,127 @@
+/** What the work costs here: measured on a few real training slices, by the program, the predictor and the data that will do it. */
+import type { Block, RegionBatch } from '../engine/engine';
+import { readBatch, withRegions, type Range } from './batches';
+import { needsPrediction, regionLoss } from './definition';
+import { predictorOf, type Job } from './job';
+import type { InfluencePlan } from './plan';
+
+/** Seconds of a slice, and bytes of this process. */
+export interface Costs {
+  /** Reading it where it is not kept yet. */
+  readonly read: number;
+  /** Predicting it; 0 where nothing is predicted. */
+  readonly predict: number;
+  /** Its gradients. */
+  readonly gradients: number;
+  /** Its products with one resident row. */
+  readonly row: number;
+  /** Held once libraries, threads and predictor have worked, but before the engine has. */
+  readonly process: number;
+}
+
+/** Batches looked at, evenly spread over the training slices: one of so many, and no more than that. */
+const SHARE = 32;
+const BATCHES = 4;
+/** One slice that takes longer is sample enough, and so it is where the whole work takes no longer; filling resident rows may take as long. */
+const SECONDS = 1;
+/** Resident rows that no processor keeps in its caches. */
+const ROW_BYTES = 64 << 20;
+
+export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSignal): Promise<Costs> {
+  const { definition, sources, record } = job;
+  const program = job.programs[0]!;
+  const loss = regionLoss(definition);
+  const { batches, read, predict } = await readSample(job, plan.batch, signal);
+  const held = process.memoryUsage.rss();
+  const slices = batches.reduce((sum, { start, end }) => sum + end - start, 0);
+  const contract = async (given: readonly RegionBatch[], block?: Block): Promise<number> => {
+    const began = performance.now();
+    for (const batch of given) await program.contract(block, batch, loss, { signal });
+    return secondsSince(began);
+  };
+  const one = [firstSlice(batches[0]!)];
+  await contract(one); // makes what is made once
+  const single = await contract(one);
+  if (single > SECONDS || single * plan.slicesToCompute < SECONDS) return { read, predict, gradients: single, row: 0, process: held };
+  await contract(batches);
+  const gradients = (await contract(batches)) / slices;
+  if (sources.test.slices.length === 0) return { read, predict, gradients, row: 0, process: held };
+
+  const classes = record.classes.length;
+  const enough = Math.ceil(Math.min(ROW_BYTES / program.memory.row / classes, SECONDS / gradients, plan.slicesToCompute / SHARE));
+  const capacity = Math.max(plan.batch, Math.min(plan.capacity, enough));
+  const block = await program.resident(capacity);
+  try {
+    for (let next = 0; ; next++) {
+      const batch = batches[next % batches.length]!;
+      if (block.slices + batch.end - batch.start > capacity) break;
+      await block.append(batch, loss, { signal });
+    }
+    const withRows = (await contract(batches, block)) / slices;
+    const row = Math.max(0, withRows - gradients) / (block.slices * classes);
+    return { read, predict, gradients, row, process: held };
+  } finally {
+    block.dispose();
+  }
+}
+
+/** Seconds that all of a plan takes on so many devices; reading and computing share the processor. */
+export function secondsOf(plan: InfluencePlan, { read, predict, gradients, row }: Costs, devices: number): number {
+  const { checkpoints, tests, trainings, classes, passes, capacity, keepsAll } = plan;
+  const again = keepsAll ? 0 : read;
+  const once = (tests + trainings) * (read + predict);
+  const training = (gradients + capacity * classes * row) / devices + again;
+  return once + checkpoints * (tests * (gradients + again) + passes * trainings * training);
+}
+
+/** Batches of training slices with their regions, and the seconds of reading and of predicting one slice. */
+async function readSample(job: Job, length: number, signal?: AbortSignal) {
+  const { definition, sources } = job;
+  const source = sources.train;
+  const predictor = needsPrediction(definition) ? await predictorOf(job) : undefined;
+  try {
+    const batches: (Range & RegionBatch)[] = [];
+    let [read, predict, slices, cases] = [0, 0, 0, 0];
+    for (const range of spread(source.slices.length, length)) {
+      const began = performance.now();
+      const found = await readBatch(source, range, signal);
+      read += secondsSince(began);
+      cases += casesIn(range);
+      const shape = [range.end - range.start, source.modalities.length, ...source.size];
+      if (slices === 0) await predictor?.labels(found.images, shape, { signal }); // makes what is made once
+      const called = performance.now();
+      const predicted = await predictor?.labels(found.images, shape, { signal });
+      predict += secondsSince(called);
+      slices += range.end - range.start;
+      batches.push(await withRegions({ role: 'train', source }, definition, found, predicted));
+    }
+    // Cases are decoded whole.
+    const all = casesIn({ start: 0, end: source.slices.length });
+    return { batches, read: ((read / cases) * all) / source.slices.length, predict: predictor ? predict / slices : 0 };
+  } finally {
+    await predictor?.close();
+  }
+
+  function casesIn({ start, end }: Range): number {
+    return new Set(source.slices.slice(start, end).map((slice) => slice.case)).size;
+  }
+}
+
+/** Ranges of `length` slices, evenly spread over `total`. */
+function spread(total: number, length: number): Range[] {
+  const count = Math.min(BATCHES, Math.ceil(total / length / SHARE));
+  return Array.from({ length: count }, (_, i) => {
+    const start = count === 1 ? 0 : Math.round((i * (total - length)) / (count - 1));
+    return { start, end: Math.min(start + length, total) };
+  });
+}
+
+/** The batch's first slice alone. */
+function firstSlice({ start, end, images, targets, masks }: Range & RegionBatch): RegionBatch {
+  const share = <T extends Float32Array | Uint8Array>(array: T): T => array.subarray(0, array.length / (end - start)) as T;
+  return { images: share(images), targets: share(targets), masks: share(masks) };
+}
+
+function secondsSince(began: number): number {
+  return (performance.now() - began) / 1000;
+}
