@@ -22,8 +22,10 @@ export interface Costs {
 /** Batches looked at, evenly spread over the training slices: one of so many, and no more than that. */
 const SHARE = 32;
 const BATCHES = 4;
-/** One slice that takes longer is sample enough, and so it is where the whole work takes no longer; filling resident rows may take as long. */
+/** One slice that takes longer is sample enough; filling resident rows may take as long. */
 const SECONDS = 1;
+/** Work so short is not worth more than one slice either. */
+const SHORT = 5;
 /** Resident rows that no processor keeps in its caches. */
 const ROW_BYTES = 64 << 20;
 
@@ -42,7 +44,7 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
   const one = [firstSlice(batches[0]!)];
   await contract(one); // makes what is made once
   const single = await contract(one);
-  if (single > SECONDS || single * plan.slicesToCompute < SECONDS) return { read, predict, gradients: single, row: 0, process: held };
+  if (single > SECONDS || single * plan.slicesToCompute < SHORT) return { read, predict, gradients: single, row: 0, process: held };
   await contract(batches);
   const gradients = (await contract(batches)) / slices;
   if (sources.test.slices.length === 0) return { read, predict, gradients, row: 0, process: held };

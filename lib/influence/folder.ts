@@ -6,6 +6,7 @@ import { TracinError } from '../errors';
 import { nameMapSchema } from '../graph/state-dict';
 import { readJson } from '../json';
 import { definitionSchema } from './definition';
+import { precisionSampleSchema } from './precision';
 
 export const FORMAT_VERSION = 1;
 
@@ -46,6 +47,8 @@ export const studySchema = z.strictObject({
   output: z.string().optional(),
   /** Painted regions of the test slices; a class of null means every class. sha256 over the masks of all test slices. */
   regionMask: z.strictObject({ file: z.string().nullable(), class: z.string().nullable(), sha256 }).optional(),
+  /** How far T is from float32, where it was computed in less. */
+  againstF32: precisionSampleSchema.optional(),
   datasets: z.strictObject({
     test: z.strictObject({ fingerprint: z.string(), options: z.json().optional() }),
     train: z.strictObject({ fingerprint: z.string(), options: z.json().optional() }),

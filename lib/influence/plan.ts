@@ -160,7 +160,6 @@ function bytesOf(
   const total = held + resident + scratch + batches + (own ? 0 : cache);
   return { process: held, resident, scratch, batches, cache, total };
 }
-}
 
 function chosenLayout(input: PlanInput, budget: number): Layout {
   const least = Math.min(1, input.tests);

@@ -1,6 +1,7 @@
 /** Computes T[i, j] between every class region of the test and the training slices, into a study folder. */
 import { rm } from 'node:fs/promises';
 import type { SliceSource } from '../dataset/slices';
+import { openEngine, type DeviceName } from '../engine';
 import { sizeOf } from '../engine/layout';
 import { replaceFile } from '../files';
 import { toJson } from '../json';
@@ -13,6 +14,7 @@ import { needsPrediction } from './definition';
 import { studyPaths } from './folder';
 import { openJob, predictorOf, type InfluenceOptions, type Job } from './job';
 import { layOut, type InfluencePlan } from './plan';
+import { samplePrecision, type PrecisionSample } from './precision';
 import { predictedLabels, prepareRegions } from './prepare';
 import { assertSameStudy, beginStudy, sweep, tilesOf } from './resume';
 import { checkShard, shareOf, type Shard } from './shard';
@@ -148,17 +150,22 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
     onSlices: counter(options, 'regions', plan.tests + trainings),
     onNotice,
   });
-  const labels = (role: Role) => (needsPrediction(definition) ? predictedLabels(tiles, plan, role, sizeOf(record.size)) : undefined);
-  const sides: Record<Role, Side> = {
-    test: { role: 'test', source: sources.test, predicted: labels('test'), painted },
-    train: { role: 'train', source: sources.train, predicted: labels('train') },
-  };
+  const sides = sidesOf(work);
   const onSlices = counter(options, 'influence', plan.checkpoints * (plan.tests + plan.passes * trainings));
   await contractAll({ programs, networks, sides, definition, plan, tiles, shard, signal, onSlices });
   return work;
 }
 
-async function writeFiles({ job, plan, tiles }: Work, options: InfluenceOptions): Promise<void> {
+function sidesOf({ job: { definition, sources, record, painting }, plan, tiles }: Work): Record<Role, Side> {
+  const labels = (role: Role) => (needsPrediction(definition) ? predictedLabels(tiles, plan, role, sizeOf(record.size)) : undefined);
+  return {
+    test: { role: 'test', source: sources.test, predicted: labels('test'), painted: painting?.painted },
+    train: { role: 'train', source: sources.train, predicted: labels('train') },
+  };
+}
+
+async function writeFiles(work: Work, options: InfluenceOptions): Promise<void> {
+  const { job, plan, tiles } = work;
   const { out, sources, definition, networks, record, painting } = job;
   const paths = studyPaths(out);
   if (painting) {
@@ -169,5 +176,22 @@ async function writeFiles({ job, plan, tiles }: Work, options: InfluenceOptions)
   const onFile = counter(options, 'writing', fileCount(plan, definition));
   const { classes } = record;
   await assemble({ out, plan, tiles, sources, classes, definition, learningRates, signal: options.signal, onFile });
-  await replaceFile(paths.study, toJson(record));
+  const againstF32 = await precisionOf(work, options);
+  await replaceFile(paths.study, toJson({ ...record, ...(againstF32 && { againstF32 }) }));
+}
+
+/** What less than float32 costs in accuracy; nothing to say of float32 itself, or without scores. */
+async function precisionOf(work: Work, { signal }: InfluenceOptions): Promise<PrecisionSample | undefined> {
+  const { networks, definition, record, programs, out } = work.job;
+  const { precision, device } = record.engine;
+  if (precision === 'f32' || work.plan.tests === 0) return undefined;
+  const [first] = (device ?? 'auto').split(',');
+  const { engine } = await openEngine(first as DeviceName);
+  const parameters = programs[0]!.parameters.map(({ name }) => name);
+  const program = await engine.compile(networks.graph, { size: record.size, output: record.output, parameters });
+  try {
+    return await samplePrecision({ program, networks, sides: sidesOf(work), definition, scores: studyPaths(out).scores, signal });
+  } finally {
+    program.dispose();
+  }
 }

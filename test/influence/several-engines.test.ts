@@ -30,7 +30,7 @@ const settings = (out: string, engine: InfluenceOptions['engine']): InfluenceOpt
   out: join(folder, out),
 });
 
-/** An engine that counts the batches it contracts, and what happens at each. */
+/** An engine that counts the batches it contracts with resident gradients, and what happens at each. */
 function watched(before: (batches: number, signal: AbortSignal | undefined) => void | Promise<void> = () => undefined) {
   const seen = { batches: 0, disposed: 0 };
   const engine: Engine = {
@@ -40,7 +40,7 @@ function watched(before: (batches: number, signal: AbortSignal | undefined) => v
       const contract = program.contract.bind(program);
       const dispose = program.dispose.bind(program);
       program.contract = async (block, batch, loss, call) => {
-        await before(++seen.batches, call?.signal);
+        if (block) await before(++seen.batches, call?.signal);
         return contract(block, batch, loss, call);
       };
       program.dispose = () => {

@@ -5,6 +5,7 @@ import { describeDefinition, type DefinitionOptions } from '../../influence/defi
 import { readNameMap } from '../../graph/state-dict';
 import { networkFile, type FileSource, type NetworkSource } from '../../influence/networks';
 import { describePlan } from '../../influence/plan';
+import { describePrecision } from '../../influence/precision';
 import { computeInfluence, computeShard, planInfluence, type InfluenceOptions } from '../../influence/run';
 import type { Shard } from '../../influence/shard';
 import type { Study } from '../../influence/study';
@@ -180,6 +181,7 @@ function summary(study: Study): string {
     ...paintedWords(study),
     `${tests.slices.length} test and ${trainings.slices.length} training slices, classes ${classes.join(', ')}; ${absent} regions absent`,
     `${checkpoints.length} checkpoints, ${record.parameterCount} parameters`,
+    ...(record.againstF32 ? [describePrecision(record.engine.precision, record.againstF32)] : []),
     `study in ${relative('.', study.dir) || '.'}`,
     '',
   ].join('\n');
