@@ -9,10 +9,12 @@ import { replaceFile } from '../lib/files';
 import { toJson } from '../lib/json';
 import * as dataset from './dataset';
 import * as engines from './engines';
+import * as growth from './growth';
+import * as promise from './promise';
 import type { Subject } from './subject';
 import { renderTable, replaceTable } from './table';
 
-const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines };
+const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, growth, promise };
 /** The sources' folder, seen from dist/bench. */
 const ROOT = resolve(__dirname, '../..');
 

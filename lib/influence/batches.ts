@@ -68,7 +68,8 @@ export function regionBatches(
   return readAhead(parts.length, (item) => regionBatch(side, definition, parts[item]!, signal));
 }
 
-async function regionBatch(side: Side, definition: Definition, range: Range, signal?: AbortSignal): Promise<Range & RegionBatch> {
+/** The slices of a range as the engines take them. */
+export async function regionBatch(side: Side, definition: Definition, range: Range, signal?: AbortSignal): Promise<Range & RegionBatch> {
   const [slices, predicted] = await Promise.all([readBatch(side.source, range, signal), side.predicted?.(range.start, range.end)]);
   return withRegions(side, definition, slices, predicted);
 }

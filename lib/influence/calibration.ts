@@ -67,13 +67,16 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
   }
 }
 
+/** For kernels that boxes not met yet will need, and for files. */
+const UNSEEN = 1.1;
+
 /** Seconds that all of a plan takes on so many devices; reading and computing share the processor. */
 export function secondsOf(plan: InfluencePlan, { read, predict, gradients, row }: Costs, devices: number): number {
   const { checkpoints, tests, trainings, classes, passes, capacity, keepsAll } = plan;
   const again = keepsAll ? 0 : read;
   const once = (tests + trainings) * (read + predict);
   const training = (gradients + capacity * classes * row) / devices + again;
-  return once + checkpoints * (tests * (gradients + again) + passes * trainings * training);
+  return UNSEEN * (once + checkpoints * (tests * (gradients + again) + passes * trainings * training));
 }
 
 /** Batches of training slices with their regions, and the seconds of reading and of predicting one slice. */

@@ -80,8 +80,10 @@ const DEFAULT_SHARE = 0.6;
 const DEVICE_SHARE = 0.9;
 /** Of the budget, for decoded slices. */
 const CACHE_SHARE = 1 / 8;
-/** Buffers given up wait this long for the garbage collector. */
+/** Buffers given up that wait for the garbage collector. */
 const GARBAGE = 32 << 20;
+/** V8 lets so much more of them wait in a thread, where decoded cases come and go: in ours, and in two that decode ahead. */
+const CHURN = 3 * (64 << 20);
 /** A run is resumed in a process that may be a little larger than the one which began it. */
 const TOLERANCE = 1.1;
 /** A killed run loses at most one tile of this many training slices. */
@@ -155,8 +157,10 @@ function bytesOf(
   const held = own ? 0 : input.process;
   const resident = together * rows * program.row;
   const scratch = together * (program.fixed + batch * program.slice);
-  const batches = together * (slices + products) + (own ? 0 : 2 * input.checkpointFile + GARBAGE);
-  const cache = cached ? Math.min((tests + trainings) * image, Math.floor(CACHE_SHARE * budget)) : 0;
+  const whole = (tests + trainings) * image;
+  const cache = cached ? Math.min(whole, Math.floor(CACHE_SHARE * budget)) : 0;
+  const garbage = GARBAGE + (cached && cache < whole ? CHURN : 0);
+  const batches = together * (slices + products) + (own ? 0 : 2 * input.checkpointFile + garbage);
   const total = held + resident + scratch + batches + (own ? 0 : cache);
   return { process: held, resident, scratch, batches, cache, total };
 }
@@ -181,9 +185,8 @@ function chosenLayout(input: PlanInput, budget: number): Layout {
 
 /** The least budget in which a layout fits, its own share of decoded slices included. */
 function leastBudget(input: PlanInput, layout: Layout): number {
-  const { total } = bytesOf({ ...input, cached: false }, layout, 0);
-  if (!input.cached || ownMemories(input.programs).length > 0) return total;
-  return Math.ceil(Math.min(total / (1 - CACHE_SHARE), bytesOf(input, layout, Infinity).total));
+  if (!input.cached || ownMemories(input.programs).length > 0) return bytesOf(input, layout, 0).total;
+  return Math.ceil(Math.min(bytesOf(input, layout, 0).total / (1 - CACHE_SHARE), bytesOf(input, layout, Infinity).total));
 }
 
 function tiled({ classes, trainings, programs, shards = 1 }: PlanInput, capacity: number, batch: number): Layout {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Program } from '../engine/engine';
 import { openNpy, type NpyFile } from '../npy';
 import { mean, spearman } from '../statistics';
-import { regionBatches, type Role, type Side } from './batches';
+import { regionBatch, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
 import type { Networks } from './networks';
 
@@ -58,10 +58,7 @@ async function exactScores(options: PrecisionOptions, tests: readonly number[], 
   const { program, networks, sides, definition, signal } = options;
   const classes = sides.train.source.classes.length;
   const loss = regionLoss(definition);
-  const one = async (side: Side, position: number) => {
-    const found = await regionBatches(side, definition, { start: position, end: position + 1 }, 1, signal).next();
-    return found.value!;
-  };
+  const one = (side: Side, position: number) => regionBatch(side, definition, { start: position, end: position + 1 }, signal);
   const columns = trainings.length * classes;
   const sums = new Float64Array(tests.length * classes * columns);
   const present: Record<Role, boolean[]> = { test: [], train: [] };

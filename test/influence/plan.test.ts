@@ -30,11 +30,11 @@ function leastMemory(wanted: PlanInput): number {
 describe('memory plan', () => {
   test('one pass when all test gradients fit, more when they do not, never above the budget', () => {
     expect(layOut({ ...input, memory: 4e9 })).toMatchObject({ passes: 1, capacity: 100 });
-    const small = layOut({ ...input, memory: 7e8 });
+    const small = layOut({ ...input, memory: 9e8 });
     expect(small.passes).toBeGreaterThan(2);
     expect(small.slicesToCompute).toBe(3 * (100 + small.passes * 1000));
     fc.assert(
-      fc.property(fc.integer({ min: 3e8, max: 4e9 }), fc.integer({ min: 1, max: 300 }), (memory, tests) => {
+      fc.property(fc.integer({ min: 5e8, max: 4e9 }), fc.integer({ min: 1, max: 300 }), (memory, tests) => {
         const plan = layOut({ ...input, memory, tests });
         expect(plan.memory.total).toBeLessThanOrEqual(memory);
         expect(plan.passes * plan.capacity).toBeGreaterThanOrEqual(tests);
@@ -77,7 +77,7 @@ describe('memory plan', () => {
     expect(describePlan(layOut({ ...input, memory: 4 * 2 ** 30 }))).toEqual([
       '3 checkpoints × 100 test and 1000 training slices × 3 classes',
       expect.stringMatching(
-        /^memory: 1\.\d GiB of 4 GiB \(95\.4 MiB held already, 1\.2 GiB test gradients, 95\.4 MiB network, 5\d\d\.\d MiB slices\), batches of 8$/,
+        /^memory: 2\.1 GiB of 4 GiB \(95\.4 MiB held already, 1\.2 GiB test gradients, 95\.4 MiB network, 7\d\d\.\d MiB slices\), batches of 8$/,
       ),
       'one pass over the training slices at each checkpoint, 100 test slices at a time',
       expect.stringMatching(/^disk: \d+\.\d MiB$/),

@@ -13,7 +13,7 @@ import type { Study } from '../../lib/influence/study';
 import { readNpy } from '../../lib/npy';
 import { relativeError } from '../support/numbers';
 import { bruteForce } from './support/brute-force';
-import { contents } from './support/contents';
+import { contents } from '../support/folders';
 import { LEARNING_RATES, openTiny, SIZE, tinyNetwork, type Tiny } from './support/tiny';
 
 const engine = openReferenceEngine();

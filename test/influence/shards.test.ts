@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { computeInfluence, computeShard, type InfluenceOptions } from '../../lib/influence/run';
 import { openStudy } from '../../lib/influence/study';
-import { contents } from './support/contents';
+import { contents } from '../support/folders';
 import { LEARNING_RATES, openTiny, type Tiny } from './support/tiny';
 import { watched } from './support/watched';
 
