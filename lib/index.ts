@@ -66,6 +66,10 @@ export { readFeatures, type Features } from './explanation/files';
 export { splitByFeature } from './explanation/head-split';
 export type { Similarity } from './explanation/similarity';
 
+// Which pixels an influence comes from
+export { computeMaps, type MapOptions, type MapView } from './explanation/maps';
+export { readMaps, type MapEntry } from './explanation/map-files';
+
 // What can be claimed, and whose labels to look at
 export { testFaithfulness, type FaithfulnessOptions } from './faithfulness/run';
 export { readEvidence, type Faithfulness } from './faithfulness/files';
@@ -75,4 +79,5 @@ export { audit, type Audit, type AuditedPatient, type AuditOptions } from './fai
 export type { FoundBy, PlantedResult } from './faithfulness/planted';
 
 // A page to read
+export { mapPicture } from './report/map-picture';
 export { buildReport, renderPage, type Report, type ReportOptions, type ReportSubject } from './report';

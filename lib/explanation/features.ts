@@ -36,6 +36,9 @@ export interface FeatureOptions {
   /** In place of what the study says it was computed from. */
   readonly test?: SliceSource | undefined;
   readonly train?: SliceSource | undefined;
+  /** Where data and checkpoints lie now, when not where study.json says. */
+  readonly data?: string | undefined;
+  readonly run?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Stage `features`, in slices that go through the network. */
   readonly onProgress?: OnProgress | undefined;
@@ -49,14 +52,14 @@ export interface FeatureOptions {
  * @throws ERR_TRACIN_USAGE an option that cannot be meant; ERR_TRACIN_GRAPH a network without features; otherwise as the study is opened again
  */
 export async function computeFeatures(options: FeatureOptions): Promise<Features> {
-  const { study, engine, similarity = 'max-ratio', normalize = 'none', shuffles = 200, seed = 1, signal } = options;
+  const { study, engine, similarity = 'max-ratio', normalize = 'none', shuffles = 200, seed = 1, run, signal } = options;
   if (!SIMILARITIES.includes(similarity))
     throw usage(`similarity ${String(similarity)} is unknown: choose from ${SIMILARITIES.join(', ')}`);
   if (!Number.isSafeInteger(shuffles) || shuffles < 20) throw usage(`shuffles ${shuffles}: give a whole number of at least 20`);
   if (!Number.isSafeInteger(seed) || seed < 0) throw usage(`seed ${seed}: give a whole number of at least 0`);
   if (study.tests.slices.length === 0) throw usage(`${study.dir} has no test slices to explain: compute a study that has some`);
   throwIfAborted(signal);
-  const networks = await reopenNetworks(study, signal);
+  const networks = await reopenNetworks(study, { run, signal });
   const head = featureHead(networks.lowered, networks.graph.source);
   const { size, output } = study.record;
   const sides = await reopenSides(study, options);

@@ -101,7 +101,7 @@ export async function scorePatients({
   throwIfAborted(signal);
   const sides = await reopenSides(study, { test, train, signal });
   try {
-    const networks = await reopenNetworks(study, signal);
+    const networks = await reopenNetworks(study, { signal });
     const { size, output } = study.record;
     const program = await engine.compile(networks.graph, { size, output });
     try {

@@ -162,7 +162,7 @@ async function ablateHeldOut(setting: Setting, features: Features): Promise<Fait
   if (!heldOut) return { skipped: 'no held-out slices: the run has no validation cases; name cases that had no part in the study' };
   try {
     checkHeldOut(heldOut, study);
-    const networks = await reopenNetworks(study, signal);
+    const networks = await reopenNetworks(study, { signal });
     const head = featureHead(networks.lowered, networks.graph.source);
     const { size, output } = study.record;
     const program = await engine.compile(networks.graph, { size, output, parameters: [head.kernel] });
@@ -238,7 +238,7 @@ async function retrain(setting: Setting): Promise<Faithfulness['retraining']> {
   try {
     const source = await openRunCases(run, run.split.train, signal);
     try {
-      const networks = await reopenNetworks(study, signal);
+      const networks = await reopenNetworks(study, { signal });
       const { size, output } = study.record;
       const parameters = selectParameters(networks.lowered, 'head'); // only losses are asked for
       const program = await engine.compile(networks.graph, { size, output, parameters });

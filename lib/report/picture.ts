@@ -33,7 +33,7 @@ export async function drawPicture(
   return { width, height, aspect, edges, png: `data:image/png;base64,${Buffer.from(png).toString('base64')}` };
 }
 
-/** 0 black to 255 white over the window of the slice's own tissue. What is one same number in every modality is outside of it, and black. */
+/** [H, W]: 0 black to 255 white over the window of the slice's own tissue. What is one same number in every modality is outside of it, and black. */
 export function greys(images: Float32Array, pixels: number, modality: number): Uint8Array {
   const image = images.subarray(modality * pixels, (modality + 1) * pixels);
   const tissue = Uint8Array.from({ length: pixels }, (_, i) => Number(!isOutside(images, pixels, i)));

@@ -17,6 +17,12 @@ export const SHOWN: readonly Normalisation[] = ['none', 'cosine'];
 const MODALITIES = ['FLAIR', 'T1ce'];
 const BEST_SEEN: Readonly<Record<string, string>> = { 'NCR/NET': 'T1ce', ED: 'FLAIR', ET: 'T1ce' };
 
+/** The modality in which a class is shown. */
+export function bestSeenIn(name: string, modalities: readonly string[]): string {
+  const best = BEST_SEEN[name];
+  return best !== undefined && modalities.includes(best) ? best : modalities[0]!;
+}
+
 export class SliceReporter {
   readonly #subject: ReportSubject;
   readonly #top: number;
@@ -81,8 +87,7 @@ export class SliceReporter {
     for (const region of ranked) {
       const row = this.#row('train', region.case, region.slice);
       const slice = study.trainings.slices[row]!;
-      const bestSeen = BEST_SEEN[region.class];
-      const modality = bestSeen !== undefined && shelf.modalities.includes(bestSeen) ? bestSeen : shelf.modalities[0]!;
+      const modality = bestSeenIn(region.class, shelf.modalities);
       const labels =
         (study.definition.region === 'predicted' ? await study.predicted('train', row) : undefined) ?? (await shelf.read(slice)).labels!;
       const outlines = shelf.outlines(region.case, labels, study.classes.length);

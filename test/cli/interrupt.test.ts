@@ -91,4 +91,6 @@ test('influence: nothing passes for a study, and --resume ends it', async () => 
   });
   expect((await tracin([...words, '--resume'])).status).toBe(0);
   expect((await tracin(ranking)).status).toBe(0);
+  await interrupted(['explain', study, '--maps', '--test', 'Phantom_003', '--class', 'ED'], /engine /);
+  expect(readdirSync(study)).not.toContain('maps');
 });

@@ -1,10 +1,12 @@
 /** From no data at all to a ranking, by the commands of the README. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readVolume } from '../../lib/dataset/nifti';
+import type { MapEntry } from '../../lib/explanation/map-files';
 import type { Ranking } from '../../lib/influence/ranking';
 import { readNpy } from '../../lib/npy';
-import { tracin } from '../support/cli';
+import { refusal, tracin } from '../support/cli';
 
 const cwd = mkdtempSync(join(tmpdir(), 'tracin-cli-'));
 afterAll(() => rmSync(cwd, { recursive: true, force: true }));
@@ -90,6 +92,64 @@ test('influence and rank of the run; chosen epochs, the table', async () => {
   );
   for (const name of split.train) expect(table).toContain(name);
   expect(table).toMatch(/^score: cosine influence$/m);
+});
+
+test('maps lie on the voxels of their slices', async () => {
+  const {
+    test: [test],
+  } = (JSON.parse(readFileSync(join(cwd, 'run', 'run.json'), 'utf8')) as { split: { test: string[] } }).split;
+  const words = ['explain', 'study', '--maps', '--test', test!, '--class', 'ED', '--top', '1'];
+  const maps = JSON.parse(await done(...words, '--json')) as MapEntry[];
+  expect(JSON.parse(readFileSync(join(cwd, 'study', 'maps', 'index.json'), 'utf8'))).toEqual(maps);
+  for (const {
+    side,
+    file,
+    volume,
+    sum,
+    score,
+    train: { case: neighbour, slice: at },
+    test: { slice },
+  } of maps) {
+    expect(Math.abs(sum - score)).toBeLessThan(1e-5 * Math.abs(score));
+    const [name, z] = side === 'train' ? [neighbour, at] : [test!, slice];
+    const written = await readVolume(join(cwd, 'study', 'maps', volume!));
+    const source = await readVolume(join(cwd, 'patients', name, `${name}_t1.nii.gz`));
+    expect([written.header.shape, written.header.affine]).toEqual([source.header.shape, source.header.affine]);
+    // qform and sform with their codes
+    expect(written.header.bytes.subarray(252, 328)).toEqual(source.header.bytes.subarray(252, 328));
+    const { data } = await readNpy(join(cwd, 'study', 'maps', file));
+    const [width, height] = source.header.shape;
+    const labels = (await readVolume(join(cwd, 'patients', name, `${name}_seg.nii.gz`))).voxels;
+    const expected = written.voxels.map((_, voxel) => {
+      const [x, y, slab] = [voxel % width, Math.floor(voxel / width) % height, Math.floor(voxel / (width * height))];
+      return slab === z ? (data[x * height + y] as number) : 0;
+    });
+    expect(written.voxels.findIndex((value, voxel) => value !== expected[voxel])).toBe(-1);
+    // The region of ED is label 2 in the file.
+    expect(written.voxels.findIndex((value, voxel) => value !== 0 && labels[voxel] !== 2)).toBe(-1);
+    expect(
+      readFileSync(join(cwd, 'study', 'maps', file.replace(/npy$/, 'png')))
+        .subarray(1, 4)
+        .toString(),
+    ).toBe('PNG');
+  }
+  expect(await done(...words)).toMatch(/^ED of .*, slice \d+$/m);
+});
+
+test('maps of a study whose data and run have moved', async () => {
+  const {
+    test: [test],
+  } = (JSON.parse(readFileSync(join(cwd, 'run', 'run.json'), 'utf8')) as { split: { test: string[] } }).split;
+  const words = ['explain', 'study', '--maps', '--test', test!, '--class', 'ET', '--top', '1'];
+  renameSync(join(cwd, 'patients'), join(cwd, 'elsewhere'));
+  renameSync(join(cwd, 'run'), join(cwd, 'older'));
+  expect(await refusal(words, cwd)).toMatch(/patients, which .* was computed from, is not there: .*--data/);
+  expect(await refusal([...words, '--data', 'elsewhere'], cwd)).toMatch(/epoch-002.onnx, which .* is not there: .*--run/);
+  expect(await done(...words, '--data', 'elsewhere', '--run', 'older')).toMatch(/maps in study/);
+  renameSync(join(cwd, 'elsewhere'), join(cwd, 'patients'));
+  renameSync(join(cwd, 'older'), join(cwd, 'run'));
+  expect(await refusal(['explain', 'study', '--maps'], cwd)).toMatch(/--test and --class/);
+  expect(await refusal(['explain', 'study', '--features', '--top', '2'], cwd)).toMatch(/belong to --maps/);
 });
 
 test('shards, joined, are the study of one call; --self leaves the test slices out', async () => {

@@ -5,23 +5,22 @@ import { computeFeatures } from '../../explanation/features';
 import { featurePaths, readFeatureArray, type Features } from '../../explanation/files';
 import { SIMILARITIES, type Similarity } from '../../explanation/similarity';
 import { replaceFile } from '../../files';
-import { NORMALISATIONS, type Normalisation } from '../../influence/normalisation';
+import { NORMALISATIONS } from '../../influence/normalisation';
 import { openStudy, type Study } from '../../influence/study';
 import { drawInterpretativeMap } from '../../report/interpretative-map';
 import { wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
 import { addEngineFlags, type EngineFlags } from '../engine-options';
+import { addMapFlags, checkMapFlags, explainMaps, type MapFlags } from '../explain-maps';
 import { table } from '../table';
 import { usage } from '../usage';
 
-interface Flags extends EngineFlags {
+interface Flags extends EngineFlags, MapFlags {
   readonly features?: true;
   readonly similarity?: Similarity;
-  readonly normalize?: Normalisation;
   readonly shuffles?: number;
   readonly seed?: number;
   readonly batch?: number;
-  readonly json?: true;
 }
 
 export function addExplain(program: Command, context: Context): void {
@@ -29,37 +28,49 @@ export function addExplain(program: Command, context: Context): void {
     .command('explain')
     .summary('what in the images and in the network an influence comes from')
     .description(
-      'With --features: which feature maps of the last hidden layer the strongest training regions share with their test regions.',
+      'With --maps: which pixels of the strongest training regions, and of the test region, an influence comes from. With --features: which feature maps of the last hidden layer the strongest training regions share with their test regions.',
     )
-    .argument('<study>', 'study folder')
+    .argument('<study>', 'study folder');
+  addMapFlags(command)
     .option('--features', 'compute feature importance, the features it selects and the split of T by feature, into STUDY/features')
     .addOption(new Option('--similarity <how>', 'of two regions in a feature (default: max-ratio)').choices(SIMILARITIES))
     .addOption(new Option('--normalize <how>', 'the influence that regions are ranked by (default: none)').choices(NORMALISATIONS))
     .option('--shuffles <n>', 'of the ranks, that features are selected against (default: 200)', wholeNumber({ least: 20 }))
     .option('--seed <n>', 'of the shuffles (default: 1)', wholeNumber())
     .option('--batch <slices>', 'slices computed together (default: 8)', wholeNumber({ least: 1 }))
+    .option('--data <dir>', 'folder of the data, where it is not the one in study.json any more')
+    .option('--run <dir>', 'folder of the checkpoints, likewise')
     .option('--json', 'machine-readable');
   addEngineFlags(command)
-    .addHelpText('after', example('tracin-seg explain study --features', 'tracin-seg explain study --features --similarity cosine-centred'))
+    .addHelpText(
+      'after',
+      example(
+        'tracin-seg explain study --maps --test BraTS2021_00006:92 --class ET --top 3',
+        'tracin-seg explain study --features',
+        'tracin-seg explain study --features --similarity cosine-centred',
+      ),
+    )
     .action((dir: string, flags: Flags) => runExplain(dir, flags, context));
 }
 
 async function runExplain(dir: string, flags: Flags, context: Context): Promise<void> {
-  if (!flags.features) throw usage('nothing to explain: say what with --features');
+  checkMapFlags(flags);
+  if (!flags.maps && !flags.features) throw usage('nothing to explain: say what with --maps or --features');
   const study = await openStudy(dir);
   const { engine, notes } = await openEngine(flags.device ?? 'auto', { threads: flags.threads });
   notes.forEach((line) => context.reporter.note(line));
-  await explainFeatures(study, engine, flags, context);
+  if (flags.maps) await explainMaps(study, engine, flags, context);
+  if (flags.features) await explainFeatures(study, engine, flags, context);
 }
 
 async function explainFeatures(
   study: Study,
   engine: Awaited<ReturnType<typeof openEngine>>['engine'],
-  { similarity, normalize, shuffles, seed, batch, json }: Flags,
+  { similarity, normalize, shuffles, seed, batch, data, run, json }: Flags,
   { signal, reporter }: Context,
 ): Promise<void> {
   const { onProgress } = reporter;
-  const features = await computeFeatures({ study, engine, similarity, normalize, shuffles, seed, batch, signal, onProgress });
+  const features = await computeFeatures({ study, engine, similarity, normalize, shuffles, seed, batch, data, run, signal, onProgress });
   const paths = featurePaths(study.dir);
   const importance = await readFeatureArray(paths.importance);
   for (const [k, { class: name }] of features.classes.entries()) {

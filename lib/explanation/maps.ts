@@ -1,0 +1,294 @@
+/** Influence maps: which pixels of a training slice pushed a test region, which pulled, and which of the test slice felt it. */
+import { setImmediate } from 'node:timers/promises';
+import type { Affine } from '../dataset/affine';
+import type { SliceSource } from '../dataset/slices';
+import { sizeOf } from '../engine/layout';
+import type { Engine, Floats, Program, RegionBatch, RegionLoss } from '../engine/engine';
+import { TracinError, throwIfAborted } from '../errors';
+import { replaceFile } from '../files';
+import { selectParameters } from '../graph/parameters';
+import { regionBatches, type Role, type Side } from '../influence/batches';
+import { regionLoss } from '../influence/definition';
+import type { Normalisation } from '../influence/normalisation';
+import { rank, type RankedRegion } from '../influence/ranking';
+import { reopenNetworks, reopenSides, type ReopenedSides } from '../influence/reopen';
+import type { Study } from '../influence/study';
+import { toJson } from '../json';
+import { writeNpy } from '../npy';
+import type { OnProgress } from '../progress';
+import { mapKey, mapName, mapPaths, readMaps, type MapEntry } from './map-files';
+import { addInfluence } from './map-pixels';
+
+export interface MapOptions {
+  readonly study: Study;
+  readonly engine: Engine;
+  /** Without a slice: the one in which the class has most pixels. */
+  readonly test: { readonly case: string; readonly slice?: number | undefined };
+  /** Of the test region. */
+  readonly class: string;
+  /** Of the training regions: a name, or `all`; the same class by default. */
+  readonly trainClass?: string | undefined;
+  /** Proponents, and as many opponents; default 3. */
+  readonly top?: number | undefined;
+  /** What they are chosen by; default none, T itself. Maps are of T whatever this is. */
+  readonly normalize?: Normalisation | undefined;
+  /** In place of what the study says it was computed from. */
+  readonly sources?: Partial<Readonly<Record<Role, SliceSource>>> | undefined;
+  /** Where data and checkpoints lie now, when not where study.json says. */
+  readonly data?: string | undefined;
+  readonly run?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Stage `maps`, in passes through the network. */
+  readonly onProgress?: OnProgress | undefined;
+  /** Told of each map once its file is written, e.g. to draw it. */
+  readonly onMap?: ((view: MapView) => Promise<void>) | undefined;
+}
+
+/** A map with the slice it is over. */
+export interface MapView {
+  readonly entry: MapEntry;
+  /** [H, W] */
+  readonly map: Float32Array;
+  /** [M, H, W] */
+  readonly images: Float32Array;
+  readonly modalities: readonly string[];
+  /** [H, W], 1 inside the region that the map sums over. */
+  readonly mask: Uint8Array;
+  /** [H, W] */
+  readonly size: readonly number[];
+  /** Class the region is of. */
+  readonly class: string;
+  /** Voxel to RAS millimetres; undefined where there are no volumes. */
+  readonly affine: Affine | undefined;
+  /** Absolute, without ending. */
+  readonly path: string;
+}
+
+/** The share of a map's total weight by which its sum may miss T: bfloat16 studies miss by most of it, float32 by a millionth. */
+const MISS = 0.02;
+
+/**
+ * Writes into STUDY/maps (see {@link mapPaths}), for the strongest training regions of each sign, the map on the training slice and on the
+ * test slice; each sums to T. Maps that are there already are kept, others of the folder too.
+ * @returns the maps of this question, from the strongest proponent to the strongest opponent, the training slice's before the test slice's
+ * @throws ERR_TRACIN_USAGE a region that is not there; ERR_TRACIN_DATA where a sum is not T, as the data are not the study's; otherwise as
+ *   the study is opened again
+ */
+export async function computeMaps(options: MapOptions): Promise<MapEntry[]> {
+  const { study, test, class: name, trainClass, normalize, top = 3, signal } = options;
+  const { test: region, ...lists } = await rank(study, { test, class: name, trainClass, top, normalize });
+  const chosen = [...lists.proponents.filter(({ score }) => score > 0), ...lists.opponents.filter(({ score }) => score < 0).reverse()];
+  const testRow = rowOf(study.tests, region);
+  const scores = await study.scores(testRow);
+  const wanted = chosen.flatMap((neighbour) => pairOf(study, { row: testRow, class: name }, neighbour, scores));
+  const known = new Map((await readMaps(study)).map((entry) => [mapKey(entry), entry]));
+  // Under other η_t T is another, and so is its map.
+  const missing = wanted.filter(({ entry }) => known.get(mapKey(entry))?.score !== entry.score);
+  if (missing.length > 0) {
+    throwIfAborted(signal);
+    const sides = await reopenSides(study, { ...options.sources, data: options.data, signal });
+    try {
+      const slices = sliceReader(sides, study, signal);
+      const computed = await compute(missing, slices, options);
+      for (const one of computed) {
+        const entry = await write(one, sides, slices, options);
+        known.set(mapKey(entry), entry);
+      }
+    } finally {
+      await sides.close();
+    }
+    await replaceFile(mapPaths(study.dir).index, toJson([...known.values()]));
+  }
+  return wanted.map(({ entry }) => known.get(mapKey(entry))!);
+}
+
+interface Place {
+  readonly row: number;
+  readonly k: number;
+}
+
+interface Wanted {
+  readonly entry: Omit<MapEntry, 'sum' | 'file' | 'volume'>;
+  readonly test: Place;
+  readonly train: Place;
+}
+
+function rowOf({ slices }: Study['tests'], { case: name, slice }: { readonly case: string; readonly slice: number }): number {
+  return slices.findIndex((one) => one.case === name && one.index === slice);
+}
+
+/** The two maps of a pair of regions. */
+function pairOf(study: Study, test: { row: number; class: string }, neighbour: RankedRegion, scores: Float32Array): Wanted[] {
+  const { classes, trainings } = study;
+  const from: Place = { row: test.row, k: classes.indexOf(test.class) };
+  const to: Place = { row: rowOf(trainings, neighbour), k: classes.indexOf(neighbour.class) };
+  const { case: name, index } = study.tests.slices[test.row]!;
+  const entry = {
+    test: { case: name, slice: index },
+    class: test.class,
+    train: { case: neighbour.case, slice: neighbour.slice },
+    trainClass: neighbour.class,
+    score: scores[(from.k * trainings.slices.length + to.row) * classes.length + to.k]!,
+  };
+  return (['train', 'test'] as const).map((side) => ({ entry: { ...entry, side }, test: from, train: to }));
+}
+
+/** A slice as the engines take it. */
+type Slice = RegionBatch;
+
+interface Computed {
+  readonly wanted: Wanted;
+  readonly map: Float64Array;
+}
+
+/** Checkpoint by checkpoint: v = ∇L of one side's region, ḟ = J·v on the other side's slice, once for all of its classes. */
+async function compute(missing: readonly Wanted[], slices: SliceReader, options: MapOptions): Promise<Computed[]> {
+  const { study, engine, signal, onProgress } = options;
+  const { definition, learningRates, record } = study;
+  const loss = regionLoss(definition);
+  const networks = await reopenNetworks(study, { run: options.run, signal });
+  const all = missing.map((wanted): Computed => ({ wanted, map: new Float64Array(sizeOf(record.size)) }));
+  // Each direction is one gradient; the slices it moves are one tangent pass each.
+  const moves = movesOf(all);
+  const passes = moves.reduce((sum, { slices }) => sum + 1 + slices.size, 0) * networks.checkpoints.length;
+  let done = 0;
+  const onPass = (): void => onProgress?.({ stage: 'maps', done: ++done, total: passes });
+  const parameters = selectParameters(networks.lowered, definition.parameters);
+  const program = await engine.compile(networks.graph, { size: record.size, output: record.output, parameters });
+  try {
+    for (const [t, checkpoint] of networks.checkpoints.entries()) {
+      const rate = learningRates[t]!;
+      if (rate === 0) continue;
+      await program.load(await networks.read(checkpoint));
+      for (const move of moves) {
+        const direction = await gradientOf(program, await slices(move.from, move.place.row), move.place.k, loss, signal);
+        onPass();
+        for (const [row, maps] of move.slices) {
+          const slice = await slices(move.from === 'test' ? 'train' : 'test', row);
+          const moved = await program.tangent(direction, slice.images, { signal });
+          for (const { wanted, map } of maps) {
+            addTerm(map, slice, moved, wanted[wanted.entry.side].k, loss, rate);
+            await setImmediate();
+          }
+          onPass();
+        }
+      }
+    }
+  } finally {
+    program.dispose();
+  }
+  return all;
+}
+
+/** A region whose gradient is a direction, and the maps it makes on slices of the other side. */
+interface Move {
+  readonly from: Role;
+  readonly place: Place;
+  /** By row of the other side. */
+  readonly slices: Map<number, Computed[]>;
+}
+
+function movesOf(all: readonly Computed[]): Move[] {
+  const moves = new Map<string, Move>();
+  for (const one of all) {
+    const { side } = one.wanted.entry;
+    const from = side === 'train' ? 'test' : 'train';
+    const place = one.wanted[from];
+    const key = `${from} ${place.row} ${place.k}`;
+    const move = moves.get(key) ?? { from, place, slices: new Map<number, Computed[]>() };
+    const { row } = one.wanted[side];
+    move.slices.set(row, [...(move.slices.get(row) ?? []), one]);
+    moves.set(key, move);
+  }
+  return [...moves.values()];
+}
+
+type SliceReader = (role: Role, row: number) => Promise<Slice>;
+
+/** Slices with their regions, each read once. */
+function sliceReader(sides: ReopenedSides, study: Study, signal?: AbortSignal): SliceReader {
+  const read = new Map<string, Slice>();
+  return async (role, row) => {
+    const known = read.get(`${role} ${row}`) ?? (await readSlice(sides[role], study, row, signal));
+    read.set(`${role} ${row}`, known);
+    return known;
+  };
+}
+
+async function readSlice(side: Side, { definition }: Study, row: number, signal?: AbortSignal): Promise<Slice> {
+  for await (const slice of regionBatches(side, definition, { start: row, end: row + 1 }, 1, signal)) return slice;
+  throw new TracinError('ERR_TRACIN_INTERNAL', `no slice at row ${row}`);
+}
+
+/** ∇L of class k of a slice, [P]. */
+async function gradientOf(program: Program, slice: Slice, k: number, loss: RegionLoss, signal?: AbortSignal): Promise<Floats> {
+  const pixels = slice.targets.length;
+  const masks = new Uint8Array(slice.masks.length);
+  masks.set(maskOf(slice, k), k * pixels);
+  const { gradients } = await program.gradients({ ...slice, masks }, loss, { signal });
+  return gradients.subarray(k * program.parameterCount, (k + 1) * program.parameterCount);
+}
+
+function maskOf({ masks, targets }: Slice, k: number): Uint8Array {
+  return masks.subarray(k * targets.length, (k + 1) * targets.length);
+}
+
+function addTerm(
+  map: Float64Array,
+  slice: Slice,
+  moved: { readonly logits: Floats; readonly tangents: Floats },
+  k: number,
+  loss: RegionLoss,
+  rate: number,
+): void {
+  addInfluence(map, { ...moved, targets: slice.targets, mask: maskOf(slice, k), label: k + 1 }, loss, rate);
+}
+
+async function write(
+  { wanted, map: exact }: Computed,
+  sides: ReopenedSides,
+  slices: SliceReader,
+  { study, onMap, signal }: MapOptions,
+): Promise<MapEntry> {
+  throwIfAborted(signal);
+  const paths = mapPaths(study.dir);
+  const { side } = wanted.entry;
+  const { row, k } = wanted[side];
+  const { case: name, index } = sides[side].source.slices[row]!;
+  const map = Float32Array.from(exact);
+  const base = mapName(wanted.entry);
+  const dataset = sides.datasets[side];
+  const ending = dataset?.endings(name).map;
+  const volume = ending === undefined || ending === '.npy' ? null : `${base}${ending}`;
+  const entry: MapEntry = { ...wanted.entry, sum: checkedSum(map, wanted, study), file: `${base}.npy`, volume };
+  await writeNpy(paths.file(entry.file), study.record.size, map);
+  if (volume !== null) await dataset!.writeMap(name, paths.file(volume), new Map([[index, map]]));
+  const slice = await slices(side, row);
+  await onMap?.({
+    entry,
+    map,
+    images: slice.images,
+    modalities: sides[side].source.modalities,
+    mask: maskOf(slice, k),
+    size: study.record.size,
+    class: study.classes[k]!,
+    affine: dataset?.geometry(name).affine,
+    path: paths.file(base),
+  });
+  return entry;
+}
+
+/** @throws ERR_TRACIN_DATA where the map is not one of T: the data or the engine are not those of the study */
+function checkedSum(map: Float32Array, { entry: { score, test, train } }: Wanted, { dir }: Study): number {
+  let [sum, weight] = [0, 0];
+  for (const value of map) {
+    sum += value;
+    weight += Math.abs(value);
+  }
+  if (Math.abs(sum - score) <= MISS * weight) return sum;
+  const pair = `case ${train.case}, slice ${train.slice} on case ${test.case}, slice ${test.slice}`;
+  throw new TracinError(
+    'ERR_TRACIN_DATA',
+    `the map of ${pair} sums to ${sum.toExponential(4)}, but T in ${dir} is ${score.toExponential(4)}: open the data it was computed from`,
+  );
+}

@@ -1,0 +1,57 @@
+/** An influence map over its slice as a PNG: what pushed in orange, what pulled in blue, the region outlined. */
+import type { MapView } from '../explanation/maps';
+import { AS_STORED, orientationOf, upright } from './orientation';
+import { greys } from './picture';
+import { bestSeenIn } from './slice-report';
+
+/** Told apart by people with any of the common colour blindnesses (Okabe & Ito 2008), and of about the same lightness on black. */
+const PUSHES = [255, 150, 30] as const;
+const PULLS = [60, 170, 255] as const;
+/** Share of the region's pixels, by weight, that are shown in a paler colour than the strongest. */
+const FULL = 0.99;
+/** Pixels that the longer side of a picture has at least. */
+const LEAST = 480;
+
+export async function mapPicture({ map, images, modalities, mask, size, class: name, affine }: MapView): Promise<Uint8Array> {
+  const { encode } = await import('fast-png');
+  const orientation = affine ? orientationOf(affine) : AS_STORED;
+  const modality = bestSeenIn(name, modalities);
+  const grey = upright(greys(images, map.length, modalities.indexOf(modality)), size, orientation);
+  const values = upright(map, size, orientation).data;
+  const inside = upright(mask, size, orientation).data;
+  const zoom = Math.max(1, Math.ceil(LEAST / Math.max(grey.width, grey.height)));
+  const [width, height] = [grey.width * zoom, Math.round(grey.height * zoom * orientation.aspect)];
+  const full = fullColour(map);
+  const data = new Uint8Array(3 * width * height);
+  const at = (x: number, y: number): number => {
+    const [column, row] = [Math.floor(x / zoom), Math.floor((y * grey.height) / height)];
+    return row >= 0 && row < grey.height && column >= 0 && column < grey.width ? row * grey.width + column : -1;
+  };
+  const isInside = (x: number, y: number): boolean => inside[at(x, y)] === 1;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = at(x, y);
+      const to = 3 * (y * width + x);
+      const own = isInside(x, y);
+      const border = [isInside(x - 1, y), isInside(x + 1, y), isInside(x, y - 1), isInside(x, y + 1)].some((other) => other !== own);
+      // A white line inside the region and a black one around it show on any grey.
+      if (border) {
+        data.fill(own ? 255 : 0, to, to + 3);
+        continue;
+      }
+      const strength = full > 0 ? Math.min(1, Math.abs(values[from]!) / full) : 0;
+      const colour = values[from]! > 0 ? PUSHES : PULLS;
+      for (let c = 0; c < 3; c++) data[to + c] = Math.round(grey.data[from]! * (1 - strength) + colour[c]! * strength);
+    }
+  }
+  return encode({ width, height, data, channels: 3, depth: 8 }, { zlib: { level: 9 } });
+}
+
+/** What is shown in full colour: all but the strongest few of the pixels that hold anything. */
+function fullColour(map: Float32Array): number {
+  const strengths = map
+    .filter((value) => value !== 0)
+    .map(Math.abs)
+    .sort();
+  return strengths[Math.ceil(FULL * strengths.length) - 1] ?? 0;
+}
