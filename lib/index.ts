@@ -66,7 +66,9 @@ export { readFeatures, type Features } from './explanation/files';
 export { splitByFeature } from './explanation/head-split';
 export type { Similarity } from './explanation/similarity';
 
-// Which pixels an influence comes from
+// A painted region, and which pixels an influence comes from
+export { paintedInfluence, type PaintedOptions, type Way } from './explanation/painted';
+export type { RegionInfluence } from './influence/normalisation';
 export { computeMaps, type MapOptions, type MapView } from './explanation/maps';
 export { readMaps, type MapEntry } from './explanation/map-files';
 

@@ -4,7 +4,7 @@ import { TracinError } from '../errors';
 import type { RegionAxis } from './folder';
 import { byFalling, byRising, candidatesOf, type Candidate } from './candidates';
 import { dominance, type Dominance } from './dominance';
-import { influenceOf, NORMALISATIONS, type Normalisation } from './normalisation';
+import { influenceOf, influenceOn, NORMALISATIONS, type Normalisation, type RegionInfluence } from './normalisation';
 import type { Study } from './study';
 
 export const rankQuerySchema = z.strictObject({
@@ -55,17 +55,19 @@ export interface Ranking {
 /**
  * Ranks the training regions of a class by their influence on one test region.
  * Equal scores keep the order of the training axis.
+ * @param painted a region of that slice and class in place of the study's own
  * @throws ERR_TRACIN_USAGE for an unknown case, slice, class or option, or a test region that is absent, listing what there is
  */
-export async function rank(study: Study, query: RankQuery): Promise<Ranking> {
+export async function rank(study: Study, query: RankQuery, painted?: RegionInfluence): Promise<Ranking> {
   const { test, by, normalize, top, ...names } = parseQuery(query);
   const testClass = classIndex(study, names.class);
   const trainClasses = trainingClasses(study, names.trainClass ?? names.class);
-  const row = findTest(study, test, testClass);
-  const influence = await influenceOf(study, row, normalize);
-  const candidates = candidatesOf(study, influence, testClass, trainClasses, by);
+  const row = painted?.row ?? findTest(study, test, testClass);
+  const influence = await (painted ? influenceOn(study, painted, normalize) : influenceOf(study, row, normalize));
+  const candidates = candidatesOf(study, influence, painted ? 0 : testClass, trainClasses, by);
+  const region = regionAt(study, study.tests, row, testClass);
   return {
-    test: regionAt(study, study.tests, row, testClass),
+    test: painted ? { ...region, pixels: painted.pixels } : region,
     trainClass: names.trainClass ?? names.class,
     by,
     normalize,

@@ -1,6 +1,7 @@
 /** `--region-mask`: explain this spot. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Ranking } from '../../lib/influence/ranking';
 import { writeNpy } from '../../lib/npy';
 import { openTiny, SIZE, type Tiny } from '../influence/support/tiny';
 import { refusal, tracin } from '../support/cli';
@@ -32,6 +33,22 @@ test('a painted region of one test slice', async () => {
   expect(stdout).toContain('test regions: m = pixels painted in ../spot.npy, for every class\n');
   const { test: axis } = JSON.parse(await readFile(join(tiny.dir, 'study', 'regions.json'), 'utf8')) as { test: unknown };
   expect(axis).toEqual({ slices: [{ case: '1', patient: '1', index: 0 }], pixels: [[7, 7, 7]], absent: [] });
+});
+
+test('a region painted for a study that is finished', async () => {
+  const spot = words[words.indexOf('--region-mask') + 1]!;
+  const plain = words.filter((word) => word !== '--region-mask' && word !== spot).with(-1, join(tiny.dir, 'plain'));
+  expect((await tracin(plain)).status).toBe(0);
+  const asked = ['rank', join(tiny.dir, 'plain'), '--test', '1', '--class', '2', '--train-class', 'all', '--json'];
+  const region = ['--region-mask', spot, '--device', 'reference'];
+  const { stdout, stderr } = await tracin([...asked, ...region]);
+  expect(stderr).toMatch(/by tangents, .* by gradients: going on by/);
+  const own = await tracin(asked.with(1, join(tiny.dir, 'study')));
+  const [found, right] = [JSON.parse(stdout) as Ranking, JSON.parse(own.stdout) as Ranking];
+  expect(found.test).toEqual(right.test);
+  const rows = ({ proponents }: Ranking): unknown[] => proponents.map(({ score, ...rest }) => ({ ...rest, score: score.toPrecision(5) }));
+  expect(rows(found)).toEqual(rows(right));
+  expect(await refusal([...asked, '--way', 'tangents'])).toMatch(/^--way belongs to --region-mask/);
 });
 
 test('its other flags need it', async () => {

@@ -1,12 +1,22 @@
+import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
-import { NORMALISATIONS, type Normalisation } from '../../influence/normalisation';
+import { openEngine } from '../../engine';
+import { paintedInfluence, WAYS, type Way } from '../../explanation/painted';
+import { NORMALISATIONS, type Normalisation, type RegionInfluence } from '../../influence/normalisation';
 import { rank, type RankedRegion, type Ranking } from '../../influence/ranking';
-import { openStudy } from '../../influence/study';
+import { openStudy, type Study } from '../../influence/study';
 import { caseAndSlice, wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
+import { addEngineFlags, type EngineFlags } from '../engine-options';
 import { table } from '../table';
+import { usage } from '../usage';
 
-interface Flags {
+interface Flags extends EngineFlags {
+  readonly regionMask?: string;
+  readonly way?: Way;
+  readonly batch?: number;
+  readonly data?: string;
+  readonly run?: string;
   readonly test: ReturnType<typeof caseAndSlice>;
   readonly class: string;
   readonly trainClass?: string;
@@ -19,8 +29,8 @@ interface Flags {
 /** A patient is pointed out when it stands in the leading proponents of more than this share of the test regions. */
 const DOMINANT = 0.3;
 
-export function addRank(program: Command, _context: Context): void {
-  program
+export function addRank(program: Command, context: Context): void {
+  const command = program
     .command('rank')
     .summary('proponents and opponents of a test region')
     .description(
@@ -38,11 +48,44 @@ export function addRank(program: Command, _context: Context): void {
     )
     .option('--top <n>', 'length of each list', wholeNumber({ least: 1 }), 10)
     .option('--json', 'machine-readable')
-    .addHelpText('after', example('tracin-seg rank study --test BraTS2021_00006:92 --class ET --by patient --normalize cosine'))
-    .action(async (dir: string, { json, ...query }: Flags) => {
-      const ranking = await rank(await openStudy(dir), query);
+    .option('--region-mask <file>', 'region painted on the test slice (.nii.gz, .npy, .png), in place of the one of --class')
+    .addOption(new Option('--way <how>', 'with --region-mask (default: the faster one on the first slices)').choices(WAYS))
+    .option('--batch <slices>', 'with --region-mask: slices computed together (default: 8)', wholeNumber({ least: 1 }))
+    .option('--data <dir>', 'with --region-mask: folder of the data, where it is not the one in study.json any more')
+    .option('--run <dir>', 'with --region-mask: folder of the checkpoints, likewise');
+  addEngineFlags(command)
+    .addHelpText(
+      'after',
+      example(
+        'tracin-seg rank study --test BraTS2021_00006:92 --class ET --by patient --normalize cosine',
+        'tracin-seg rank study --test BraTS2021_00006:92 --class ET --region-mask spot.nii.gz',
+      ),
+    )
+    .action(async (dir: string, { json, ...flags }: Flags) => {
+      const study = await openStudy(dir);
+      const { test, class: name, trainClass, by, normalize, top } = flags;
+      const ranking = await rank(study, { test, class: name, trainClass, by, normalize, top }, await paintedRegion(study, flags, context));
       process.stdout.write(json ? `${JSON.stringify(ranking, null, 1)}\n` : inWords(ranking));
     });
+}
+
+/** What a painted region is influenced by; undefined without one. */
+async function paintedRegion(study: Study, flags: Flags, { signal, reporter }: Context): Promise<RegionInfluence | undefined> {
+  const { test, class: name, regionMask, way, batch, data, run, device, threads } = flags;
+  if (regionMask === undefined) {
+    const alone = (['way', 'batch', 'data', 'run', 'device', 'threads'] as const).find((flag) => flags[flag] !== undefined);
+    if (alone) throw usage(`--${alone} belongs to --region-mask: without it nothing is computed, the scores are in the study`);
+    return undefined;
+  }
+  const { engine, notes } = await openEngine(device ?? 'auto', { threads });
+  notes.forEach((line) => reporter.note(line));
+  const found = await paintedInfluence({
+    ...{ study, engine, test, class: name, mask: resolve(regionMask), way, batch, data, run, signal },
+    onProgress: reporter.onProgress,
+    onNotice: (line) => reporter.note(line),
+  });
+  reporter.stop();
+  return found;
 }
 
 function inWords(ranking: Ranking): string {
