@@ -11,17 +11,12 @@ export function toJson(value: unknown): string {
 
 /**
  * Reads and checks a JSON file.
- * @param formatVersion the one this version reads; undefined for a file without
+ * @param formatVersion the one this version reads
  * @param remedy what to do about a damaged file
  * @returns undefined when there is no such file
  * @throws ERR_TRACIN_STUDY naming file and field
  */
-export async function readJson<T>(
-  path: string,
-  schema: z.ZodType<T>,
-  formatVersion: number | undefined,
-  remedy: string,
-): Promise<T | undefined> {
+export async function readJson<T>(path: string, schema: z.ZodType<T>, formatVersion: number, remedy: string): Promise<T | undefined> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');

@@ -35,7 +35,7 @@ export function mapPaths(dir: string) {
 /** The maps made so far. @throws ERR_TRACIN_STUDY for an index that is damaged */
 export async function readMaps(study: Study): Promise<MapEntry[]> {
   const { folder, index } = mapPaths(study.dir);
-  return (await readJson(index, indexSchema, undefined, `delete ${folder} and make the maps again`)) ?? [];
+  return (await readJson(index, indexSchema, 1, `delete ${folder} and make the maps again`)) ?? [];
 }
 
 /** What tells one map of a study from another. */

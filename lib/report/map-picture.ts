@@ -9,6 +9,8 @@ const PUSHES = [255, 150, 30] as const;
 const PULLS = [60, 170, 255] as const;
 /** Share of the region's pixels, by weight, that are shown in a paler colour than the strongest. */
 const FULL = 0.99;
+/** The slice is dimmed, so that pale colours show on bright tissue too. */
+const DIMMED = 0.7;
 /** Pixels that the longer side of a picture has at least. */
 const LEAST = 480;
 
@@ -41,7 +43,7 @@ export async function mapPicture({ map, images, modalities, mask, size, class: n
       }
       const strength = full > 0 ? Math.min(1, Math.abs(values[from]!) / full) : 0;
       const colour = values[from]! > 0 ? PUSHES : PULLS;
-      for (let c = 0; c < 3; c++) data[to + c] = Math.round(grey.data[from]! * (1 - strength) + colour[c]! * strength);
+      for (let c = 0; c < 3; c++) data[to + c] = Math.round(DIMMED * grey.data[from]! * (1 - strength) + colour[c]! * strength);
     }
   }
   return encode({ width, height, data, channels: 3, depth: 8 }, { zlib: { level: 9 } });
