@@ -10,11 +10,12 @@ import { toJson } from '../lib/json';
 import * as dataset from './dataset';
 import * as engines from './engines';
 import * as growth from './growth';
+import * as influence from './influence';
 import * as promise from './promise';
 import type { Subject } from './subject';
 import { renderTable, replaceTable } from './table';
 
-const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, growth, promise };
+const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, growth, influence, promise };
 /** The sources' folder, seen from dist/bench. */
 const ROOT = resolve(__dirname, '../..');
 

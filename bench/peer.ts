@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
 /** With torch, numpy and nibabel; TRACIN_BENCH_PYTHON names another. */
-const PYTHON = process.env.TRACIN_BENCH_PYTHON ?? 'python3';
+export const PYTHON = process.env.TRACIN_BENCH_PYTHON ?? 'python3';
 /** bench/peers, seen from dist/bench. */
 const PEERS = resolve(__dirname, '../../bench/peers');
 

@@ -7,7 +7,7 @@ import type { Lowered } from '../graph/lowered';
 import type { Check } from './validate';
 
 /** Box edges at the logits fall on multiples of this, so that few box sizes occur and compiled kernels are used again. */
-const QUANTUM = 16;
+const QUANTUM = 4;
 
 type Range = readonly [number, number];
 

@@ -149,12 +149,20 @@ async function recordOf(
   };
 }
 
-/** The last checkpoint, which says what is predicted. */
-export async function predictorOf({ networks, programs: [program] }: Pick<Job, 'networks' | 'programs'>): Promise<Predictor> {
+/**
+ * The last checkpoint, which says what is predicted: by the engine itself where it is fast and computes in float32, for its kernels
+ * outdo onnxruntime's; else by onnxruntime, where an output of the network is what it needs.
+ */
+export async function predictorOf({
+  networks,
+  programs: [program],
+  record,
+}: Pick<Job, 'networks' | 'programs' | 'record'>): Promise<Predictor> {
   const { checkpoints, graph, lowered, read, network } = networks;
   const last = checkpoints.at(-1)!;
   const output = plainOutput(graph, lowered);
-  if (output !== undefined) return openInference(network ? await read(last) : last.file, { output });
+  const fast = record.engine.name !== 'reference' && record.engine.precision === 'f32';
+  if (output !== undefined && !fast) return openInference(network ? await read(last) : last.file, { output });
   await program!.load(await read(last));
-  return programPredictor(program!, graph.source);
+  return programPredictor(program!, graph.source, output === undefined ? undefined : 'fast');
 }

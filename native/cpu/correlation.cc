@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "lines.h"
 #include "processor.h"
 
 namespace tracin::cpu {
@@ -61,6 +62,10 @@ Dims Correlation::weightDims(int out) const {
 
 Desc Correlation::weightDesc(int out, Tag tag) const { return {weightDims(out), memory::data_type::f32, tag}; }
 
+void Correlation::count(int rows, const Part& y) {
+  work_.profile.count(2 * rows * volume(y.box.size()) * volume(shape_.kernel) * shape_.out * (shape_.in / shape_.groups));
+}
+
 // Padding follows from the boxes: output o reads o·stride − before + k·dilation, both counted from their boxes' corners.
 dnn::Convolution Correlation::convolution(int rows, int out, const Part& x, const Part& y) const {
   dnn::Convolution c;
@@ -87,23 +92,93 @@ Correlation::Key Correlation::key(int rows, int stack, const Part& x, const Part
   return k;
 }
 
-memory Correlation::weights(const Desc& wanted) {
-  auto it = std::find_if(packed_.begin(), packed_.end(), [&](const Packed& p) { return dnn::same(p.desc, wanted); });
-  if (it == packed_.end()) it = packed_.insert(packed_.end(), {wanted, Buffer(wanted.get_size() / sizeof(float)), 0});
+memory Correlation::weights(const Desc& wanted, bool scaled) {
+  scaled &= factors_ != nullptr;
+  auto it = std::find_if(packed_.begin(), packed_.end(), [&](const Packed& p) { return p.scaled == scaled && dnn::same(p.desc, wanted); });
+  if (it == packed_.end()) it = packed_.insert(packed_.end(), {wanted, Buffer(wanted.get_size() / sizeof(float)), scaled, 0, 0});
   memory to(wanted, work_.engine, it->data.data());
-  const uint64_t version = given_ ? givenVersion_ : work_.version;
-  if (it->version != version) {
-    memory from(weightDesc(shape_.out, plainWeights(shape_.rank, shape_.groups > 1)), work_.engine,
-                const_cast<float*>(given_ ? given_ : work_.numbers(kernel_)));
-    dnnl::reorder(from, to).execute(work_.stream, from, to);
-    it->version = version;
+  if (it->version == kernelVersion() && (!scaled || it->scaling == scaling_)) return to;
+  const float* plain = given_ ? given_ : work_.numbers(kernel_);
+  Pool::Piece room;
+  if (scaled) {
+    const int64_t total = tracin::count(work_.dims(kernel_)), each = total / shape_.out;
+    room = work_.pool.take(total);
+    for (int64_t i = 0; i < total; ++i) room.data()[i] = plain[i] * factors_[i / each];
+    plain = room.data();
   }
+  memory from(weightDesc(shape_.out, plainWeights(shape_.rank, shape_.groups > 1)), work_.engine, const_cast<float*>(plain));
+  dnnl::reorder(from, to).execute(work_.stream, from, to);
+  it->version = kernelVersion(), it->scaling = scaling_;
   return to;
 }
 
-memory Correlation::bring(const Part& part, const Desc& ours, const Desc& wanted, Pool::Piece& room) {
-  memory from(ours, work_.engine, part.data);
-  if (dnn::same(ours, wanted)) return from;
+void Correlation::scaleGradient(float* gradient, const float* factors, double* sums) {
+  const bool plain = gradientTag_ == plainWeights(shape_.rank, shape_.groups > 1);
+  const Desc desc = weightDesc(shape_.out, gradientTag_);
+  const float* kernel = static_cast<const float*>(weights(desc, false).get_data_handle());
+  // which channel a number belongs to: the slowest axis where they lie as in the file, else a lane of the slowest axis's block
+  const bool across = gradientTag_ == outermostOut(shape_.rank).back();
+  const int blocks = plain ? shape_.out : blocksOf(shape_.out);
+  const int64_t each = int64_t(desc.get_size() / sizeof(float)) / blocks;
+#pragma omp parallel for schedule(static) if (blocks * each > kWorthSharing)
+  for (int b = 0; b < blocks; ++b) {
+    const float* w = kernel + b * each;
+    float* g = gradient + b * each;
+    if (plain) {
+      double sum = 0;
+      for (int64_t i = 0; i < each; ++i) sum += double(w[i]) * g[i], g[i] *= factors[b];
+      sums[b] = sum;
+      continue;
+    }
+    double all[kLanes] = {};
+    alignas(Lanes) float factor[kLanes] = {};
+    const int used = std::min(kLanes, shape_.out - b * kLanes);
+    std::copy_n(factors + b * kLanes, used, factor);
+    // sixteen by sixteen numbers, or fewer at the end, of sixteen channels: along the faster axis or the slower
+    for (int64_t i = 0; i < each; i += kLanes * kLanes) {
+      const int64_t end = std::min(each, i + kLanes * kLanes);
+      Lanes part{};
+      if (!across) {
+        const Lanes scale = lanes(factor);
+        for (int64_t j = i; j < end; j += kLanes) part += lanes(w + j) * lanes(g + j), lanes(g + j) *= scale;
+      } else {
+        for (int64_t j = i; j < end; j += kLanes) {
+          const Lanes product = lanes(w + j) * lanes(g + j);
+          for (int l = 0; l < kLanes; ++l) part[(j - i) / kLanes] += product[l];
+          lanes(g + j) *= factor[(j - i) / kLanes];
+        }
+      }
+      for (int c = 0; c < kLanes; ++c) all[c] += part[c];
+    }
+    std::copy_n(all, used, sums + b * kLanes);
+  }
+}
+
+// The numbers of a part in the order a kernel wants: copied together where the part is not all of its array.
+memory Correlation::bring(const Part& part, int channels, const Desc& ours, const Desc& wanted, Pool::Piece& room) {
+  Pool::Piece cut;
+  float* data = part.data;
+  if (!(part.box == part.frame)) {
+    const Extent n = part.box.size(), e = part.frame.size();
+    Box local = part.box;
+    for (int a = 0; a < kAxes; ++a) local.lo[a] -= part.frame.lo[a], local.hi[a] -= part.frame.lo[a];
+    cut = work_.pool.take(part.plain ? channels * volume(n) : blocksOf(channels) * volume(n) * kLanes);
+    if (part.plain) {
+      float* to = cut.data();
+      for (int c = 0; c < channels; ++c)
+        for (int z = local.lo[0]; z < local.hi[0]; ++z)
+          for (int y = local.lo[1]; y < local.hi[1]; ++y, to += n[2])
+            std::copy_n(data + ((int64_t(c) * e[0] + z) * e[1] + y) * e[2] + local.lo[2], n[2], to);
+    } else {
+      crop(data, e, local, blocksOf(channels), cut.data());
+    }
+    data = cut.data();
+  }
+  memory from(ours, work_.engine, data);
+  if (dnn::same(ours, wanted)) {
+    room = std::move(cut);
+    return from;
+  }
   room = work_.pool.take(wanted.get_size() / sizeof(float));
   memory to(wanted, work_.engine, room.data());
   dnnl::reorder(from, to).execute(work_.stream, from, to);
@@ -117,8 +192,18 @@ void Correlation::execute(const Primitive& p, std::unordered_map<int, memory> ar
 }
 
 winograd::Maps Correlation::maps(int channels, const Part& part) const {
-  const Extent n = part.box.size();
-  return {part.data, blocksOf(channels) * volume(n) * kLanes, part.box.lo[1], part.box.lo[2], n[1], n[2], blocksOf(channels)};
+  const Box& box = part.box;
+  const Extent e = part.frame.size(), n = box.size();
+  const int64_t corner = (int64_t(box.lo[1] - part.frame.lo[1]) * e[2] + box.lo[2] - part.frame.lo[2]) * kLanes;
+  return {part.data + corner,
+          blocksOf(channels) * volume(e) * kLanes,
+          volume(e) * kLanes,
+          int64_t(e[2]) * kLanes,
+          box.lo[1],
+          box.lo[2],
+          n[1],
+          n[2],
+          blocksOf(channels)};
 }
 
 Pool::Piece Correlation::scratch() { return work_.pool.take(omp_get_max_threads() * winograd::scratchFloats()); }
@@ -134,13 +219,28 @@ void Correlation::convolve(int rows, const Part& from, int fromChannels, const P
     if (!bias_.size()) bias_ = Buffer(blocksOf(toChannels) * kLanes), std::fill_n(bias_.data(), bias_.size(), 0.f);
     std::copy_n(bias, toChannels, bias_.data());
   }
+  const winograd::Maps in = maps(fromChannels, from), out = maps(toChannels, to);
+  if constexpr (kX86) {
+    if (brief()) {
+      Brief& tiles = brief_[turned];
+      if (!tiles.tiles.size()) tiles.tiles = Buffer(amx::kernelFloats(in.blocks, out.blocks));
+      if (tiles.version != kernelVersion() || tiles.scaling != scaling_) {
+        amx::pack(kernel, in.blocks, out.blocks, tiles.tiles.data());
+        tiles.version = kernelVersion(), tiles.scaling = scaling_;
+      }
+      const Pool::Piece room = work_.pool.take(amx::convolveFloats(rows, in, out));
+      return amx::convolve(rows, in, tiles.tiles.data(), out, offset(1), offset(2), bias ? bias_.data() : nullptr, slope, room.data());
+    }
+  }
   const Pool::Piece room = scratch();
-  winograd::convolve(rows, maps(fromChannels, from), kernel, maps(toChannels, to), offset(1), offset(2), bias ? bias_.data() : nullptr,
-                     slope, room.data());
+  winograd::convolve(rows, in, kernel, out, offset(1), offset(2), bias ? bias_.data() : nullptr, slope, room.data());
 }
 
-void Correlation::gather(int rows, const Part& x, const Part& y, const float* bias, float slope) {
+void Correlation::gather(int rows, Part x, Part y, const float* bias, float slope) {
+  if (y.box.empty()) return;
+  count(rows, y);
   if (minimal_ && !x.plain && !y.plain) return convolve(rows, x, shape_.in, y, shape_.out, false, bias, slope);
+  x.box = x.frame, y.box = y.frame;  // whoever wants less gets more
   const Desc biasDesc = bias ? Desc({shape_.out}, memory::data_type::f32, Tag::x) : Desc();
   auto [it, fresh] = gather_.try_emplace(key(rows, 1, x, y, (bias ? 1 : 0) + (slope != 1.f ? 2 : 0)));
   Primitive& p = it->second;
@@ -152,7 +252,7 @@ void Correlation::gather(int rows, const Part& x, const Part& y, const float* bi
   }
   Pool::Piece xRoom, yRoom;
   const Desc ours = side(rows, shape_.out, y.box, y.plain);
-  memory from = bring(x, side(rows, shape_.in, x.box, x.plain), p.input, xRoom), w = weights(p.weights), to;
+  memory from = bring(x, shape_.in, side(rows, shape_.in, x.box, x.plain), p.input, xRoom), w = weights(p.weights), to;
   const bool direct = dnn::same(ours, p.output);
   if (!direct) yRoom = work_.pool.take(p.output.get_size() / sizeof(float));
   to = memory(p.output, work_.engine, direct ? y.data : yRoom.data());
@@ -166,6 +266,7 @@ void Correlation::gather(int rows, const Part& x, const Part& y, const float* bi
 }
 
 void Correlation::scatter(int rows, const Part& y, const Part& x) {
+  count(rows, y);
   if (minimal_ && !x.plain && !y.plain) return convolve(rows, y, shape_.out, x, shape_.in, true, nullptr, 1.f);
   auto [it, fresh] = scatter_.try_emplace(key(rows, 1, x, y, 0));
   Primitive& p = it->second;
@@ -175,7 +276,7 @@ void Correlation::scatter(int rows, const Part& y, const Part& x) {
   }
   Pool::Piece xRoom, yRoom;
   const Desc ours = side(rows, shape_.in, x.box, x.plain);
-  memory from = bring(y, side(rows, shape_.out, y.box, y.plain), p.output, yRoom), w = weights(p.weights);
+  memory from = bring(y, shape_.out, side(rows, shape_.out, y.box, y.plain), p.output, yRoom), w = weights(p.weights);
   const bool direct = dnn::same(ours, p.input);
   if (!direct) xRoom = work_.pool.take(p.input.get_size() / sizeof(float));
   memory to(p.input, work_.engine, direct ? x.data : xRoom.data());
@@ -218,14 +319,22 @@ void Correlation::unpackGradient(const float* row, float* plain) {
   Pool::Piece room = work_.pool.take(wide.get_size() / sizeof(float));
   memory from(gradientDesc_, work_.engine, const_cast<float*>(row)), to(wide, work_.engine, room.data());
   dnnl::reorder(from, to).execute(work_.stream, from, to);
-  std::copy_n(room.data(), count(work_.dims(kernel_)), plain);
+  std::copy_n(room.data(), tracin::count(work_.dims(kernel_)), plain);
 }
 
 void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, float* gradient) {
   gradientFloats();
+  count(rows * stack, y);
   if (minimal_) {
     const winograd::Maps in = maps(shape_.in, x), out = maps(shape_.out, y);
-    const int images = stack > 1 ? stack : rows, parts = winograd::correlateParts(images, stack, in, out);
+    const int images = stack > 1 ? stack : rows;
+    if constexpr (kX86) {
+      if (brief()) {
+        const Pool::Piece room = work_.pool.take(amx::correlateFloats(images, stack, in, out));
+        return amx::correlate(images, stack, in, out, -shape_.before[1], -shape_.before[2], gradient, room.data());
+      }
+    }
+    const int parts = winograd::correlateParts(images, stack, in, out);
     const Pool::Piece room = scratch(), partial = parts > 1 ? work_.pool.take(parts * stack * gradientFloats()) : Pool::Piece();
     return winograd::correlate(images, stack, in, out, -shape_.before[1], -shape_.before[2], gradient, partial.data(), room.data());
   }
@@ -246,8 +355,8 @@ void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, f
     p = {dnnl::convolution_backward_weights(pd), pd.src_desc(), pd.diff_weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
   }
   Pool::Piece xRoom, yRoom, room;
-  memory from = bring(x, side(rows, shape_.in, x.box, x.plain), p.input, xRoom);
-  memory dy = bring(y, side(rows, out, y.box, y.plain), p.output, yRoom);
+  memory from = bring(x, shape_.in, side(rows, shape_.in, x.box, x.plain), p.input, xRoom);
+  memory dy = bring(y, out, side(rows, out, y.box, y.plain), p.output, yRoom);
   const Desc ours = weightDesc(out, gradientTag_);
   const bool direct = dnn::same(ours, p.weights);
   if (!direct) room = work_.pool.take(p.weights.get_size() / sizeof(float));

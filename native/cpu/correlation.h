@@ -5,6 +5,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "amx.h"
 #include "operator.h"
 #include "winograd.h"
 
@@ -23,23 +24,26 @@ class Correlation {
   // The kernel is these numbers from now on, in the file's order, instead of the stored ones.
   void useKernel(const float* numbers) { given_ = numbers, ++givenVersion_; }
 
-  // A dense array over a box of one side; rows one after another.
+  // A box of one side, in a dense array over `frame`, outside of which all is zero; rows one after another.
   struct Part {
     Box box;
     float* data;
     bool plain = false;  // [channels, positions] instead of blocked
+    Box frame = box;
   };
 
-  // y = kernel ∗ x (+ bias), through a leaky Relu of this slope (1: none)
-  void gather(int rows, const Part& x, const Part& y, const float* bias, float slope);
+  // y = kernel ∗ x (+ bias), through a leaky Relu of this slope (1: none). Where the boxes are smaller than their arrays, y's box at least.
+  void gather(int rows, Part x, Part y, const float* bias, float slope);
   // x = kernelᵀ ∗ y
   void scatter(int rows, const Part& y, const Part& x);
   // kernel gradient: summed over `rows` pairs (x, y); or, `stack` of them at once, one gradient for each y with the single x
   void correlate(int rows, int stack, const Part& x, const Part& y, float* gradient);
   // More than one gradient a call: not possible between grouped channels.
   bool stacks() const { return shape_.groups == 1; }
-  // Whether `correlate` takes any x that holds what y's windows read; otherwise x is exactly that.
-  bool readsAnywhere() const { return minimal_; }
+  // Takes the kernel times these factors, one for each channel of the out side; call again when they have changed.
+  void scaleOut(const float* factors) { factors_ = factors, ++scaling_; }
+  // For each channel of the out side: sums[c] = Σ kernel · gradient, by the kernel as it is; then gradient times factors[c].
+  void scaleGradient(float* gradient, const float* factors, double* sums);
 
   int64_t gradientFloats();
   void unpackGradient(const float* row, float* plain);
@@ -58,29 +62,41 @@ class Correlation {
   int kernel_;
   bool minimal_;  // by Winograd's minimal filtering
   bool plainGradient_ = false;
+  const float* factors_ = nullptr;
+  uint64_t scaling_ = 0;
   dnn::Desc gradientDesc_;  // one row
   dnn::Tag gradientTag_ = dnn::Tag::undef;
   std::map<Key, Primitive> gather_, scatter_, correlate_;
   struct Packed {
     dnn::Desc desc;
     Buffer data;
-    uint64_t version;
+    bool scaled;
+    uint64_t version, scaling;
   };
   std::list<Packed> packed_;
   Buffer bias_;
+  // Kernels as tiles of bfloat16, by direction, and the packed numbers they are from.
+  struct Brief {
+    Buffer tiles;
+    uint64_t version = 0, scaling = 0;
+  };
+  Brief brief_[2];
   const float* given_ = nullptr;  // by useKernel
   uint64_t givenVersion_ = 0;
 
+  uint64_t kernelVersion() const { return given_ ? givenVersion_ : work_.version; }
+  void count(int rows, const Part& y);
   Key key(int rows, int stack, const Part& x, const Part& y, int extra) const;
   dnn::Desc side(int rows, int channels, const Box&, bool plain, bool any = false) const;
   dnn::Dims weightDims(int out) const;
   dnn::Desc weightDesc(int out, dnn::Tag) const;
   dnn::Convolution convolution(int rows, int out, const Part& x, const Part& y) const;
-  dnnl::memory weights(const dnn::Desc& wanted);
+  dnnl::memory weights(const dnn::Desc& wanted, bool scaled = true);
   void chooseGradientLayout(const Part& x, const Part& y);
-  dnnl::memory bring(const Part&, const dnn::Desc& ours, const dnn::Desc& wanted, Pool::Piece& room);
+  dnnl::memory bring(const Part&, int channels, const dnn::Desc& ours, const dnn::Desc& wanted, Pool::Piece& room);
   winograd::Maps maps(int channels, const Part&) const;
   Pool::Piece scratch();
+  bool brief() const { return work_.precision == Precision::bf16; }
   void convolve(int rows, const Part& from, int fromChannels, const Part& to, int toChannels, bool turned, const float* bias, float slope);
   int paddedOut() const { return shape_.groups == 1 ? blocksOf(shape_.out) * kLanes : shape_.out; }
 };

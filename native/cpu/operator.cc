@@ -26,17 +26,42 @@ void maskByOutput(const Workspace& work, int value, float slope, const Tangent& 
   maskByOutput(work, value, slope, {0, t.images, false}, rows);
 }
 
-void sumPositions(const Row& row, int channels, float* sums) {
-  const Extent n = row.box.size();
-  const int blocks = blocksOf(channels);
-  std::vector<std::array<double, kLanes>> totals(blocks);
-  sumLines<1>(blocks, n, totals, [&](int b, int z, int y, auto& part) {
-    const float* g = row.data + lineStart(n, b, z, y);
+namespace {
+
+// Σ over the row's positions of what line(block, z, y, sums) adds.
+template <class Line>
+void sumRow(const Row& row, int channels, float* sums, Line line) {
+  std::vector<std::array<double, kLanes>> totals(blocksOf(channels));
+  sumLines<1>(blocksOf(channels), row.box.size(), totals, [&](int b, int z, int y, auto& part) {
     Lanes sum{};
-    for (int i = 0; i < n[2] * kLanes; i += kLanes) sum += lanes(g + i);
+    line(b, z, y, sum);
     for (int l = 0; l < kLanes; ++l) part[l] = sum[l];
   });
   for (int c = 0; c < channels; ++c) sums[c] = static_cast<float>(totals[c / kLanes][c % kLanes]);
+}
+
+}  // namespace
+
+void sumPositions(const Row& row, int channels, float* sums) {
+  const Extent n = row.box.size();
+  sumRow(row, channels, sums, [&](int b, int z, int y, Lanes& sum) {
+    const float* g = row.data + lineStart(n, b, z, y);
+    for (int i = 0; i < n[2] * kLanes; i += kLanes) sum += lanes(g + i);
+  });
+}
+
+void maskAndSum(const Workspace& work, int value, float slope, int image, const Row& row, int channels, float* sums) {
+  const Extent n = row.box.size(), map = work.tensors[value].shape.extent;
+  const float* y = work.tensors[value].of(image);
+  sumRow(row, channels, sums, [&](int b, int z, int line, Lanes& sum) {
+    const float* from = y + lineStart(map, row.box, b, z, line);
+    float* g = row.data + lineStart(n, b, z, line);
+    for (int i = 0; i < n[2] * kLanes; i += kLanes) {
+      const Lanes masked = lanes(from + i) > 0.f ? lanes(g + i) : lanes(g + i) * slope;
+      sum += masked;
+      lanes(g + i) = masked;
+    }
+  });
 }
 
 }  // namespace tracin::cpu

@@ -5,10 +5,11 @@
 #include <memory>
 #include <vector>
 
-#include "../core/network.h"
+#include "../core/program.h"
 #include "buffer.h"
 #include "layout.h"
 #include "onednn.h"
+#include "profile.h"
 
 namespace tracin::cpu {
 
@@ -38,7 +39,8 @@ struct Unit {
 struct Tensor {
   std::vector<int64_t> dims;
   Shape shape;  // of feature maps, and of the image, which comes flat
-  bool used = false, flat = false, batched = true;
+  bool used = false, flat = false, batched = true, trainingOnly = false;
+  Box wanted;  // where the next forward pass must compute a map; operators may compute more
   Buffer data;
   int64_t floats() const { return flat ? count(dims) : shape.floats(); }
   int64_t floats(const Box& box) const { return flat ? count(dims) : shape.floats(box.size()); }
@@ -53,7 +55,9 @@ struct Workspace {
   std::vector<std::vector<float>> stored;  // by value; parameters and statistics, row-major
   uint64_t version = 0;                    // counts changes of `stored`
   bool training = false;                   // BatchNormalization by batch statistics
+  Precision precision = Precision::f32;    // of what kernels may round their operands to
   Pool pool;
+  Profile profile;
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
 
@@ -148,6 +152,9 @@ std::unique_ptr<Operator> makeOperator(Workspace&, const Operation&);
 void maskByOutput(const Workspace&, int value, float slope, const Unit&, Rows& dy);
 // The same over whole maps, one for each slice: its tangent.
 void maskByOutput(const Workspace&, int value, float slope, const Tangent&);
+
+// Both at once, for one row of slice `image`.
+void maskAndSum(const Workspace&, int value, float slope, int image, const Row&, int channels, float* sums);
 
 // Σ over the row's positions, for each channel: the gradient of an added bias.
 void sumPositions(const Row&, int channels, float* sums);

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "../core/optimiser.h"
 #include "losses.h"
+#include "processor.h"
 #include "runner.h"
 
 namespace tracin::cpu {
@@ -22,11 +24,26 @@ class CpuBlock final : public Block {
   void clear() override { used = 0; }
 };
 
+// A sink of region gradients, some slices at a time.
+struct RowSink : Sink {
+  int classes;
+  std::vector<RowOwner> owners;
+  virtual void begin(std::vector<RowOwner> rows) { owners = std::move(rows); }
+  virtual void end() {}
+  // Where row r of a gradient lies among [slices of the batch, K].
+  int64_t row(size_t r) const { return int64_t(owners[r].slice) * classes + owners[r].label; }
+};
+
+// Activations of the slices that run together: as many slices as fit, for they are read again soon.
+constexpr int64_t kActivationBytes = int64_t(64) << 20;
+
 class CpuProgram final : public Program {
  public:
-  CpuProgram(Network network, int threads) : network_(std::move(network)), threads_(threads), work_(network_) {
+  CpuProgram(Network network, const CompileOptions& options) : network_(std::move(network)), threads_(options.threads), work_(network_) {
+    work_.precision = options.precision;
     omp_set_num_threads(threads_);
     runner_.emplace(work_);
+    together_ = static_cast<int>(std::max<int64_t>(1, kActivationBytes / sliceBytes()));
   }
 
   int64_t parameterCount() const override {
@@ -53,7 +70,7 @@ class CpuProgram final : public Program {
   int64_t sliceBytes() const override {
     int64_t activations = 0, largest = 0, layer = 0;
     for (const Tensor& t : work_.tensors)
-      if (t.used) activations += t.floats(), largest = std::max(largest, t.floats());
+      if (t.used && !t.trainingOnly) activations += t.floats(), largest = std::max(largest, t.floats());
     for (const auto& use : runner_->uses()) layer = std::max(layer, use.floats);
     // cotangents: a layer's and its input's, those a skip connection keeps waiting, and copies cut to boxes; gradients of one layer
     return (activations + network_.foreground() * (5 * largest + layer)) * int64_t(sizeof(float));
@@ -76,35 +93,45 @@ class CpuProgram final : public Program {
 
   void forward(int slices, const float* images, float* logits, float* features, const Abort& abort) override {
     omp_set_num_threads(threads_);
-    runner_->forward(slices, images, abort);
-    runner_->copyOut(network_.logits, slices, logits);
-    if (features) runner_->copyOut(network_.operations[network_.head].inputs[0], slices, features);
+    const int head = network_.operations[network_.head].inputs[0];
+    for (int first = 0, n; first < slices; first += n) {
+      n = std::min(together_, slices - first);
+      runner_->forward(n, images + first * count(network_.values[network_.input].dims), nullptr, 0, abort);
+      runner_->copyOut(network_.logits, n, logits + first * count(network_.values[network_.logits].dims));
+      if (features) runner_->copyOut(head, n, features + first * count(network_.values[head].dims));
+    }
   }
 
   void tangent(int slices, const float* images, const float* direction, float* logits, float* tangents, const Abort& abort) override {
-    forward(slices, images, logits, nullptr, abort);
-    runner_->tangent(slices, direction, tangents, abort);
+    struct Exact {
+      Workspace& work;
+      const Precision before = std::exchange(work.precision, Precision::f32);
+      ~Exact() { work.precision = before; }
+    } exact{work_};
+    const int64_t maps = count(network_.values[network_.logits].dims);
+    for (int first = 0, n; first < slices; first += n) {
+      n = std::min(together_, slices - first);
+      forward(n, images + first * count(network_.values[network_.input].dims), logits + first * maps, nullptr, abort);
+      runner_->tangent(n, direction, tangents + first * maps, abort);
+    }
   }
 
   RegionResult gradients(const RegionBatch& batch, const RegionLoss& loss, float* gradients, const Abort& abort) override {
-    struct Plain final : Sink {
+    struct Plain final : RowSink {
       float* to;
       int64_t total;
       std::vector<int64_t> offsets;
-      std::vector<int64_t> rows;
       void take(const Gradient& g) override {
         for (int r = 0; r < g.count; ++r)
-          g.owner->unpackGradient(g.input, g.rows + r * g.floats, to + rows[r] * total + offsets[g.selected]);
+          g.owner->unpackGradient(g.input, g.rows + r * g.floats, to + row(r) * total + offsets[g.selected]);
       }
     } sink;
+    sink.classes = network_.foreground();
     sink.to = gradients, sink.total = parameterCount();
     int64_t offset = 0;
     for (int v : network_.selected) sink.offsets.push_back(offset), offset += count(network_.values[v].dims);
-    const int k = network_.foreground();
-    std::fill_n(gradients, int64_t(batch.slices) * k * sink.total, 0.f);
-    return regions(batch, loss, sink, abort, [&](const std::vector<RowOwner>& owners) {
-      for (const auto& o : owners) sink.rows.push_back(int64_t(o.slice) * k + o.label);
-    });
+    std::fill_n(gradients, int64_t(batch.slices) * sink.classes * sink.total, 0.f);
+    return regions(batch, loss, sink, abort);
   }
 
   std::unique_ptr<Block> resident(int capacity) override {
@@ -117,46 +144,48 @@ class CpuProgram final : public Program {
   RegionResult append(Block& into, const RegionBatch& batch, const RegionLoss& loss, const Abort& abort) override {
     auto& block = dynamic_cast<CpuBlock&>(into);
     if (block.used + batch.slices > block.capacity) throw EngineError("resident block is full");
-    struct Keep final : Sink {
+    struct Keep final : RowSink {
       CpuBlock* block;
-      std::vector<int64_t> rows;
+      int64_t first;
       void take(const Gradient& g) override {
-        for (int r = 0; r < g.count; ++r) std::copy_n(g.rows + r * g.floats, g.floats, block->rows[g.selected].data() + rows[r] * g.floats);
+        for (int r = 0; r < g.count; ++r)
+          std::copy_n(g.rows + r * g.floats, g.floats, block->rows[g.selected].data() + (first + row(r)) * g.floats);
       }
     } sink;
-    sink.block = &block;
     const int k = network_.foreground();
     const int64_t first = int64_t(block.used) * k;
+    sink.classes = k, sink.block = &block, sink.first = first;
     for (size_t s = 0; s < runner_->uses().size(); ++s)  // absent regions keep zero rows
       std::fill_n(block.rows[s].data() + first * runner_->uses()[s].floats, batch.slices * k * runner_->uses()[s].floats, 0.f);
-    RegionResult result = regions(batch, loss, sink, abort, [&](const std::vector<RowOwner>& owners) {
-      for (const auto& o : owners) sink.rows.push_back(first + int64_t(o.slice) * k + o.label);
-    });
+    RegionResult result = regions(batch, loss, sink, abort);
     block.used += batch.slices;
     return result;
   }
 
   RegionResult contract(const Block* with, const RegionBatch& batch, const RegionLoss& loss, float* products, const Abort& abort) override {
-    struct Contract final : Sink {
+    struct Contract final : RowSink {
       const CpuBlock* block = nullptr;
       int residents = 0;
+      int64_t columns;
+      float* to;
       std::vector<double> products;
+      void begin(std::vector<RowOwner> rows) override {
+        RowSink::begin(std::move(rows));
+        products.assign(size_t(residents) * owners.size(), 0.);
+      }
       void take(const Gradient& g) override {
         if (residents) addProducts(block->rows[g.selected].data(), residents, g.rows, g.count, g.floats, products.data());
+      }
+      void end() override {
+        for (int r = 0; r < residents; ++r)
+          for (size_t i = 0; i < owners.size(); ++i) to[r * columns + row(i)] = static_cast<float>(products[r * owners.size() + i]);
       }
     } sink;
     const int k = network_.foreground();
     if (with) sink.block = dynamic_cast<const CpuBlock*>(with), sink.residents = with->slices() * k;
-    std::vector<RowOwner> rows;
-    RegionResult result = regions(batch, loss, sink, abort, [&](const std::vector<RowOwner>& owners) {
-      rows = owners;
-      sink.products.assign(size_t(sink.residents) * rows.size(), 0.);
-    });
-    std::fill_n(products, int64_t(sink.residents) * batch.slices * k, 0.f);
-    for (int r = 0; r < sink.residents; ++r)
-      for (size_t i = 0; i < rows.size(); ++i)
-        products[(int64_t(r) * batch.slices + rows[i].slice) * k + rows[i].label] = static_cast<float>(sink.products[r * rows.size() + i]);
-    return result;
+    sink.classes = k, sink.columns = int64_t(batch.slices) * k, sink.to = products;
+    std::fill_n(products, sink.residents * sink.columns, 0.f);
+    return regions(batch, loss, sink, abort);
   }
 
   double step(int slices, const float* images, const uint8_t* targets, const TrainingLoss& loss, const Optimiser& optimiser,
@@ -180,7 +209,7 @@ class CpuProgram final : public Program {
     } mode(work_.training);
     double value;
     try {
-      runner_->forward(slices, images, abort);
+      runner_->forward(slices, images, nullptr, 0, abort);
       const Tensor& logits = work_.tensors[runner_->logits()];
       Cotangents cotangents(1);
       cotangents[0].resize(work_.tensors.size());
@@ -214,6 +243,7 @@ class CpuProgram final : public Program {
   const int threads_;
   Workspace work_;
   std::optional<Runner> runner_;  // made once the thread count is set
+  int together_;                  // slices
   Arrays slots_;
 
   std::vector<std::pair<int, std::vector<float>>> statistics() const {
@@ -223,42 +253,48 @@ class CpuProgram final : public Program {
     return all;
   }
 
-  // Forward, a cotangent for each present region, backward into the sink. `begin` learns the rows before the first gradient comes.
-  template <class Begin>
-  RegionResult regions(const RegionBatch& batch, const RegionLoss& loss, Sink& sink, const Abort& abort, Begin begin) {
+  // As many slices at a time as `together_` allows.
+  RegionResult regions(const RegionBatch& batch, const RegionLoss& loss, RowSink& sink, const Abort& abort) {
     omp_set_num_threads(threads_);
-    runner_->forward(batch.slices, batch.images, abort);
+    const int k = network_.foreground();
+    RegionResult result{std::vector<float>(batch.slices * k), std::vector<float>(batch.slices * k)};
+    for (int first = 0; first < batch.slices; first += together_)
+      regions(batch, first, std::min(together_, batch.slices - first), loss, sink, result, abort);
+    return result;
+  }
+
+  // Forward, a cotangent for each present region, backward into the sink.
+  void regions(const RegionBatch& batch, int first, int slices, const RegionLoss& loss, RowSink& sink, RegionResult& result,
+               const Abort& abort) {
     const int k = network_.foreground();
     const Tensor& logits = work_.tensors[runner_->logits()];
     const Shape& s = logits.shape;
     const int64_t positions = volume(s.extent);
-    RegionResult result{std::vector<float>(batch.slices * k), std::vector<float>(batch.slices * k)};
+    const auto mask = [&](const RowOwner& o) { return batch.masks + (int64_t(o.slice) * k + o.label) * positions; };
     std::vector<RowOwner> owners;
+    for (int slice = first; slice < first + slices; ++slice)
+      for (int c = 0; c < k; ++c)
+        if (!boundingBox(mask({slice, c}), s.extent).empty()) owners.push_back({slice, c});
+    if (owners.empty()) return;
+    runner_->forward(slices, batch.images + first * count(network_.values[network_.input].dims), &batch, first, abort);
     std::vector<Unit> units;
     Cotangents cotangents;
-    for (int slice = 0; slice < batch.slices; ++slice) {
-      const uint8_t* masks = batch.masks + int64_t(slice) * k * positions;
+    for (size_t from = 0, to; from < owners.size(); from = to) {
+      const int slice = owners[from].slice;
       std::vector<Box> boxes;
-      std::vector<RowOwner> present;
-      for (int c = 0; c < k; ++c) {
-        if (boundingBox(masks + c * positions, s.extent).empty()) continue;
-        present.push_back({slice, c});
-        boxes.push_back(runner_->logitsBox(batch, present.back()));
-      }
-      if (present.empty()) continue;
+      for (to = from; to < owners.size() && owners[to].slice == slice; ++to) boxes.push_back(runner_->logitsBox(batch, owners[to]));
       cotangents.emplace_back(work_.tensors.size());
       Cotangent& seed = cotangents.back()[runner_->logits()];
       runner_->open(seed, boxes, logits);
-      for (size_t r = 0; r < present.size(); ++r) {
-        const int c = present[r].label;
-        const Row& row = seed.rows.list[r];
-        result.losses[slice * k + c] = static_cast<float>(
-            regionLoss(loss, c + 1, logits.of(slice), s, batch.targets + slice * positions, masks + c * positions, row.box, row.data));
+      for (size_t r = from; r < to; ++r) {
+        const RowOwner& o = owners[r];
+        const Row& row = seed.rows.list[r - from];
+        result.losses[o.slice * k + o.label] = static_cast<float>(
+            regionLoss(loss, o.label + 1, logits.of(slice - first), s, batch.targets + slice * positions, mask(o), row.box, row.data));
       }
-      units.push_back({slice, static_cast<int>(present.size()), true});
-      owners.insert(owners.end(), present.begin(), present.end());
+      units.push_back({slice - first, static_cast<int>(to - from), true});
     }
-    begin(owners);
+    sink.begin(owners);
 
     struct WithNorms final : Sink {
       Sink& next;
@@ -269,9 +305,9 @@ class CpuProgram final : public Program {
         next.take(g);
       }
     } measured(sink, owners.size());
-    if (!units.empty()) runner_->backward(units, cotangents, &batch, owners, static_cast<int>(owners.size()), measured, abort);
+    runner_->backward(units, cotangents, &batch, owners, static_cast<int>(owners.size()), measured, abort);
     for (size_t r = 0; r < owners.size(); ++r) result.norms[owners[r].slice * k + owners[r].label] = static_cast<float>(measured.norms[r]);
-    return result;
+    sink.end();
   }
 };
 
@@ -279,16 +315,13 @@ class CpuProgram final : public Program {
 
 std::unique_ptr<Program> compile(Network network, const CompileOptions& options) {
   if (const std::string reason = missing(options.precision); !reason.empty()) throw EngineError("cpu: " + reason);
-  return std::make_unique<CpuProgram>(std::move(network), options.threads);
+  return std::make_unique<CpuProgram>(std::move(network), options);
 }
 
 std::string missing(Precision precision) {
   if (precision == Precision::f32) return "";
   if (precision == Precision::tf32) return "only cuda has tf32: use f32";
-  const auto isa = dnnl_get_effective_cpu_isa();
-  if (isa != dnnl_cpu_isa_avx512_core_bf16 && isa != dnnl_cpu_isa_avx512_core_amx)
-    return "this processor has neither avx512_bf16 nor AMX, without which bf16 is slower than f32: use f32";
-  return "this build has no bf16 kernels: use f32";
+  return hasAmx() ? "" : "this processor has no AMX, without which bf16 is no faster than f32: use f32";
 }
 
 std::string describe() {

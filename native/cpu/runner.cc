@@ -54,18 +54,41 @@ void Runner::findNeeds() {
     });
 }
 
-void Runner::forward(int slices, const float* images, const Abort& abort) {
-  if (slices > images_) {
-    for (auto& t : work_.tensors)
-      if (t.used) t.data = Buffer(), t.data = Buffer((t.batched ? slices : 1) * t.floats());
-    images_ = slices;
+// A region's cotangents reach no further than what the region reads, so its boxes say where activations are needed, too.
+void Runner::want(const RegionBatch* batch, int first, int slices) {
+  const bool boxed = batch && batch->boxes && steps_.boxed;
+  for (Tensor& t : work_.tensors) t.wanted = boxed ? Box() : t.whole();
+  if (!boxed) return;
+  for (int slice = first; slice < first + slices; ++slice)
+    for (int label = 0; label < network_.foreground(); ++label) {
+      const RowOwner owner{slice, label};
+      Tensor& logits = work_.tensors[steps_.logits];
+      logits.wanted = logits.wanted.joined(boxAt(*batch, owner, steps_.slots));
+      for (size_t o = 0; o < operators_.size(); ++o) {
+        const auto& inputs = operators_[o]->op().inputs;
+        for (size_t i = 0; i < inputs.size(); ++i) {
+          if (inputs[i] < 0 || !work_.tensors[inputs[i]].used) continue;
+          Tensor& t = work_.tensors[inputs[i]];
+          t.wanted = firstSlot_[o] < 0 || t.flat ? t.whole() : t.wanted.joined(boxAt(*batch, owner, firstSlot_[o] + static_cast<int>(i)));
+        }
+      }
+    }
+}
+
+void Runner::forward(int slices, const float* images, const RegionBatch* batch, int first, const Abort& abort) {
+  want(batch, first, slices);
+  for (auto& t : work_.tensors) {
+    const size_t floats = (t.batched ? slices : 1) * t.floats();
+    if (!t.used || (t.trainingOnly && !work_.training) || t.data.size() >= floats) continue;
+    t.data = Buffer(), t.data = Buffer(floats);
     derivedVersion_ = 0;
   }
   std::copy_n(images, slices * work_.tensors[network_.input].floats(), work_.tensors[network_.input].of(0));
   for (auto& op : operators_) {
     abort.poll();
     const bool derived = !work_.tensors[op->outputValue()].batched;
-    if (!derived || derivedVersion_ != work_.version) op->forward(derived ? 1 : slices);
+    if (derived && derivedVersion_ == work_.version) continue;
+    work_.profile.time(op->op(), Profile::forward, [&] { op->forward(derived ? 1 : slices); });
   }
   derivedVersion_ = work_.version;
 }
@@ -182,7 +205,7 @@ void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, co
         open(parts[i], boxes, tensor);
         b.dx[i] = &parts[i].rows;
       }
-      op.backward(b);
+      work_.profile.time(op.op(), Profile::backward, [&] { op.backward(b); });
       for (size_t i = 0; i < inputs.size(); ++i) {
         if (!parts[i].room) continue;
         const Tensor& tensor = work_.tensors[inputs[i]];
@@ -203,7 +226,7 @@ void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, co
       if (again[i])
         for (int64_t j = 0; j < n; ++j) staged[s].data()[j] += again[i].data()[j];
       if (--left[s]) return;
-      sink.take({s, staged[s].data(), gradientRows, uses_[s].floats, &op, i});
+      work_.profile.time(op.op(), Profile::products, [&] { sink.take({s, staged[s].data(), gradientRows, uses_[s].floats, &op, i}); });
       staged[s] = Pool::Piece();
     });
   }

@@ -36,7 +36,8 @@ class Runner {
   int logits() const { return steps_.logits; }
   const std::vector<Use>& uses() const { return uses_; }
 
-  void forward(int slices, const float* images, const Abort&);
+  // Activations where `wanted` reads them for the batch's regions of slices [first, first + slices), or everywhere (null).
+  void forward(int slices, const float* images, const RegionBatch* batch, int first, const Abort&);
   // Row-major tangents [slices, C, S] of the logits of the last forward along a direction: the selected parameters one after another.
   void tangent(int slices, const float* direction, float* tangents, const Abort&);
   // Layers from the last to the first selected one. `batch`: where support boxes come from (null: whole maps); `owners`: by row.
@@ -62,10 +63,10 @@ class Runner {
   std::vector<bool> needs_;           // by tensor: a selected parameter lies upstream
   std::map<int, int> selectedIndex_;  // value → index into Network::selected
   std::vector<Use> uses_;             // by selected parameter
-  int images_ = 0;                    // slices the activations have room for
   uint64_t derivedVersion_ = 0;       // of the parameters that derived values were computed from
 
   void makeOperators();
+  void want(const RegionBatch*, int first, int slices);
   void findNeeds();
   void copyOut(int value, int slices, const float* from, float* to) const;
   Box boxAt(const RegionBatch&, const RowOwner&, int slot) const;

@@ -1,5 +1,6 @@
 #include "steps.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -40,6 +41,7 @@ class Planner {
       steps.list.push_back({own, steps.slots});
       steps.slots += static_cast<int>(op.inputs.size());
     }
+    joinNormalizations(steps.list);
     steps.logits = work_.tensors[network_.logits].flat ? other(network_.logits, steps) : network_.logits;
     return steps;
   }
@@ -66,6 +68,34 @@ class Planner {
     }
     if (op.type == "Normalize" && network_.values[op.output].dims[0] % static_cast<int64_t>(op.number("groups"))) return false;
     return anyMap;
+  }
+
+  // A BatchNormalization joins the convolution before it where nobody else reads between them.
+  void joinNormalizations(std::vector<Step>& list) const {
+    std::map<int, int> readers;
+    for (const Step& step : list)
+      for (int v : step.operation.inputs) ++readers[v];
+    for (size_t i = 0; i < list.size(); ++i) {
+      Operation& conv = list[i].operation;
+      if (conv.type != "Conv" || readers[conv.output] != 1 || conv.output == network_.logits) continue;
+      if (isDerived(conv.inputs[1]) || (conv.inputs.size() > 2 && isDerived(conv.inputs[2]))) continue;
+      const auto next = std::find_if(list.begin() + i + 1, list.end(), [&](const Step& s) {
+        return s.operation.type == "BatchNormalization" && s.operation.inputs[0] == conv.output;
+      });
+      if (next == list.end()) continue;
+      const Operation& normalization = next->operation;
+      conv.type = "NormalizedConv";
+      conv.attributes["middle"] = {double(conv.output)};
+      for (const char* key : {"epsilon", "momentum"}) conv.attributes[key] = normalization.attributes.at(key);
+      conv.inputs.resize(3, -1);
+      conv.inputs.insert(conv.inputs.end(), normalization.inputs.begin() + 1, normalization.inputs.end());
+      conv.output = normalization.output;
+      list.erase(next);
+    }
+  }
+
+  bool isDerived(int value) const {
+    return value >= 0 && network_.values[value].kind != Kind::parameter && network_.values[value].kind != Kind::constant;
   }
 
   void describe(int value, bool flat) {

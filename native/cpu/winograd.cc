@@ -104,18 +104,18 @@ struct Grid {
 
 // Transforms the `Side`² values from (y, x) of a block's map on; positions beyond the map are zero.
 template <class T, class Out>
-inline void fromMap(const float* map, int height, int width, int y, int x, Out out) {
+inline void fromMap(const Maps& maps, const float* map, int y, int x, Out out) {
   constexpr int side = T::from;
-  if (y >= 0 && x >= 0 && y + side <= height && x + side <= width) {
-    const float* at = map + (int64_t(y) * width + x) * kLanes;
-    transform<T>([&](int i, int j) { return load(at + (int64_t(i) * width + j) * kLanes); }, out);
+  const float* at = map + y * maps.line + int64_t(x) * kLanes;
+  if (y >= 0 && x >= 0 && y + side <= maps.height && x + side <= maps.width) {
+    transform<T>([&](int i, int j) { return load(at + i * maps.line + j * kLanes); }, out);
     return;
   }
   Vector held[side][side];
   for (int i = 0; i < side; ++i)
     for (int j = 0; j < side; ++j) {
-      const bool inside = y + i >= 0 && y + i < height && x + j >= 0 && x + j < width;
-      held[i][j] = inside ? load(map + (int64_t(y + i) * width + x + j) * kLanes) : Vector{};
+      const bool inside = y + i >= 0 && y + i < maps.height && x + j >= 0 && x + j < maps.width;
+      held[i][j] = inside ? load(at + i * maps.line + j * kLanes) : Vector{};
     }
   transform<T>([&](int i, int j) { return held[i][j]; }, out);
 }
@@ -261,7 +261,6 @@ void convolve(int images, const Maps& in, const Kernel& kernel, const Maps& out,
   const int tiles = images * grid.perImage(), chunks = ceilDiv(tiles, kTiles), length = ceilDiv(tiles, chunks);
   const int columns = ceilDiv(out.blocks * kLanes, kOut), wide = ceilDiv(out.blocks, columns);
   const int steps = ceilDiv(in.blocks * kLanes, kIn), deep = ceilDiv(in.blocks, steps);
-  const int64_t inMap = int64_t(in.height) * in.width * kLanes, outMap = int64_t(out.height) * out.width * kLanes;
 #pragma omp parallel
   {
     float* v = scratch + omp_get_thread_num() * scratchFloats();
@@ -280,7 +279,7 @@ void convolve(int images, const Maps& in, const Kernel& kernel, const Maps& out,
             const int image = (start + t) / grid.perImage(), tile = (start + t) % grid.perImage();
             const int y = tile / grid.across * kTile + out.y + offsetY - in.y, x = tile % grid.across * kTile + out.x + offsetX - in.x;
             float* at = v + int64_t(t) * depth + (i - first) * kLanes;
-            fromMap<Input>(in.data + image * in.stride + i * inMap, in.height, in.width, y, x,
+            fromMap<Input>(in, in.data + image * in.image + i * in.block, y, x,
                            [&](int r, int c, const Vector& value) { store(at + (r * kWide + c) * plane(kTiles, kIn), value); });
           }
         if (kernels != from * steps + s) transformKernels(kernel, first, last, from, to, u), kernels = from * steps + s;
@@ -300,13 +299,13 @@ void convolve(int images, const Maps& in, const Kernel& kernel, const Maps& out,
           const int y = tile / grid.across * kTile, x = tile % grid.across * kTile;
           const int high = least(kTile, out.height - y), across = least(kTile, out.width - x);
           const float* at = m + int64_t(t) * kOut + (o - from) * kLanes;
-          float* to = out.data + image * out.stride + o * outMap + (int64_t(y) * out.width + x) * kLanes;
+          float* to = out.data + image * out.image + o * out.block + y * out.line + int64_t(x) * kLanes;
           const Vector shift = bias ? load(bias + o * kLanes) : Vector{};
           transform<Output>([&](int r, int c) { return load(at + (r * kWide + c) * plane(kTiles, kOut)); },
                             [&](int r, int c, const Vector& value) {
                               if (r >= high || c >= across) return;
                               const Vector z = value + shift;
-                              store(to + (int64_t(r) * out.width + c) * kLanes, slope == 1.f ? z : z > 0.f ? z : z * slope);
+                              store(to + r * out.line + c * kLanes, slope == 1.f ? z : z > 0.f ? z : z * slope);
                             });
         }
     }
@@ -327,7 +326,6 @@ void correlate(int images, int gradients, const Maps& in, const Maps& out, int o
   const int length = ceilDiv(tiles, parts), blocks = gradients * out.blocks;
   const int rows = ceilDiv(in.blocks * kLanes, kRows), high = ceilDiv(in.blocks, rows);
   const int columns = ceilDiv(blocks * kLanes, kColumns), wide = ceilDiv(blocks, columns);
-  const int64_t inMap = int64_t(in.height) * in.width * kLanes, outMap = int64_t(out.height) * out.width * kLanes;
   const int64_t total = int64_t(blocks) * in.blocks * kTaps * kLanes * kLanes;
 #pragma omp parallel
   {
@@ -347,14 +345,13 @@ void correlate(int images, int gradients, const Maps& in, const Maps& out, int o
           const int y = tile / grid.across * kTile, x = tile % grid.across * kTile;
           for (int i = first; i < last; ++i) {
             float* at = left + t * kRows + (i - first) * kLanes;
-            fromMap<Input>(in.data + image * in.stride + i * inMap, in.height, in.width, y + out.y + offsetY - in.y,
-                           x + out.x + offsetX - in.x,
+            fromMap<Input>(in, in.data + image * in.image + i * in.block, y + out.y + offsetY - in.y, x + out.x + offsetX - in.x,
                            [&](int r, int c, const Vector& value) { store(at + (r * kWide + c) * plane(kSpan, kRows), value); });
           }
           for (int o = from; o < to; ++o) {
             float* at = right + t * kColumns + (o - from) * kLanes;
-            const float* map = out.data + (gradients > 1 ? o / out.blocks : image) * out.stride + o % out.blocks * outMap;
-            fromMap<Spread>(map, out.height, out.width, y, x,
+            const float* map = out.data + (gradients > 1 ? o / out.blocks : image) * out.image + o % out.blocks * out.block;
+            fromMap<Spread>(out, map, y, x,
                             [&](int r, int c, const Vector& value) { store(at + (r * kWide + c) * plane(kSpan, kColumns), value); });
           }
         }

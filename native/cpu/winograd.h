@@ -8,10 +8,10 @@
 
 namespace tracin::cpu::winograd {
 
-// Blocked maps [image][block][height][width][16] over a box whose corner is (y, x); zero outside of it.
+// A box of blocked maps [image][block][height][width][16]: its corner is at position (y, x), where `data` points; zero outside of it.
 struct Maps {
   float* data;
-  int64_t stride;  // floats from one image to the next
+  int64_t image, block, line;  // floats from one to the next
   int y, x, height, width;
   int blocks;
 };

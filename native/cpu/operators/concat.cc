@@ -20,14 +20,14 @@ class MapConcat final : public Operator {
 
   void forward(int images) override {
     for (int image = 0; image < images; ++image)
-      for (int i = 0; i < parts(); ++i) join(i, in(i, image), out(image));
+      for (int i = 0; i < parts(); ++i) join(i, in(i, image), out(image), tensor(output).wanted);
   }
 
   void tangent(const Tangent& t) override {
     std::fill_n(t.output, t.images * shape(output).floats(), 0.f);
     for (int image = 0; image < t.images; ++image)
       for (int i = 0; i < parts(); ++i)
-        if (t.inputs[i]) join(i, moved(t, i, image), moving(t, image));
+        if (t.inputs[i]) join(i, moved(t, i, image), moving(t, image), Box::whole(shape(output).extent));
   }
 
   void backward(Backward& b) override {
@@ -64,8 +64,17 @@ class MapConcat final : public Operator {
 
   int parts() const { return static_cast<int>(operation.inputs.size()); }
 
-  void join(int i, const float* part, float* whole) const {
+  // Into the whole map: inside `where` at least.
+  void join(int i, const float* part, float* whole, const Box& where) const {
     const Shape &s = shape(output), &own = shape(input(i));
+    if (axis_ == kChannels && starts_[i] % kLanes == 0 && (own.channels % kLanes == 0 || i + 1 == parts())) {
+      float* first = whole + starts_[i] / kLanes * volume(s.extent) * kLanes;
+      forLines(own.blocks(), where.size(), [&](int b, int z, int y) {
+        const int64_t line = lineStart(s.extent, where, b, z, y);
+        std::copy_n(part + line, where.size()[2] * kLanes, first + line);
+      });
+      return;
+    }
     if (axis_ == kChannels) return channels(part, 0, whole, starts_[i], own.channels, volume(s.extent), true, i + 1 == parts());
     Box box = Box::whole(s.extent);
     box.lo[axis_] = starts_[i], box.hi[axis_] = starts_[i] + own.extent[axis_];

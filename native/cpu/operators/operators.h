@@ -5,6 +5,7 @@
 namespace tracin::cpu {
 
 std::unique_ptr<Operator> conv(Workspace&, const Operation&);
+std::unique_ptr<Operator> normalizedConv(Workspace&, const Operation&);
 std::unique_ptr<Operator> convTranspose(Workspace&, const Operation&);
 std::unique_ptr<Operator> batchNormalization(Workspace&, const Operation&);
 std::unique_ptr<Operator> leakyRelu(Workspace&, const Operation&);

@@ -73,11 +73,13 @@ class MaxPool final : public Pool3 {
 
   void forward(int images) override {
     const Shape &s = shape(output), &from = shape(input(0));
+    const Box& box = tensor(output).wanted;
     for (int image = 0; image < images; ++image)
-      forLines(s.blocks(), s.extent, [&](int b, int i, int j) {
+      forLines(s.blocks(), box.size(), [&](int b, int row, int line) {
         const float* x = in(0, image) + b * volume(from.extent) * kLanes;
-        float* y = out(image) + lineStart(s.extent, b, i, j);
-        for (int k = 0; k < s.extent[2]; ++k, y += kLanes) {
+        float* y = out(image) + lineStart(s.extent, box, b, row, line);
+        const int i = row + box.lo[0], j = line + box.lo[1];
+        for (int k = box.lo[2]; k < box.hi[2]; ++k, y += kLanes) {
           Lanes top = Lanes{} - std::numeric_limits<float>::infinity();
           window(from.extent, i, j, k, [&](int a, int c, int d) {
             const float* v = x + ((int64_t(a) * from.extent[1] + c) * from.extent[2] + d) * kLanes;
@@ -117,6 +119,10 @@ class MaxPool final : public Pool3 {
       const float *x = in(0, b.unit.imageOf(r)), *y = out(b.unit.imageOf(r)), *dy = b.dy.list[r].data;
       Row& dx = b.dx[0]->list[r];
       const int64_t room = volume(dx.box.size());
+      if (tiles(b.dy.list[r].box, dx.box)) {
+        share(x, y, b.dy.list[r], dx);
+        continue;
+      }
       positions(b, r, [&](int block, int i, int j, int k, int64_t at) {
         const float* top = y + (block * n + (int64_t(i) * shape(output).extent[1] + j) * shape(output).extent[2] + k) * kLanes;
         Lanes left = lanes(dy + at * kLanes);
@@ -129,6 +135,38 @@ class MaxPool final : public Pool3 {
         });
       });
     }
+  }
+
+ private:
+  // Whether the windows of one box are the other, each position in one window: then each is written once.
+  bool tiles(const Box& out, const Box& in) const {
+    for (int a = 0; a < kAxes; ++a)
+      if (kernel_[a] != strides_[a] || before_[a] || dilations_[a] != 1 || in.lo[a] != out.lo[a] * strides_[a] ||
+          in.hi[a] != out.hi[a] * strides_[a])
+        return false;
+    return true;
+  }
+
+  void share(const float* x, const float* y, const Row& dy, const Row& dx) const {
+    const Shape &s = shape(output), &from = shape(input(0));
+    const Extent n = dy.box.size(), m = dx.box.size();
+    forLines(s.blocks(), n, [&](int block, int z, int row) {
+      const float *top = y + lineStart(s.extent, dy.box, block, z, row), *g = dy.data + lineStart(n, block, z, row);
+      for (int k = 0; k < n[2]; ++k, top += kLanes, g += kLanes) {
+        Lanes left = lanes(g);
+        for (int i = 0; i < kernel_[0]; ++i)
+          for (int j = 0; j < kernel_[1]; ++j) {
+            const int a = z * kernel_[0] + i, c = row * kernel_[1] + j;
+            const float* v = x + lineStart(from.extent, dx.box, block, a, c) + int64_t(k) * kernel_[2] * kLanes;
+            float* to = dx.data + lineStart(m, block, a, c) + int64_t(k) * kernel_[2] * kLanes;
+            for (int l = 0; l < kernel_[2] * kLanes; l += kLanes) {
+              const Lanes part = lanes(v + l) == lanes(top) ? left : Lanes{};
+              lanes(to + l) = part;
+              left -= part;
+            }
+          }
+      }
+    });
   }
 };
 

@@ -34,11 +34,11 @@ class Resize final : public Operator {
   }
 
   void forward(int images) override {
-    for (int image = 0; image < images; ++image) resize(in(0, image), out(image));
+    for (int image = 0; image < images; ++image) resize(in(0, image), out(image), tensor(output).wanted);
   }
 
   void tangent(const Tangent& t) override {
-    linear(t, [&](const float* from, float* to) { resize(from, to); });
+    linear(t, [&](const float* from, float* to) { resize(from, to, Box::whole(shape(output).extent)); });
   }
 
   // The transposed map: every input position gathers from the outputs that read it.
@@ -46,23 +46,25 @@ class Resize final : public Operator {
     if (!b.dx[0]) return;
     for (int r = 0; r < b.dy.count(); ++r) {
       const Row &dy = b.dy.list[r], &dx = b.dx[0]->list[r];
-      apply(feeds_, shape(output).blocks(), dy.data, dy.box, dx.data, dx.box);
+      apply(feeds_, shape(output).blocks(), dy.data, dy.box, dx.data, dx.box, dx.box.size());
     }
   }
 
  private:
   std::vector<Links> reads_, feeds_;
 
-  void resize(const float* from, float* to) const {
+  void resize(const float* from, float* to, const Box& where) const {
     const Shape &s = shape(output), &small = shape(input(0));
-    apply(reads_, s.blocks(), from, Box::whole(small.extent), to, Box::whole(s.extent));
+    apply(reads_, s.blocks(), from, Box::whole(small.extent), to, where, s.extent);
   }
 
-  // to = map · from, from zero outside its box
-  static void apply(const std::vector<Links>& map, int blocks, const float* from, const Box& fromBox, float* to, const Box& toBox) {
+  // to = map · from inside toBox, from zero outside its box; `to` is an array of extent `frame`, whole map or that box alone
+  static void apply(const std::vector<Links>& map, int blocks, const float* from, const Box& fromBox, float* to, const Box& toBox,
+                    const Extent& frame) {
     const Extent n = toBox.size(), m = fromBox.size();
+    const Box place = frame == n ? Box::whole(n) : toBox;
     forLines(blocks, n, [&](int block, int z, int y) {
-      float* line = to + lineStart(n, block, z, y);
+      float* line = to + lineStart(frame, place, block, z, y);
       std::fill_n(line, n[2] * kLanes, 0.f);
       for (const auto& [a, wa] : map[0].of[z + toBox.lo[0]]) {
         if (a < fromBox.lo[0] || a >= fromBox.hi[0]) continue;

@@ -11,6 +11,7 @@ std::unique_ptr<Operator> makeOperator(Workspace& work, const Operation& operati
   using Make = std::unique_ptr<Operator> (*)(Workspace&, const Operation&);
   static const std::map<std::string, Make> table{
       {"Conv", conv},
+      {"NormalizedConv", normalizedConv},
       {"ConvTranspose", convTranspose},
       {"BatchNormalization", batchNormalization},
       {"Relu", leakyRelu},

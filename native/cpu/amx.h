@@ -1,0 +1,26 @@
+// 3 × 3 convolutions of stride 1 with bfloat16 operands and float32 sums on AMX tiles (16 × 32 times 32 × 16): maps and gradients stay
+// float32 in memory, operands are rounded on the way in. Sizes are arguments; results do not depend on the number of threads.
+// As in winograd.h, nothing inline is shared with files compiled for other processors.
+#pragma once
+#include <cstdint>
+
+#include "winograd.h"
+
+namespace tracin::cpu::amx {
+
+using winograd::Kernel;
+using winograd::Maps;
+
+// A kernel as tiles: floats of room for it, and the rounding.
+int64_t kernelFloats(int inBlocks, int outBlocks);
+void pack(const Kernel&, int inBlocks, int outBlocks, float* tiles);
+
+// As in winograd.h; `tiles` from `pack`, `room` of so many floats.
+int64_t convolveFloats(int images, const Maps& in, const Maps& out);
+void convolve(int images, const Maps& in, const float* tiles, const Maps& out, int offsetY, int offsetX, const float* bias, float slope,
+              float* room);
+
+int64_t correlateFloats(int images, int gradients, const Maps& in, const Maps& out);
+void correlate(int images, int gradients, const Maps& in, const Maps& out, int offsetY, int offsetX, float* gradient, float* room);
+
+}  // namespace tracin::cpu::amx

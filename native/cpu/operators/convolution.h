@@ -1,0 +1,159 @@
+// What Conv, its union with a BatchNormalization, and ConvTranspose share: a Correlation and the gradients of kernel and bias.
+#pragma once
+#include <optional>
+
+#include "../correlation.h"
+#include "../lines.h"
+#include "operators.h"
+
+namespace tracin::cpu {
+
+// Positions of the `in` side, of this extent, that windows at `out` positions cover.
+Box covered(const Geometry&, const Box& out, const Extent& inExtent);
+
+inline Box whole(const Tensor& t) { return Box::whole(t.shape.extent); }
+
+// What kernel and bias gradients have in common for both operators.
+class Convolution : public Operator {
+ public:
+  Convolution(Workspace& w, const Operation& o);
+
+  int64_t gradientFloats(int i) override { return i == 1 ? product_.gradientFloats() : Operator::gradientFloats(i); }
+  void unpackGradient(int i, const float* row, float* plain) override {
+    if (i == 1)
+      product_.unpackGradient(row, plain);
+    else
+      Operator::unpackGradient(i, row, plain);
+  }
+  void keepPlainGradient(int i) override {
+    if (i == 1) product_.keepPlainGradient();
+  }
+
+ protected:
+  Geometry shape_;
+  Correlation product_;
+  std::optional<Correlation> motion_;  // with the kernel's tangent in its place; made when first asked for
+
+  virtual const float* bias() const { return input(2) < 0 ? nullptr : work.numbers(input(2)); }
+
+  void biasGradient(Backward& b) {
+    if (input(2) < 0) return;
+    const int channels = shape(output).channels;
+    for (int r = 0; r < b.dy.count(); ++r) deliver(b, 2, r, [&](float* to) { sumPositions(b.dy.list[r], channels, to); });
+  }
+
+  // Room for kernel gradients in the library's order: the parameter's own, or, for a derived kernel, a piece to be unpacked from.
+  float* kernelRoom(Backward& b, Pool::Piece& room) {
+    if (!b.dx[1]) return b.gradients[1];
+    room = work.pool.take((b.unit.shared ? b.unit.rows : 1) * product_.gradientFloats());
+    return room.data();
+  }
+  void unpackKernels(Backward& b, const Pool::Piece& room) {
+    if (!b.dx[1]) return;
+    for (int r = 0; r < b.unit.rows; ++r) {
+      float* to = b.dx[1]->list[r].data;
+      if (b.unit.shared || r == 0)
+        product_.unpackGradient(room.data() + r * product_.gradientFloats(), to);
+      else
+        std::fill_n(to, count(work.dims(input(1))), 0.f);  // in training the first row holds the sum
+    }
+  }
+
+  // Adds a number to each channel of whole maps.
+  void lift(int images, const float* bias, float* maps) const {
+    const Shape& s = shape(output);
+    std::vector<float> shift(s.blocks() * kLanes);
+    std::copy_n(bias, s.channels, shift.begin());
+    for (int image = 0; image < images; ++image)
+      forLines(s.blocks(), s.extent, [&](int b, int z, int row) {
+        float* line = maps + image * s.floats() + lineStart(s.extent, b, z, row);
+        for (int i = 0; i < s.extent[2] * kLanes; i += kLanes)
+          for (int l = 0; l < kLanes; ++l) line[i + l] += shift[b * kLanes + l];
+      });
+  }
+
+  // kernel · ẋ + (d kernel) · x + d bias; apply(product, x, y) is the operator without its bias
+  template <class Apply>
+  void move(const Tangent& t, Apply apply) {
+    const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
+    const int64_t floats = t.images * y.floats();
+    if (t.inputs[0]) apply(product_, {whole(x), const_cast<float*>(t.inputs[0])}, {whole(y), t.output});
+    if (t.inputs[1]) {
+      if (!motion_) motion_.emplace(work, shape_, input(1));
+      motion_->useKernel(t.inputs[1]);
+      Pool::Piece room;
+      if (t.inputs[0]) room = work.pool.take(floats);
+      apply(*motion_, {whole(x), x.of(0), x.flat}, {whole(y), room ? room.data() : t.output});
+      const Box all = Box::whole({1, 1, static_cast<int>(floats / kLanes)});
+      if (room) addInto(t.output, all, room.data(), all, 1);
+    } else if (!t.inputs[0]) {
+      std::fill_n(t.output, floats, 0.f);
+    }
+    if (t.inputs.size() > 2 && t.inputs[2]) lift(t.images, t.inputs[2], t.output);
+  }
+
+  // The part of an activation inside a box.
+  Correlation::Part window(int value, int image, const Box& box) const {
+    const Tensor& t = work.tensors[value];
+    return {box, t.of(image), t.flat, whole(t)};
+  }
+};
+
+class Conv : public Convolution {
+ public:
+  using Convolution::Convolution;
+
+  bool fuse(float slope, int value) override {
+    if (slope < 0.f) return false;  // the output's sign must tell the input's
+    slope_ = slope, output = value;
+    return true;
+  }
+
+  void forward(int images) override {
+    const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
+    product_.gather(images, {covered(shape_, y.wanted, x.shape.extent), x.of(0), x.flat, whole(x)}, {y.wanted, y.of(0), y.flat, whole(y)},
+                    bias(), slope_);
+  }
+
+  void backward(Backward& b) override {
+    if (slope_ != 1.f) maskByOutput(work, output, slope_, b.unit, b.dy);
+    Pool::Piece kernels;
+    if (float* gradients = kernelRoom(b, kernels)) kernelGradient(b, gradients);
+    unpackKernels(b, kernels);
+    biasGradient(b);
+    dataGradient(b);
+  }
+
+  void tangent(const Tangent& t) override {
+    move(t, [&](Correlation& product, const Correlation::Part& x, const Correlation::Part& y) {
+      product.gather(t.images, x, y, nullptr, 1.f);
+    });
+    if (slope_ != 1.f) maskByOutput(work, output, slope_, t);
+  }
+
+ protected:
+  float slope_ = 1.f;
+
+  void dataGradient(Backward& b) {
+    if (!b.dx[0]) return;
+    const Rows &dy = b.dy, &dx = *b.dx[0];
+    const bool together = dy.stacked && dx.stacked;
+    for (int r = 0; r < (together ? 1 : dy.count()); ++r)
+      product_.scatter(together ? dy.count() : 1, {dy.list[r].box, dy.list[r].data}, {dx.list[r].box, dx.list[r].data});
+  }
+
+  void kernelGradient(Backward& b, float* gradients) {
+    const auto& dy = b.dy.list;
+    const Extent map = shape(input(0)).extent;
+    const int64_t n = product_.gradientFloats();
+    if (!b.unit.shared)
+      return product_.correlate(b.unit.rows, 1, window(input(0), b.unit.image, Box::whole(map)), {dy[0].box, dy[0].data}, gradients);
+    const bool together = b.dy.stacked && product_.stacks();
+    for (int r = 0; r < (together ? 1 : b.dy.count()); ++r) {
+      const auto x = window(input(0), b.unit.image, covered(shape_, dy[r].box, map));
+      product_.correlate(1, together ? b.dy.count() : 1, x, {dy[r].box, dy[r].data}, gradients + r * n);
+    }
+  }
+};
+
+}  // namespace tracin::cpu
