@@ -20,7 +20,7 @@ import type {
   TrainingLoss,
 } from './engine';
 import { layoutOf, sizeOf, type Layout } from './layout';
-import { supportBoxes } from './support';
+import { QUANTUM, supportBoxes } from './support';
 import {
   checkCapacity,
   checkOptimiser,
@@ -87,11 +87,13 @@ class NativeProgram implements Program {
   readonly #addon: Addon;
   readonly #graph: Graph;
   readonly #layout: Layout;
+  readonly #quantum: number;
   #handle: ProgramHandle | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(addon: Addon, handle: ProgramHandle, graph: Graph, lowered: Lowered, layout: Layout) {
+  constructor(addon: Addon, handle: ProgramHandle, graph: Graph, lowered: Lowered, layout: Layout, quantum: number) {
     this.#addon = addon;
+    this.#quantum = quantum;
     this.#handle = handle;
     this.#graph = graph;
     this.#layout = layout;
@@ -222,7 +224,7 @@ class NativeProgram implements Program {
     return {
       slices,
       ...batch,
-      boxes: await inTurns(supportBoxes(this.lowered, batch.masks)),
+      boxes: await inTurns(supportBoxes(this.lowered, batch.masks, this.#quantum)),
       dice: loss.kind === 'dice',
       sum: loss.reduction === 'sum',
       norms: new Float32Array(regions),
@@ -293,7 +295,8 @@ export function openNativeEngine(name: AddonChoice['engine'], options: NativeOpt
         ({ name: wanted }) => lowered.parameters.find((parameter) => parameter.name === wanted)!.value,
       );
       try {
-        const program = new NativeProgram(addon, await addon.compile({ ...lowered, selected }, choice), graph, lowered, layout);
+        const handle = await addon.compile({ ...lowered, selected }, choice);
+        const program = new NativeProgram(addon, handle, graph, lowered, layout, QUANTUM[name]);
         await program.load(graph);
         return program;
       } catch (error) {

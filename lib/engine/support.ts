@@ -6,8 +6,11 @@ import { inputBox, type Box } from '../graph/boxes';
 import type { Lowered } from '../graph/lowered';
 import type { Check } from './validate';
 
-/** Box edges at the logits fall on multiples of this, so that few box sizes occur and compiled kernels are used again. */
-const QUANTUM = 4;
+/**
+ * Box edges at the logits fall on multiples of this: fine where kernels take sizes as arguments, coarse where kernels are chosen or compiled
+ * for each size, so that few sizes occur.
+ */
+export const QUANTUM = { cpu: 4, cuda: 16 } as const;
 
 type Range = readonly [number, number];
 
@@ -20,7 +23,7 @@ export function slotCount(lowered: Lowered): number {
 }
 
 /** The smallest quantised box around a mask's pixels; undefined for an absent region. */
-function maskBox(mask: Uint8Array, size: readonly number[]): Box | undefined {
+function maskBox(mask: Uint8Array, size: readonly number[], quantum: number): Box | undefined {
   const low = size.map((n) => n);
   const high = size.map(() => 0);
   for (let i = mask.indexOf(1); i >= 0; i = mask.indexOf(1, i + 1)) {
@@ -32,7 +35,7 @@ function maskBox(mask: Uint8Array, size: readonly number[]): Box | undefined {
     }
   }
   if (high[0] === 0) return undefined;
-  return size.map((n, axis) => [Math.floor(low[axis]! / QUANTUM) * QUANTUM, Math.min(n, Math.ceil(high[axis]! / QUANTUM) * QUANTUM)]);
+  return size.map((n, axis) => [Math.floor(low[axis]! / quantum) * quantum, Math.min(n, Math.ceil(high[axis]! / quantum) * quantum)]);
 }
 
 /** A box with as many axes as the logits have: values of another rank are no maps, and engines take them whole. */
@@ -73,15 +76,16 @@ function regionBoxes(lowered: Lowered, atLogits: Box, slots: number): Box[] {
 /**
  * Boxes [B, K, slots + 1, rank, 2] (from, to) for a batch: slots count the inputs of all operations in order, the last is the logits'.
  * @param masks [B, K, …size]
+ * @param quantum what box edges at the logits are multiples of
  */
-export function* supportBoxes(lowered: Lowered, masks: Uint8Array): Check<Int32Array> {
+export function* supportBoxes(lowered: Lowered, masks: Uint8Array, quantum: number): Check<Int32Array> {
   const size = lowered.values[lowered.logits]!.dims.slice(1);
   const pixels = size.reduce((product, n) => product * n, 1);
   const regions = masks.length / pixels;
   const slots = slotCount(lowered);
   const boxes = new Int32Array(regions * (slots + 1) * size.length * 2);
   for (let region = 0; region < regions; region++, yield) {
-    const atLogits = maskBox(masks.subarray(region * pixels, (region + 1) * pixels), size);
+    const atLogits = maskBox(masks.subarray(region * pixels, (region + 1) * pixels), size, quantum);
     if (!atLogits) continue;
     boxes.set(regionBoxes(lowered, atLogits, slots).flat(2), region * (slots + 1) * size.length * 2);
   }

@@ -63,8 +63,8 @@ class CpuProgram final : public Program {
     for (const Value& v : network_.values)
       if (v.kind == Value::Kind::parameter) weights += count(v.dims);
     for (const auto& op : network_.operations) kernels += op.type == "Conv" || op.type == "ConvTranspose";
-    // weights as stored and in the library's orders for either direction; compiled kernels, a handful for each convolution
-    return 3 * weights * int64_t(sizeof(float)) + kernels * (int64_t(3) << 20);
+    // weights as stored and in the kernels' orders for either direction, folded and not; compiled kernels, a handful for each convolution
+    return 5 * weights * int64_t(sizeof(float)) + kernels * (int64_t(3) << 20);
   }
 
   int64_t sliceBytes() const override {

@@ -2,7 +2,7 @@
 import { openEngine } from '../../lib/engine';
 import { buildNetwork } from '../../models/registry';
 import { regionBatch } from '../support/batches';
-import { cpu, describeNative } from '../support/engines';
+import { describeNative } from '../support/engines';
 import { relativeError } from '../support/numbers';
 
 const SIZE = [48, 64];
@@ -31,18 +31,4 @@ describeNative('cpu in bf16', (exact) => {
     expect(error).toBeLessThan(0.05);
     expect(relativeError(found!.norms, expected!.norms)).toBeLessThan(0.05);
   });
-});
-
-it.each([1, 2])('%d threads give the same bytes as many', async (threads) => {
-  if (!cpu) return;
-  const graph = buildNetwork({ network: 'deepseg', width: 16, levels: 3, seed: 4 });
-  const batch = regionBatch({ slices: SLICES, size: SIZE, modalities: 4 });
-  const gradients = [];
-  for (const count of [threads, 3]) {
-    const { engine } = await openEngine('cpu', { threads: count });
-    const program = await engine.compile(graph, { size: SIZE });
-    gradients.push((await program.gradients(batch, dice)).gradients);
-    program.dispose();
-  }
-  expect(gradients[0]).toEqual(gradients[1]);
 });
