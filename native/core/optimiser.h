@@ -10,6 +10,9 @@ namespace tracin {
 // Weight decay acts on kernels and matrices: parameters of two or more axes.
 inline bool decays(const Value& v) { return v.dims.size() >= 2; }
 
+// Below this many numbers, waking threads costs more than they save.
+constexpr int64_t kWorthThreads = 1 << 14;
+
 // Updates one parameter in place; `slots` is the optimiser's memory, made on the first step.
 inline void update(const Optimiser& o, const Value& value, const std::vector<float>& gradient, std::vector<float>& parameter,
                    Arrays& slots) {
@@ -19,22 +22,27 @@ inline void update(const Optimiser& o, const Value& value, const std::vector<flo
     return s;
   };
   const double decay = decays(value) ? o.weightDecay : 0.;
+  const int64_t count = static_cast<int64_t>(parameter.size());
+  const float* g = gradient.data();
+  float* w = parameter.data();
   if (o.kind == Optimiser::Kind::sgd) {
-    auto& v = slot("velocity");
-    for (size_t i = 0; i < parameter.size(); ++i) {
-      v[i] = static_cast<float>(o.momentum * v[i] + (gradient[i] + decay * parameter[i]));
-      parameter[i] -= static_cast<float>(o.learningRate * v[i]);
+    float* v = slot("velocity").data();
+#pragma omp parallel for simd schedule(static) if (parallel : count > kWorthThreads)
+    for (int64_t i = 0; i < count; ++i) {
+      v[i] = static_cast<float>(o.momentum * v[i] + (g[i] + decay * w[i]));
+      w[i] -= static_cast<float>(o.learningRate * v[i]);
     }
     return;
   }
   // Kingma & Ba 2015, algorithm 1
-  auto &m = slot("m"), &v = slot("v");
+  float *m = slot("m").data(), *v = slot("v").data();
   const double unbias1 = 1 - std::pow(o.beta1, o.step), unbias2 = 1 - std::pow(o.beta2, o.step);
-  for (size_t i = 0; i < parameter.size(); ++i) {
-    const double g = gradient[i] + decay * parameter[i];
-    m[i] = static_cast<float>(o.beta1 * m[i] + (1 - o.beta1) * g);
-    v[i] = static_cast<float>(o.beta2 * v[i] + (1 - o.beta2) * g * g);
-    parameter[i] -= static_cast<float>(o.learningRate * (m[i] / unbias1) / (std::sqrt(v[i] / unbias2) + o.epsilon));
+#pragma omp parallel for simd schedule(static) if (parallel : count > kWorthThreads)
+  for (int64_t i = 0; i < count; ++i) {
+    const double full = g[i] + decay * w[i];
+    m[i] = static_cast<float>(o.beta1 * m[i] + (1 - o.beta1) * full);
+    v[i] = static_cast<float>(o.beta2 * v[i] + (1 - o.beta2) * full * full);
+    w[i] -= static_cast<float>(o.learningRate * (m[i] / unbias1) / (std::sqrt(v[i] / unbias2) + o.epsilon));
   }
 }
 

@@ -316,10 +316,12 @@ int64_t Correlation::gradientFloats() {
 
 void Correlation::unpackGradient(const float* row, float* plain) {
   const Desc wide = weightDesc(paddedOut(), plainWeights(shape_.rank, shape_.groups > 1));
-  Pool::Piece room = work_.pool.take(wide.get_size() / sizeof(float));
-  memory from(gradientDesc_, work_.engine, const_cast<float*>(row)), to(wide, work_.engine, room.data());
+  const bool padded = paddedOut() != shape_.out;
+  Pool::Piece room;
+  if (padded) room = work_.pool.take(wide.get_size() / sizeof(float));
+  memory from(gradientDesc_, work_.engine, const_cast<float*>(row)), to(wide, work_.engine, padded ? room.data() : plain);
   dnnl::reorder(from, to).execute(work_.stream, from, to);
-  std::copy_n(room.data(), tracin::count(work_.dims(kernel_)), plain);
+  if (padded) std::copy_n(room.data(), tracin::count(work_.dims(kernel_)), plain);
 }
 
 void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, float* gradient) {

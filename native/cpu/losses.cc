@@ -8,6 +8,8 @@ namespace tracin::cpu {
 namespace {
 
 constexpr double kSmall = 1e-7;  // in the denominator of Dice
+// Positions a thread takes at a time; their sums are added in one order, whatever the threads.
+constexpr int64_t kChunk = 1024;
 
 // Class probabilities of one position of a blocked map.
 void softmax(const float* logits, int64_t position, int64_t positions, int classes, double* p) {
@@ -95,57 +97,59 @@ double regionLoss(const RegionLoss& loss, int label, const float* logits, const 
 
 double trainingLoss(const TrainingLoss& loss, int slices, const float* logits, const Shape& shape, const uint8_t* targets,
                     float* cotangents) {
-  const int classes = shape.channels;
-  const int64_t positions = volume(shape.extent), floats = shape.floats();
-  std::vector<double> p(int64_t(slices) * positions * classes), gradient(p.size(), 0.);
-  const auto at = [&](int s, int64_t i) { return (s * positions + i) * classes; };
+  const int classes = shape.channels, k = classes - 1;
+  const int64_t positions = volume(shape.extent), floats = shape.floats(), total = slices * positions;
+  const int64_t chunks = (total + kChunk - 1) / kChunk;
   const auto weight = [&](int label) { return loss.classWeights.empty() ? 1. : loss.classWeights[label]; };
+  std::vector<double> p(total * classes);
+  // Σ weighted cross-entropy, Σ weights, then of each class A and B of its Dice
+  const int sums = 2 + 2 * classes;
+  std::vector<double> parts(chunks * sums, 0.);
 #pragma omp parallel for schedule(static)
-  for (int s = 0; s < slices; ++s)
-    for (int64_t i = 0; i < positions; ++i) softmax(logits + s * floats, i, positions, classes, &p[at(s, i)]);
-
-  double total = 0;
-  if (loss.crossEntropy) {
-    double sum = 0, weights = 0;
-    for (int s = 0; s < slices; ++s)
-      for (int64_t i = 0; i < positions; ++i) {
-        const int label = targets[s * positions + i];
-        sum += weight(label) * crossEntropy(logits + s * floats, i, positions, classes, label), weights += weight(label);
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    double* part = &parts[chunk * sums];
+    for (int64_t at = chunk * kChunk; at < std::min(total, (chunk + 1) * kChunk); ++at) {
+      const float* slice = logits + at / positions * floats;
+      const int64_t i = at % positions;
+      const int label = targets[at];
+      double* q = &p[at * classes];
+      softmax(slice, i, positions, classes, q);
+      if (loss.crossEntropy) part[0] += weight(label) * crossEntropy(slice, i, positions, classes, label), part[1] += weight(label);
+      for (int c = 1; c < classes; ++c) {
+        const double y = label == c;
+        part[2 + c] += y * q[c], part[2 + classes + c] += y + q[c] * q[c];
       }
-    if (weights > 0) {
-      total += sum / weights;
-      for (int s = 0; s < slices; ++s)
-        for (int64_t i = 0; i < positions; ++i) {
-          const int label = targets[s * positions + i];
-          for (int c = 0; c < classes; ++c) gradient[at(s, i) + c] += weight(label) / weights * (p[at(s, i) + c] - (c == label));
-        }
     }
   }
+  std::vector<double> sum(sums, 0.);
+  for (int c = 1; c < classes; ++c) sum[2 + classes + c] = kSmall;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk)
+    for (int j = 0; j < sums; ++j) sum[j] += parts[chunk * sums + j];
+  const double weights = sum[1], *a = &sum[2], *b = a + classes;
+  const bool entropy = loss.crossEntropy && weights > 0;
+
+  double value = entropy ? sum[0] / weights : 0.;
   if (loss.dice) {
-    std::vector<double> a(classes), b(classes, kSmall);
-    for (int s = 0; s < slices; ++s)
-      for (int64_t i = 0; i < positions; ++i)
-        for (int c = 1; c < classes; ++c) {
-          const double y = targets[s * positions + i] == c, q = p[at(s, i) + c];
-          a[c] += y * q, b[c] += y + q * q;
-        }
-    const int k = classes - 1;
-    total += 1;
-    for (int c = 1; c < classes; ++c) total -= 2 * a[c] / b[c] / k;
-    for (int s = 0; s < slices; ++s)
-      for (int64_t i = 0; i < positions; ++i)
-        for (int c = 1; c < classes; ++c) {
-          const double y = targets[s * positions + i] == c, q = p[at(s, i) + c];
-          const double slope = -2 * (y * b[c] - 2 * a[c] * q) / (b[c] * b[c]) / k * q;
-          for (int j = 0; j < classes; ++j) gradient[at(s, i) + j] += slope * ((j == c) - p[at(s, i) + j]);
-        }
+    value += 1;
+    for (int c = 1; c < classes; ++c) value -= 2 * a[c] / b[c] / k;
   }
-  std::fill_n(cotangents, slices * floats, 0.f);
-  for (int s = 0; s < slices; ++s)
-    for (int64_t i = 0; i < positions; ++i)
-      for (int c = 0; c < classes; ++c)
-        cotangents[s * floats + (c / kLanes * positions + i) * kLanes + c % kLanes] = static_cast<float>(gradient[at(s, i) + c]);
-  return total;
+#pragma omp parallel for schedule(static)
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    std::vector<double> gradient(classes);
+    for (int64_t at = chunk * kChunk; at < std::min(total, (chunk + 1) * kChunk); ++at) {
+      const int label = targets[at];
+      const double* q = &p[at * classes];
+      for (int c = 0; c < classes; ++c) gradient[c] = entropy ? weight(label) / weights * (q[c] - (c == label)) : 0.;
+      for (int c = 1; loss.dice && c < classes; ++c) {
+        const double y = label == c, slope = -2 * (y * b[c] - 2 * a[c] * q[c]) / (b[c] * b[c]) / k * q[c];
+        for (int j = 0; j < classes; ++j) gradient[j] += slope * ((j == c) - q[j]);
+      }
+      float* to = cotangents + at / positions * floats + at % positions * kLanes;
+      for (int block = 0; block < shape.blocks(); ++block, to += positions * kLanes)
+        for (int l = 0; l < kLanes; ++l) to[l] = block * kLanes + l < classes ? static_cast<float>(gradient[block * kLanes + l]) : 0.f;
+    }
+  }
+  return value;
 }
 
 }  // namespace tracin::cpu

@@ -191,14 +191,12 @@ class CpuProgram final : public Program {
   double step(int slices, const float* images, const uint8_t* targets, const TrainingLoss& loss, const Optimiser& optimiser,
               const Abort& abort) override {
     struct Train final : Sink {
-      std::vector<std::vector<float>> gradients;
-      const Network* network;
-      void take(const Gradient& g) override {
-        gradients[g.selected].resize(count(network->values[network->selected[g.selected]].dims));
-        g.owner->unpackGradient(g.input, g.rows, gradients[g.selected].data());
-      }
+      std::vector<std::vector<float>>* gradients;
+      void take(const Gradient& g) override { g.owner->unpackGradient(g.input, g.rows, (*gradients)[g.selected].data()); }
     } sink;
-    sink.network = &network_, sink.gradients.resize(network_.selected.size());
+    if (gradients_.empty())
+      for (int v : network_.selected) gradients_.emplace_back(count(network_.values[v].dims));
+    sink.gradients = &gradients_;
     omp_set_num_threads(threads_);
     // an aborted step leaves parameters and statistics as they were
     const auto before = statistics();
@@ -221,9 +219,9 @@ class CpuProgram final : public Program {
       for (const auto& [v, data] : before) work_.stored[v] = data;
       throw;
     }
-    for (size_t i = 0; i < sink.gradients.size(); ++i) {
+    for (size_t i = 0; i < gradients_.size(); ++i) {
       const int v = network_.selected[i];
-      update(optimiser, network_.values[v], sink.gradients[i], work_.stored[v], slots_);
+      update(optimiser, network_.values[v], gradients_[i], work_.stored[v], slots_);
     }
     ++work_.version;
     return value;
@@ -245,6 +243,7 @@ class CpuProgram final : public Program {
   std::optional<Runner> runner_;  // made once the thread count is set
   int together_;                  // slices
   Arrays slots_;
+  std::vector<std::vector<float>> gradients_;  // by selected parameter, row-major; made with the first step and kept
 
   std::vector<std::pair<int, std::vector<float>>> statistics() const {
     std::vector<std::pair<int, std::vector<float>>> all;
