@@ -13,9 +13,10 @@ import * as growth from './growth';
 import * as influence from './influence';
 import * as promise from './promise';
 import type { Subject } from './subject';
+import * as training from './training';
 import { renderTable, replaceTable } from './table';
 
-const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, growth, influence, promise };
+const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, growth, influence, promise, training };
 /** The sources' folder, seen from dist/bench. */
 const ROOT = resolve(__dirname, '../..');
 
