@@ -9,6 +9,7 @@ import { replaceFile } from '../lib/files';
 import { toJson } from '../lib/json';
 import * as dataset from './dataset';
 import * as engines from './engines';
+import * as gpu from './gpu';
 import * as growth from './growth';
 import * as influence from './influence';
 import * as promise from './promise';
@@ -16,7 +17,7 @@ import type { Subject } from './subject';
 import * as training from './training';
 import { renderTable, replaceTable } from './table';
 
-const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, growth, influence, promise, training };
+const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, gpu, growth, influence, promise, training };
 /** The sources' folder, seen from dist/bench. */
 const ROOT = resolve(__dirname, '../..');
 

@@ -166,8 +166,10 @@ class NativeProgram implements Program {
     options: CallOptions = {},
   ): Promise<RegionNorms & { products: Floats }> {
     const resident = block as NativeBlock | undefined;
+    const prepared = this.#regions(batch, loss); // at once: the call before may still be computing
+    prepared.catch(() => undefined); // told below, in this call's turn
     return this.#run(options, async (program, abort) => {
-      const regions = await this.#regions(batch, loss);
+      const regions = await prepared;
       const products = new Float32Array((resident?.slices ?? 0) * this.#layout.classes * regions.norms.length);
       await this.#addon.contract(program, resident?.handle ?? null, regions, products, abort);
       return { products, norms: regions.norms, losses: regions.losses };

@@ -73,6 +73,24 @@ function regionBoxes(lowered: Lowered, atLogits: Box, slots: number): Box[] {
   return boxes;
 }
 
+/** A few megabytes in a network of a hundred operations. */
+const MOST_KNOWN = 2048;
+
+/** Of every network, by the box at the logits: edges fall on a coarse grid, so the same few come again and again. */
+const known = new WeakMap<Lowered, Map<string, Int32Array>>();
+
+function flatBoxes(lowered: Lowered, atLogits: Box, slots: number): Int32Array {
+  const boxes = known.get(lowered) ?? new Map<string, Int32Array>();
+  known.set(lowered, boxes);
+  const key = atLogits.join();
+  let flat = boxes.get(key);
+  if (!flat) {
+    if (boxes.size >= MOST_KNOWN) boxes.clear();
+    boxes.set(key, (flat = Int32Array.from(regionBoxes(lowered, atLogits, slots).flat(2))));
+  }
+  return flat;
+}
+
 /**
  * Boxes [B, K, slots + 1, rank, 2] (from, to) for a batch: slots count the inputs of all operations in order, the last is the logits'.
  * @param masks [B, K, …size]
@@ -87,7 +105,7 @@ export function* supportBoxes(lowered: Lowered, masks: Uint8Array, quantum: numb
   for (let region = 0; region < regions; region++, yield) {
     const atLogits = maskBox(masks.subarray(region * pixels, (region + 1) * pixels), size, quantum);
     if (!atLogits) continue;
-    boxes.set(regionBoxes(lowered, atLogits, slots).flat(2), region * (slots + 1) * size.length * 2);
+    boxes.set(flatBoxes(lowered, atLogits, slots), region * (slots + 1) * size.length * 2);
   }
   return boxes;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "../core/checkpoint.h"
 #include "../core/optimiser.h"
 #include "losses.h"
 #include "processor.h"
@@ -80,13 +81,7 @@ class CpuProgram final : public Program {
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
       if (value.kind != Value::Kind::parameter && value.kind != Value::Kind::statistic) continue;
-      const auto it = initializers.find(value.name);
-      if (it == initializers.end() || int64_t(it->second.size()) != count(value.dims))
-        throw CheckpointError("initializer " + value.name + " does not fit the network: use a checkpoint of this network");
-      for (float x : it->second)
-        if (!std::isfinite(x))
-          throw CheckpointError("initializer " + value.name + " holds a number that is not finite: use a checkpoint before it diverged");
-      work_.stored[v] = it->second;
+      work_.stored[v] = initializerOf(initializers, value);
     }
     ++work_.version;
   }

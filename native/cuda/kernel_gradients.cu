@@ -1,5 +1,6 @@
 #include "kernel_gradients.h"
 
+#include "kernel_gradients_tensor.cuh"
 #include "kernels.cuh"
 #include "layout.h"
 
@@ -67,7 +68,7 @@ void byColumns(const Device& device, Pool& pool, Precision precision, const Corr
   }
 }
 
-// --- 3 × 3, stride 1: straight from the maps in float32.
+// --- 3 × 3, stride 1: straight from the maps in float32; for few input channels whatever the precision.
 // A warp's lanes are input channels, its registers 8 output channels × 9 taps; a position costs 5 reads of shared memory for 72
 // multiply-adds, and columns slide so that each input number is read three times only. With few input channels lanes share a
 // channel and take turns at positions.
@@ -161,7 +162,7 @@ __global__ void __launch_bounds__(kWarps * 32, 3)
       };
       if constexpr (kTurns == 1) {
         float x[9] = {0, a[0], a[kInStride], 0, b[0], b[kInStride], 0, c[0], c[kInStride]};
-#pragma unroll 4
+#pragma unroll 3  // after three columns every number is where it was
         for (int column = 0; column < columns; ++column) {
 #pragma unroll
           for (int t = 0; t < 9; t += 3) x[t] = x[t + 1], x[t + 1] = x[t + 2];
@@ -210,10 +211,13 @@ __global__ void sumSplitsKernel(const float* parts, int splits, int64_t n, int64
   }
 }
 
-template <int kIns>
-void direct(const Device& device, Pool& pool, const Correlation& c, const Source& input, const float* output, float* gradient) {
-  const unsigned ins = (c.in + kIns - 1) / kIns, outs = (c.out + kWarps * kOuts - 1) / (kWarps * kOuts);
-  const int blocks = static_cast<int>(ins * outs) * c.rows;
+using Kernel = void (*)(const float*, const int*, WindowView, Geometry, const float*, int, float*);
+
+// Runs a kernel whose blocks take `ins` × `outs` channels of one row and one part of its positions.
+void tiled(const Device& device, Pool& pool, Kernel kernel, int ins, int outs, const Correlation& c, const Source& input,
+           const float* output, float* gradient) {
+  const unsigned x = (c.in + ins - 1) / ins, y = (c.out + outs - 1) / outs;
+  const int blocks = static_cast<int>(x * y) * c.rows;
   const int splits = std::clamp((kWanted + blocks - 1) / blocks, 1, std::max(1, c.output[1] / 4));
   const int64_t n = c.kernelFloats();
   Pool::Piece parts;
@@ -229,9 +233,9 @@ void direct(const Device& device, Pool& pool, const Correlation& c, const Source
       part.images += first;
     else
       part.maps += int64_t(first) * c.in * volume(input.extent);
-    directKernel<kIns><<<dim3(ins, outs, rows * splits), kWarps * 32, 0, device.stream>>>(
-        part.maps, part.images, window, Geometry(c, input.extent), output + first * int64_t(c.out) * volume(c.output), splits,
-        to + first * splits * n);
+    kernel<<<dim3(x, y, rows * splits), kWarps * 32, 0, device.stream>>>(part.maps, part.images, window, Geometry(c, input.extent),
+                                                                         output + first * int64_t(c.out) * volume(c.output), splits,
+                                                                         to + first * splits * n);
     launched();
   }
   if (splits > 1) {
@@ -240,21 +244,21 @@ void direct(const Device& device, Pool& pool, const Correlation& c, const Source
   }
 }
 
-bool isDirect(const Correlation& c, Precision precision) {
+bool isDirect(const Correlation& c) {
   const Extent three{1, 3, 3}, ones{1, 1, 1};
-  if (c.rank != 2 || c.groups != 1 || c.kernel != three || c.strides != ones || c.dilations != ones) return false;
-  // tensor cores overtake once the product is wide enough to pay for the columns
-  return precision == Precision::f32 || c.in < 128;
+  return c.rank == 2 && c.groups == 1 && c.kernel == three && c.strides == ones && c.dilations == ones;
 }
 
 }  // namespace
 
 void kernelGradients(const Device& device, Pool& pool, Precision precision, const Correlation& c, const Source& input, const float* output,
                      float* gradient) {
-  if (!isDirect(c, precision)) return byColumns(device, pool, precision, c, input, output, gradient);
-  if (c.in <= 4) return direct<4>(device, pool, c, input, output, gradient);
-  if (c.in <= 8) return direct<8>(device, pool, c, input, output, gradient);
-  return direct<32>(device, pool, c, input, output, gradient);
+  if (!isDirect(c)) return byColumns(device, pool, precision, c, input, output, gradient);
+  const auto run = [&](Kernel kernel, int ins, int outs) { tiled(device, pool, kernel, ins, outs, c, input, output, gradient); };
+  if (c.in <= 4) return run(directKernel<4>, 4, kWarps * kOuts);
+  if (c.in <= 8) return run(directKernel<8>, 8, kWarps * kOuts);
+  if (precision == Precision::f32) return run(directKernel<32>, 32, kWarps * kOuts);
+  run(tensorKernel<Geometry>, tensor::kTile, tensor::kTile);
 }
 
 }  // namespace tracin::cuda

@@ -74,6 +74,8 @@ struct Workspace {
   Workspace(Device& d, const Network& n, Precision p)
       : device(d), network(n), precision(p), tensors(n.values.size()), stored(n.values.size()), direction(n.values.size()) {}
 
+  // Rounding what goes forward to tf32 costs T several times what rounding cotangents does, so with tf32 the forward pass stays in f32.
+  Precision forwardPrecision() const { return precision == Precision::tf32 ? Precision::f32 : precision; }
   const std::vector<int64_t>& dims(int value) const { return network.values[value].dims; }
   int64_t floats(int value) const { return count(dims(value)); }
   Operand numbers(int value) const {

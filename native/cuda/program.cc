@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "../core/checkpoint.h"
 #include "../core/optimiser.h"
 #include "losses.h"
 #include "optimiser.h"
@@ -77,13 +78,8 @@ class CudaProgram final : public Program {
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
       if (value.kind != Value::Kind::parameter && value.kind != Value::Kind::statistic) continue;
-      const auto it = initializers.find(value.name);
-      if (it == initializers.end() || int64_t(it->second.size()) != count(value.dims))
-        throw CheckpointError("initializer " + value.name + " does not fit the network: use a checkpoint of this network");
-      for (float x : it->second)
-        if (!std::isfinite(x))
-          throw CheckpointError("initializer " + value.name + " holds a number that is not finite: use a checkpoint before it diverged");
-      device_->upload(work_->stored[v].floats(), it->second.data(), bytesOf(it->second.size()));
+      const std::vector<float>& data = initializerOf(initializers, value);
+      device_->upload(work_->stored[v].floats(), data.data(), bytesOf(data.size()));
     }
     device_->synchronize();
     ++work_->version;

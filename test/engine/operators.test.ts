@@ -8,6 +8,7 @@ import { patchBatch, regionBatch } from '../support/batches';
 import { directionalDerivative, directionalDifference, referenceCore } from '../support/core';
 import { describeNative, TOLERANCE } from '../support/engines';
 import { largest, relativeError, uniform, type Numbers } from '../support/numbers';
+import { record } from '../support/record';
 import { functionCases } from '../support/function-cases';
 import { OTHER_RANKS, planarCases } from '../support/operator-cases';
 import { tensorCases } from '../support/tensor-cases';
@@ -55,11 +56,11 @@ describe.each([...SMALL, ...OTHER_RANKS])('reference: $name', ({ graph, size }) 
 });
 
 describeNative('agrees with reference', (engine) => {
-  it.each([...SMALL, ...OTHER_RANKS])('$name', async ({ graph, size }) =>
-    agrees(engine, graph, size, regionBatch({ slices: SLICES, size })),
+  it.each([...SMALL, ...OTHER_RANKS])('$name', async ({ name, graph, size }) =>
+    agrees(engine, name, graph, size, regionBatch({ slices: SLICES, size })),
   );
-  it.each(WIDE)('on patches of a wide map: $name', async ({ graph, size }) =>
-    agrees(engine, graph, size, patchBatch({ slices: SLICES, size })),
+  it.each(WIDE)('on patches of a wide map: $name', async ({ name, graph, size }) =>
+    agrees(engine, name, graph, size, patchBatch({ slices: SLICES, size })),
   );
 });
 
@@ -74,33 +75,38 @@ function gram(rows: Float64Array, width: number): Float64Array {
   });
 }
 
-async function agrees(engine: Engine, graph: Graph, size: readonly number[], batch: RegionBatch): Promise<void> {
+async function agrees(engine: Engine, name: string, graph: Graph, size: readonly number[], batch: RegionBatch): Promise<void> {
+  const near = (quantity: string, found: Numbers, right: Numbers): void => {
+    const error = relativeError(found, right);
+    record(engine.name, name, quantity, error);
+    expect(error).toBeLessThan(TOLERANCE[engine.name]);
+  };
   const { program: expected, layout } = referenceCore(graph, size);
   const actual = await engine.compile(graph, { size });
   expect(actual.parameters).toEqual(layout.parameters);
   const outputs = expected.forward(batch.images, true);
   const found = await actual.forward(batch.images, { features: true });
-  expect(relativeError(found.logits, outputs.logits)).toBeLessThan(TOLERANCE[engine.name]);
-  expect(relativeError(found.features!, outputs.features!)).toBeLessThan(TOLERANCE[engine.name]);
+  near('logits', found.logits, outputs.logits);
+  near('features', found.features!, outputs.features!);
   for (const loss of LOSSES) {
     const right = expected.gradients(batch, loss);
     const here = await actual.gradients(batch, loss);
-    expect(relativeError(here.losses, right.losses)).toBeLessThan(TOLERANCE[engine.name]);
-    expect(relativeError(here.gradients, right.gradients)).toBeLessThan(TOLERANCE[engine.name]);
-    expect(relativeError(here.norms, right.norms)).toBeLessThan(TOLERANCE[engine.name]);
+    near('losses', here.losses, right.losses);
+    near('gradients', here.gradients, right.gradients);
+    near('norms', here.norms, right.norms);
     const block = await actual.resident(SLICES);
     await block.append(batch, loss);
     const { products } = await actual.contract(block, batch, loss);
     block.dispose();
-    expect(relativeError(products, gram(right.gradients, layout.parameterCount))).toBeLessThan(TOLERANCE[engine.name]);
+    near('products', products, gram(right.gradients, layout.parameterCount));
     // Parameter by parameter as well, so that a small gradient is not hidden behind a large one (but not where it cancels to 0).
-    for (const { name, dims, offset } of layout.parameters) {
+    for (const { name: parameter, dims, offset } of layout.parameters) {
       const own = (all: Numbers): Numbers =>
         all.filter((_, i) => i % layout.parameterCount >= offset && i % layout.parameterCount < offset + sizeOf(dims));
-      const [near, far] = [own(right.gradients), own(here.gradients)];
-      const scale = Math.max(largest(near), 0.01 * largest(right.gradients));
-      const error = largest(near.map((g, i) => g - far[i]!)) / scale;
-      expect({ name, close: error < 10 * TOLERANCE[engine.name], error }).toEqual({ name, close: true, error });
+      const [expectedOnes, foundOnes] = [own(right.gradients), own(here.gradients)];
+      const scale = Math.max(largest(expectedOnes), 0.01 * largest(right.gradients));
+      const error = largest(expectedOnes.map((g, i) => g - foundOnes[i]!)) / scale;
+      expect({ parameter, close: error < 10 * TOLERANCE[engine.name], error }).toEqual({ parameter, close: true, error });
     }
   }
   actual.dispose();

@@ -79,7 +79,10 @@ class Convolution : public Operator {
   float* kernel() const { return const_cast<float*>(in(1).data); }
   float* kernelTangent() const { return const_cast<float*>(tangents(1).data); }
   const float* biasTangent() const { return input(2) < 0 ? nullptr : tangents(2).data; }
-  void correlate(Pass pass, const Correlation& c, float* input, float* kernel, float* output) {
+  void runForward(Pass pass, const Correlation& c, float* input, float* kernel, float* output) {
+    library_.run(pass, work.forwardPrecision(), c, input, kernel, output);
+  }
+  void runBackward(Pass pass, const Correlation& c, float* input, float* kernel, float* output) {
     library_.run(pass, work.precision, c, input, kernel, output);
   }
   static float* written(const Operand& o) { return const_cast<float*>(o.data); }
@@ -104,7 +107,7 @@ class Convolution : public Operator {
     if (!b.dx[1] && !b.gradient[1]) return;
     float* to = b.dx[1] ? b.dx[1].data : b.gradient[1];
     if (!b.summed) return kernelGradients(device(), device().pool, work.precision, c, input, dy, to);
-    correlate(Pass::weights, c, const_cast<float*>(input.maps), to, const_cast<float*>(dy));
+    runBackward(Pass::weights, c, const_cast<float*>(input.maps), to, const_cast<float*>(dy));
     // a derived kernel's cotangent has a row for each slice: the first holds the sum
     if (b.dx[1] && b.rows > 1) device().zero(to + c.kernelFloats(), (b.rows - 1) * c.kernelFloats() * int64_t(sizeof(float)));
   }
@@ -147,7 +150,7 @@ class Conv final : public Convolution {
   Extent alignment(int i) const override { return i == 0 ? shape_.strides : Extent{1, 1, 1}; }
 
   void forward(int images) override {
-    correlate(Pass::forward, whole(images), written(in(0)), kernel(), out());
+    runForward(Pass::forward, whole(images), written(in(0)), kernel(), out());
     if (!bias() && slope_ == 1.f) return;
     const Tensor& y = tensor(output);
     const int64_t n = images * y.floats();
@@ -163,7 +166,7 @@ class Conv final : public Convolution {
       Pool::Piece room;
       float* to = outTangent();
       if (started) room = device().pool.takeFloats(n), to = room.floats();
-      correlate(Pass::forward, whole(images), written(x), w, to);
+      runForward(Pass::forward, whole(images), written(x), w, to);
       if (started) accumulate(device(), outTangent(), to, n);
       started = true;
     };
@@ -199,7 +202,7 @@ class Conv final : public Convolution {
     const float* dy = moved(b, b.dy, onOutput, y.extent(), y.channels(), room);
     const Correlation c = sized(b.rows, window.size, size);
     kernelGradient(b, c, {x.data.floats(), b.images, &window, x.extent()}, dy);
-    if (b.dx[0]) correlate(Pass::data, c, b.dx[0].data, kernel(), const_cast<float*>(dy));
+    if (b.dx[0]) runBackward(Pass::data, c, b.dx[0].data, kernel(), const_cast<float*>(dy));
   }
 
  private:
@@ -215,7 +218,7 @@ class ConvTranspose final : public Convolution {
 
   void forward(int images) override {
     const Tensor& y = tensor(output);
-    correlate(Pass::data, whole(images), out(), kernel(), written(in(0)));
+    runForward(Pass::data, whole(images), out(), kernel(), written(in(0)));
     if (!bias()) return;
     const int64_t n = images * y.floats();
     finishKernel<<<blocksFor(n), kThreads, 0, stream()>>>(out(), bias(), y.channels(), volume(y.extent()), n, 1.f);
@@ -230,7 +233,7 @@ class ConvTranspose final : public Convolution {
       Pool::Piece room;
       float* to = outTangent();
       if (started) room = device().pool.takeFloats(n), to = room.floats();
-      correlate(Pass::data, whole(images), to, w, written(x));
+      runForward(Pass::data, whole(images), to, w, written(x));
       if (started) accumulate(device(), outTangent(), to, n);
       started = true;
     };
@@ -249,7 +252,7 @@ class ConvTranspose final : public Convolution {
     if (b.summed) {
       const Correlation c = sized(b.rows, y.extent(), x.extent());
       kernelGradient(b, c, {b.dy.data, nullptr, b.dy.window, y.extent()}, x.data.floats());
-      if (b.dx[0]) correlate(Pass::forward, c, b.dy.data, kernel(), b.dx[0].data);
+      if (b.dx[0]) runBackward(Pass::forward, c, b.dy.data, kernel(), b.dx[0].data);
       return;
     }
     // dy over exactly what the windows at dx's positions cover, map or no map
@@ -269,7 +272,7 @@ class ConvTranspose final : public Convolution {
       own.size = size;
       kernelGradient(b, c, {dy, nullptr, &own, size}, cut.floats());
     }
-    if (b.dx[0]) correlate(Pass::forward, c, dy, kernel(), b.dx[0].data);
+    if (b.dx[0]) runBackward(Pass::forward, c, dy, kernel(), b.dx[0].data);
   }
 
  private:

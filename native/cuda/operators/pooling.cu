@@ -26,24 +26,31 @@ struct Sliding {
     }
   }
 
-  // The result that reads position p with tap k of its window; −1: none.
-  __device__ int reader(int axis, int p, int k) const {
-    const int t = p + before[axis] - k * dilations[axis];
-    return t >= 0 && t % strides[axis] == 0 ? t / strides[axis] : -1;
+  // The results whose windows span position p; with dilation not all of them read it.
+  struct Span {
+    int first, last;
+  };
+  __device__ Span span(int axis, int p) const {
+    const int t = p + before[axis], reach = t - (kernel[axis] - 1) * dilations[axis];
+    return {reach <= 0 ? 0 : (reach + strides[axis] - 1) / strides[axis], t / strides[axis]};
+  }
+  __device__ bool reads(int axis, int result, int p) const {
+    return dilations[axis] == 1 || (p + before[axis] - result * strides[axis]) % dilations[axis] == 0;
   }
 
   // visit(place of the result in dy's window, place of the result) for every result in the window that reads position p
   template <class Visit>
   __device__ void readers(const MapView& dy, int row, int channel, const int (&p)[3], Visit visit) const {
-    for (int i = 0; i < kernel[0]; ++i) {
-      const int z = reader(0, p[0], i), lz = dy.local(row, 0, z);
-      if (lz < 0) continue;
-      for (int j = 0; j < kernel[1]; ++j) {
-        const int y = reader(1, p[1], j), ly = dy.local(row, 1, y);
-        if (ly < 0) continue;
-        for (int k = 0; k < kernel[2]; ++k) {
-          const int x = reader(2, p[2], k), lx = dy.local(row, 2, x);
-          if (lx < 0) continue;
+    const Span zs = span(0, p[0]), ys = span(1, p[1]), xs = span(2, p[2]);
+    for (int z = zs.first; z <= zs.last; ++z) {
+      const int lz = dy.local(row, 0, z);
+      if (lz < 0 || !reads(0, z, p[0])) continue;
+      for (int y = ys.first; y <= ys.last; ++y) {
+        const int ly = dy.local(row, 1, y);
+        if (ly < 0 || !reads(1, y, p[1])) continue;
+        for (int x = xs.first; x <= xs.last; ++x) {
+          const int lx = dy.local(row, 2, x);
+          if (lx < 0 || !reads(2, x, p[2])) continue;
           const int at[3] = {z, y, x};
           visit(dy.index(channel, lz, ly, lx), at);
         }

@@ -1,0 +1,18 @@
+// What a program takes from a checkpoint.
+#pragma once
+#include "program.h"
+
+namespace tracin {
+
+// The numbers of a parameter or statistic. Throws CheckpointError where they are missing, of another size, or not finite.
+inline const std::vector<float>& initializerOf(const Arrays& initializers, const Value& value) {
+  const auto it = initializers.find(value.name);
+  if (it == initializers.end() || int64_t(it->second.size()) != count(value.dims))
+    throw CheckpointError("initializer " + value.name + " does not fit the network: use a checkpoint of this network");
+  int wrong = 0;  // a sum without a branch: compilers make vectors of it
+  for (float x : it->second) wrong += !(x - x == 0.f);
+  if (wrong) throw CheckpointError("initializer " + value.name + " holds a number that is not finite: use a checkpoint before it diverged");
+  return it->second;
+}
+
+}  // namespace tracin

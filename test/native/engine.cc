@@ -1,0 +1,297 @@
+// A native engine without Node: a small network with every family of operators. Ends with `N passed, N failed`.
+//   cmake --build build --target tracin-cpu-test && build/Release/tracin-cpu-test
+//   cmake --build build --target tracin-cuda-test && build/Release/tracin-cuda-test     on the first GPU
+#include <cmath>
+#include <cstdio>
+#include <random>
+
+#ifdef TRACIN_TEST_CUDA
+#include "../../native/cuda/program.h"
+namespace engine = tracin::cuda;
+#else
+#include "../../native/cpu/program.h"
+namespace engine = tracin::cpu;
+#endif
+
+using namespace tracin;
+
+namespace {
+
+constexpr int kClasses = 4, kForeground = kClasses - 1, kSlices = 3;
+int passed = 0, failed = 0;
+
+void check(bool ok, const std::string& what, double found) {
+  (ok ? passed : failed)++;
+  std::printf("%s  %s (%.2e)\n", ok ? "ok  " : "FAIL", what.c_str(), found);
+}
+
+class Builder {
+ public:
+  Network network;
+  Arrays weights;
+
+  Builder(int height, int width) : random_(7) { network.input = value(Value::Kind::activation, "image", {4, height, width}); }
+
+  int operation(const std::string& type, const std::vector<int>& inputs, const std::vector<int64_t>& dims,
+                std::map<std::string, std::vector<double>> attributes = {}) {
+    const int output = value(Value::Kind::activation, type + std::to_string(network.operations.size()), dims);
+    network.operations.push_back({type, network.values[output].name, inputs, output, std::move(attributes), {}, {}, {}});
+    return output;
+  }
+  const std::vector<int64_t>& dims(int v) const { return network.values[v].dims; }
+
+  int parameter(const std::vector<int64_t>& dims, double around = 0, double spread = 0.3) {
+    const int v = stored(Value::Kind::parameter, dims, around, spread);
+    network.selected.push_back(v);
+    return v;
+  }
+
+  int conv(int x, int64_t out, double kernel, double stride = 1) {
+    const auto in = dims(x);
+    const double pad = std::floor(kernel / 2);
+    const auto size = [&](int64_t n) { return static_cast<int64_t>((n + 2 * pad - kernel) / stride) + 1; };
+    const int64_t k = static_cast<int64_t>(kernel);
+    return operation("Conv", {x, parameter({out, in[0], k, k}, 0, 1.2 / std::sqrt(in[0] * kernel * kernel)), parameter({out})},
+                     {out, size(in[1]), size(in[2])}, window({kernel, kernel}, stride, pad));
+  }
+  int transposed(int x, int64_t out) {
+    const auto in = dims(x);
+    auto attributes = window({2, 2}, 2, 0);
+    attributes["outputPadding"] = {0, 0};
+    return operation("ConvTranspose", {x, parameter({in[0], out, 2, 2}), parameter({out})}, {out, 2 * in[1], 2 * in[2]}, attributes);
+  }
+  int normalised(int x) {
+    const std::vector<int64_t> c{dims(x)[0]};
+    const std::vector<int> inputs{x, parameter(c, 1), parameter(c), stored(Value::Kind::statistic, c, 0, 0.2),
+                                  stored(Value::Kind::statistic, c, 1, 0.5)};
+    return operation("BatchNormalization", inputs, dims(x), {{"epsilon", {1e-5}}, {"momentum", {0.9}}});
+  }
+  int pooled(int x) {
+    auto attributes = window({2, 2}, 2, 0);
+    return operation("MaxPool", {x}, {dims(x)[0], dims(x)[1] / 2, dims(x)[2] / 2}, attributes);
+  }
+  int relu(int x) { return operation("Relu", {x}, dims(x)); }
+  int binary(const std::string& type, int a, int b) { return operation(type, {a, b}, dims(a)); }
+  int joined(int a, int b) { return operation("Concat", {a, b}, {dims(a)[0] + dims(b)[0], dims(a)[1], dims(a)[2]}, {{"axis", {0}}}); }
+
+  void end(int x) {
+    network.logits = conv(x, kClasses, 1);
+    network.head = static_cast<int>(network.operations.size()) - 1;
+  }
+
+ private:
+  std::mt19937 random_;
+
+  int value(Value::Kind kind, const std::string& name, const std::vector<int64_t>& dims) {
+    network.values.push_back({kind, name, dims, {}});
+    return static_cast<int>(network.values.size()) - 1;
+  }
+  int stored(Value::Kind kind, const std::vector<int64_t>& dims, double around, double spread) {
+    const int v = value(kind, "w" + std::to_string(network.values.size()), dims);
+    std::uniform_real_distribution<float> noise(-1, 1);
+    auto& data = weights[network.values[v].name];
+    for (int64_t i = 0; i < count(dims); ++i) data.push_back(static_cast<float>(around + spread * noise(random_)));
+    return v;
+  }
+  static std::map<std::string, std::vector<double>> window(std::vector<double> kernel, double stride, double pad) {
+    return {{"kernel", kernel},     {"strides", {stride, stride}}, {"dilations", {1, 1}},
+            {"before", {pad, pad}}, {"after", {pad, pad}},         {"groups", {1}}};
+  }
+};
+
+// Encoder and decoder with skips, an attention gate, a strided convolution and normalised channels.
+Builder everything() {
+  Builder b(24, 32);
+  const int first = b.relu(b.normalised(b.conv(b.network.input, 12, 3)));
+  const int deep = b.relu(b.normalised(b.conv(b.pooled(first), 40, 3)));
+  const int strided = b.relu(b.conv(first, 12, 3, 2));
+  const int inner = b.binary("Add", deep, b.conv(strided, 40, 1));
+  const int up = b.transposed(inner, 12);
+  const int gate = b.operation("Sigmoid", {b.conv(up, 1, 1)}, {1, 24, 32});
+  const int gated = b.operation("Mul", {gate, first}, b.dims(first));
+  const int slope = b.parameter({12, 1, 1}, 0.25, 0.1);
+  const int leaky = b.operation("PRelu", {b.conv(b.joined(up, gated), 12, 3), slope}, {12, 24, 32});
+  b.end(b.relu(b.conv(leaky, 33, 3)));
+  return b;
+}
+
+// Convolutions of stride 1 alone: support boxes are the mask's, one pixel wider for each 3 × 3.
+Builder chain() {
+  Builder b(40, 56);
+  int x = b.network.input;
+  for (int channels : {9, 33, 16}) x = b.relu(b.normalised(b.conv(x, channels, 3)));
+  b.end(x);
+  return b;
+}
+
+struct Batch {
+  std::vector<float> images;
+  std::vector<uint8_t> targets, masks;
+  std::vector<int32_t> boxes;
+  RegionBatch view(int first, int slices, bool boxed) const {
+    const int64_t s = targets.size() / kSlices;
+    return {slices, images.data() + first * 4 * s, targets.data() + first * s, masks.data() + first * kForeground * s,
+            boxed ? boxes.data() + first * static_cast<int64_t>(boxes.size()) / kSlices : nullptr};
+  }
+};
+
+// Regions are patches of a few pixels; the last slice lacks its last class.
+Batch batchOf(const Builder& b) {
+  const int height = static_cast<int>(b.dims(b.network.input)[1]), width = static_cast<int>(b.dims(b.network.input)[2]),
+            pixels = height * width;
+  std::mt19937 random(3);
+  std::normal_distribution<float> noise;
+  Batch batch;
+  for (int i = 0; i < kSlices * 4 * pixels; ++i) batch.images.push_back(noise(random));
+  for (int i = 0; i < kSlices * pixels; ++i) batch.targets.push_back(random() % kClasses);
+  batch.masks.assign(kSlices * kForeground * pixels, 0);
+  for (int slice = 0; slice < kSlices; ++slice)
+    for (int c = 0; c < kForeground; ++c) {
+      int reach = 0;  // from the logits backwards
+      const bool absent = slice == kSlices - 1 && c == kForeground - 1;
+      const int y = (slice * 13 + c * 7) % (height - 6), x = (slice * 29 + c * 11) % (width - 8);
+      for (int i = 0; i < 48 && !absent; ++i) batch.masks[((slice * kForeground + c) * height + y + i / 8) * width + x + i % 8] = 1;
+      std::vector<std::array<int, 4>> slots;
+      for (size_t o = b.network.operations.size(); o-- > 0;) {
+        const Operation& op = b.network.operations[o];
+        if (op.type == "Conv" && op.integers("kernel")[0] == 3) ++reach;
+        const std::array<int, 4> box{std::max(0, y - reach), std::min(height, y + 6 + reach), std::max(0, x - reach),
+                                     std::min(width, x + 8 + reach)};
+        for (size_t i = op.inputs.size(); i-- > 0;) slots.push_back(i == 0 ? box : std::array<int, 4>{0, 0, 0, 0});
+      }
+      slots.insert(slots.begin(), {y, y + 6, x, x + 8});
+      for (size_t s = slots.size(); s-- > 0;)
+        for (int n : slots[s]) batch.boxes.push_back(absent ? 0 : n);
+    }
+  return batch;
+}
+
+double far(const std::vector<float>& a, const std::vector<float>& b) {
+  double most = 0, largest = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    most = std::max<double>(most, std::abs(a[i] - b[i])), largest = std::max<double>(largest, std::abs(b[i]));
+  return std::isfinite(most) ? most / largest : INFINITY;
+}
+
+std::unique_ptr<Program> compiled(const Builder& b, Precision precision) {
+  auto program = engine::compile(b.network, {2, 0, precision});
+  program->load(b.weights);
+  return program;
+}
+
+std::vector<float> gradientsOf(Program& program, const Batch& batch, const RegionLoss& loss, bool boxed, RegionResult* result = nullptr) {
+  std::vector<float> gradients(kSlices * kForeground * program.parameterCount());
+  const RegionResult found = program.gradients(batch.view(0, kSlices, boxed), loss, gradients.data(), {});
+  if (result) *result = found;
+  return gradients;
+}
+
+void derivatives(const Builder& b, const RegionLoss& loss, const std::string& name) {
+  const Batch batch = batchOf(b);
+  auto program = compiled(b, Precision::f32);
+  RegionResult result;
+  const auto gradients = gradientsOf(*program, batch, loss, false, &result);
+  const int64_t p = program->parameterCount();
+  const int64_t pixels = batch.targets.size() / kSlices;
+  std::vector<float> logits(kSlices * kClasses * pixels), tangents(logits.size()), up(logits.size()), down(logits.size());
+  double slopes = 0, sum = 0;
+  for (int region : {0, 4}) {
+    // along its own gradient a loss falls by |g|² a unit; forward mode along it is the logits' own difference
+    const float* g = gradients.data() + region * p;
+    double square = 0;
+    for (int64_t i = 0; i < p; ++i) square += double(g[i]) * g[i];
+    const double step = 2e-3 / std::sqrt(square);
+    program->tangent(kSlices, batch.images.data(), g, logits.data(), tangents.data(), {});
+    double losses[2];
+    for (int side = 0; side < 2; ++side) {
+      Arrays moved = b.weights;
+      int64_t at = 0;
+      for (int v : b.network.selected)
+        for (float& x : moved[b.network.values[v].name]) x += static_cast<float>((side ? -step : step) * g[at++]);
+      program->load(moved);
+      RegionResult there;
+      gradientsOf(*program, batch, loss, false, &there);
+      losses[side] = there.losses[region];
+      program->forward(kSlices, batch.images.data(), (side ? down : up).data(), nullptr, {});
+    }
+    program->load(b.weights);
+    slopes = std::max(slopes, std::abs((losses[0] - losses[1]) / (2 * step) / square - 1));
+    std::vector<float> difference(up.size());
+    for (size_t i = 0; i < up.size(); ++i) difference[i] = static_cast<float>((up[i] - down[i]) / (2 * step));
+    // on average: where a Relu or a maximum changes sides within the step, the difference is none
+    double wrong = 0, all = 0;
+    for (size_t i = 0; i < up.size(); ++i) wrong += std::abs(tangents[i] - difference[i]), all += std::abs(difference[i]);
+    sum = std::max(sum, wrong / all);
+    check(std::abs(result.norms[region] / square - 1) < 1e-4, name + ": squared norm of region " + std::to_string(region),
+          result.norms[region]);
+  }
+  check(slopes < 0.02, name + ": gradients are the losses' slopes", slopes);
+  check(sum < 0.02, name + ": tangents are the logits' differences", sum);
+
+  auto block = program->resident(kSlices);
+  program->append(*block, batch.view(0, 1, false), loss, {});
+  program->append(*block, batch.view(1, kSlices - 1, false), loss, {});
+  const int rows = kSlices * kForeground;
+  std::vector<float> products(rows * rows), expected(rows * rows);
+  program->contract(block.get(), batch.view(0, kSlices, false), loss, products.data(), {});
+  for (int r = 0; r < rows; ++r)
+    for (int q = 0; q < rows; ++q) {
+      double dot = 0;
+      for (int64_t i = 0; i < p; ++i) dot += double(gradients[r * p + i]) * gradients[q * p + i];
+      expected[r * rows + q] = static_cast<float>(dot);
+    }
+  check(far(products, expected) < 1e-5, name + ": products of a block filled in two parts", far(products, expected));
+}
+
+void windows() {
+  const Builder b = chain();
+  const Batch batch = batchOf(b);
+  const RegionLoss loss{RegionLoss::Kind::dice, false};
+  auto program = compiled(b, Precision::f32);
+  const auto whole = gradientsOf(*program, batch, loss, false);
+  check(far(gradientsOf(*program, batch, loss, true), whole) < 1e-5, "windows: gradients as on whole maps",
+        far(gradientsOf(*program, batch, loss, true), whole));
+#ifdef TRACIN_TEST_CUDA
+  for (const auto& [precision, name, most] : {std::tuple(Precision::tf32, "tf32", 5e-3), std::tuple(Precision::bf16, "bf16", 1e-1)}) {
+    auto rounded = compiled(b, precision);
+    const double error = far(gradientsOf(*rounded, batch, loss, true), whole);
+    check(error < most && error > 0, std::string(name) + ": near float32, and not it", error);
+  }
+#endif
+}
+
+void training() {
+  const Builder b = everything();
+  const Batch batch = batchOf(b);
+  auto program = compiled(b, Precision::f32);
+  Optimiser adam{Optimiser::Kind::adam, 0.01, 0, 0, 0.9, 0.999, 1e-8, 0};
+  double first = 0, last = 0;
+  for (adam.step = 1; adam.step <= 20; ++adam.step) {
+    last = program->step(kSlices, batch.images.data(), batch.targets.data(), {true, true, {}}, adam, {});
+    if (adam.step == 1) first = last;
+  }
+  check(last < first - 0.1, "training: the loss falls", last - first);
+  std::atomic<int32_t> raised{1};
+  const Arrays before = program->snapshot();
+  bool aborted = false;
+  try {
+    program->step(kSlices, batch.images.data(), batch.targets.data(), {true, false, {}}, adam, {&raised});
+  } catch (const Aborted&) {
+    aborted = true;
+  }
+  check(aborted && program->snapshot() == before, "training: an aborted step changes nothing", 0);
+}
+
+}  // namespace
+
+int main() try {
+  derivatives(everything(), {RegionLoss::Kind::dice, false}, "dice");
+  derivatives(everything(), {RegionLoss::Kind::crossEntropy, false}, "cross-entropy");
+  windows();
+  training();
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return failed ? 1 : 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n%d passed, %d failed\n", error.what(), passed, failed + 1);
+  return 1;
+}
