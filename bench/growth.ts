@@ -21,17 +21,17 @@ interface Point {
   readonly width: number;
 }
 
-const BASE: Point = { trainings: 128, tests: 32, checkpoints: 1, side: 64, width: 8 };
+const BASE: Point = { trainings: 64, tests: 16, checkpoints: 1, side: 64, width: 8 };
 const LEVELS = 3;
 const PATIENTS = 4;
 
 /** What grows, the values it takes, and how large the work is in its terms. */
 const AXES: readonly { readonly name: string; readonly points: readonly Point[]; readonly measure: (point: Point) => number }[] = [
-  { name: 'training slices', points: varied('trainings', [128, 256, 512, 1024]), measure: (point) => point.trainings },
-  { name: 'test slices', points: varied('tests', [128, 256, 512, 1024]), measure: (point) => point.tests },
+  { name: 'training slices', points: varied('trainings', [64, 128, 256, 512]), measure: (point) => point.trainings },
+  { name: 'test slices', points: varied('tests', [64, 128, 256, 512]), measure: (point) => point.tests },
   { name: 'checkpoints', points: varied('checkpoints', [1, 2, 4, 8]), measure: (point) => point.checkpoints },
-  { name: 'pixels of an image', points: varied('side', [48, 96, 144, 192]), measure: ({ side }) => side * side },
-  { name: 'width of the network', points: varied('width', [8, 16, 32, 64]), measure: (point) => point.width },
+  { name: 'pixels of an image', points: varied('side', [32, 64, 96, 128]), measure: ({ side }) => side * side },
+  { name: 'width of the network', points: varied('width', [4, 8, 16, 32]), measure: (point) => point.width },
 ];
 const BARS = '▁▂▃▄▅▆▇█';
 
