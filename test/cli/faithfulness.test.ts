@@ -31,7 +31,7 @@ beforeAll(async () => {
 test('a study nobody explained yet says how; explain --features explains it', async () => {
   expect(await refusal(['explain', 'run', '--features'], cwd)).toMatch(/holds no study/);
   await done('influence --run run --region truth --out run/study');
-  expect(await refusal(['explain', 'run/study'], cwd)).toMatch(/say what with --features/);
+  expect(await refusal(['explain', 'run/study'], cwd)).toMatch(/say what with --maps or --features/);
   const words = await done('explain run/study --features --shuffles 50 --seed 3');
   expect(readdirSync(join(cwd, 'run', 'study', 'features'))).toContain('interpretative-map-NCR_NET.svg');
   expect(words).toMatch(/^4 features .*similarity max-ratio, training regions ranked by influence T$/m);

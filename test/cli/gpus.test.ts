@@ -2,11 +2,13 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readNpy } from '../../lib/npy';
 import { LEARNING_RATES, openTiny, type Tiny } from '../influence/support/tiny';
 import { cpu } from '../support/engines';
 import { tracin, type Outcome } from '../support/cli';
 import { canStandIn, standInGpus } from '../support/stand-in-gpu';
 import { contents } from '../support/folders';
+import { relativeError } from '../support/numbers';
 
 let dir: string;
 let tiny: Tiny;
@@ -45,7 +47,7 @@ let env: Record<string, string>;
     ]);
   });
 
-  it('influence has the same numbers on one, on the other, on both and on the cpu', async () => {
+  it('influence has the same bytes on one and on both, and nearly those of the cpu', async () => {
     const outcomes = await Promise.all([
       influence('cpu', '--device', 'cpu'),
       influence('auto'),
@@ -55,10 +57,13 @@ let env: Record<string, string>;
     expect(outcomes[1].stderr).toContain('engine cuda:0: stand-in 0 (picked by auto)');
     expect(outcomes[2].stderr).toMatch(/engine cuda:1: stand-in 1\n.*engine cuda:0: stand-in 0\n/s);
     expect(outcomes[2].stderr).toMatch(/memory of each of 2 devices: .* of 921\.6 MiB/);
-    const expected = await arrays('cpu');
-    expect(Object.keys(expected)).toContain('scores.npy');
-    expect(await arrays('auto')).toEqual(expected);
-    expect(await arrays('both')).toEqual(expected);
+    const one = await arrays('auto');
+    expect(Object.keys(one)).toContain('scores.npy');
+    expect(await arrays('both')).toEqual(one);
+    // The cpu engine works in boxes of its own, so its sums run in another order.
+    const [own, stoodIn] = await Promise.all(['cpu', 'auto'].map((out) => readNpy(join(dir, out, 'scores.npy'))));
+    expect(stoodIn!.shape).toEqual(own!.shape);
+    expect(relativeError(stoodIn!.data as Float32Array, own!.data as Float32Array)).toBeLessThan(1e-5);
     const { engine } = JSON.parse(await readFile(join(dir, 'both', 'study.json'), 'utf8')) as { engine: object };
     expect(engine).toEqual({
       name: 'cuda',
