@@ -26,6 +26,8 @@ const BATCHES = 3;
 const SECONDS = 1;
 /** Work so short is not worth more than one slice either. */
 const SHORT = 5;
+/** The batches are computed four times over: work not this many times as long is not worth that either. */
+const WORTH = 40;
 /** Resident rows that no processor keeps in its caches. */
 const ROW_BYTES = 64 << 20;
 
@@ -49,7 +51,8 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
     return seconds.reduce((sum, one) => sum + one, 0);
   };
   const single = await contract([firstSlice(batches[0]!)]);
-  if (single > SECONDS || single * plan.slicesToCompute < SHORT) return { read, predict, gradients: single, row: 0, process: held };
+  const brief = single > SECONDS || single * plan.slicesToCompute < SHORT || plan.slicesToCompute < WORTH * slices;
+  if (brief) return { read, predict, gradients: single, row: 0, process: held };
   const gradients = (await contract(batches)) / slices;
   if (sources.test.slices.length === 0) return { read, predict, gradients, row: 0, process: held };
 
