@@ -1,7 +1,6 @@
 #include "program.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include "../core/checkpoint.h"
@@ -40,7 +39,6 @@ class CudaProgram final : public Program {
   CudaProgram(Network network, const CompileOptions& options)
       : network_(std::move(network)),
         device_(std::make_shared<Device>(options.device)),
-        precision_(options.precision),
         work_(std::make_unique<Workspace>(*device_, network_, options.precision)) {
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
@@ -276,7 +274,6 @@ class CudaProgram final : public Program {
  private:
   const Network network_;
   const std::shared_ptr<Device> device_;  // outlives the program while a block needs it
-  const Precision precision_;
   std::unique_ptr<Workspace> work_;
   std::optional<Runner> runner_;
   std::map<std::string, Buffer> slots_;
