@@ -73,8 +73,10 @@ export { computeMaps, type MapOptions, type MapView } from './explanation/maps';
 export { readMaps, type MapEntry } from './explanation/map-files';
 
 // What can be claimed, and whose labels to look at
-export { testFaithfulness, type FaithfulnessOptions } from './faithfulness/run';
+export { testFaithfulness, type Budget, type FaithfulnessOptions } from './faithfulness/run';
 export { readEvidence, type Faithfulness } from './faithfulness/files';
+export { testStability, type StabilityOptions } from './faithfulness/stability';
+export { readStability, type Stability } from './faithfulness/stability-file';
 export type { Claim } from './faithfulness/verdict';
 export type { Estimate } from './faithfulness/estimate';
 export { audit, type Audit, type AuditedPatient, type AuditOptions } from './faithfulness/audit';

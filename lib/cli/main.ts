@@ -15,6 +15,7 @@ import { addInspect } from './commands/inspect';
 import { addPhantom } from './commands/phantom';
 import { addPredict } from './commands/predict';
 import { addRank } from './commands/rank';
+import { addStability } from './commands/stability';
 import { addTrain } from './commands/train';
 import { createReporter } from './progress';
 
@@ -37,6 +38,7 @@ function buildProgram(context: Context): Command {
     addRank,
     addExplain,
     addFaithfulness,
+    addStability,
     addAudit,
     addDevices,
   ])

@@ -22,6 +22,10 @@ export interface PhantomOptions {
   readonly seed?: number | undefined;
   /** Share of the training patients whose labels are corrupted, 0 to 1; default 0. */
   readonly planted?: number | undefined;
+  /** Ways in which they are corrupted, in turn; default all of {@link FAULTS}. */
+  readonly faults?: readonly Fault[] | undefined;
+  /** Least and largest amount of a fault, pixels; default [1, 2]. */
+  readonly faultPixels?: readonly [number, number] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
@@ -57,11 +61,15 @@ const SPECIAL = 6;
  * @throws ERR_TRACIN_USAGE on options that cannot be meant or a folder that holds patients of a larger phantom
  */
 export async function writePhantom(dir: string, options: PhantomOptions = {}): Promise<Phantom> {
-  const { cases: count = 24, size = 96, seed = 1, planted: share = 0, signal, onProgress } = options;
+  const { cases: count = 24, size = 96, seed = 1, planted: share = 0, faults = FAULTS, faultPixels = [1, 2], signal, onProgress } = options;
   assertWhole('cases', count, 1, 100_000);
   assertWhole('size', size, 16, 512);
   assertWhole('seed', seed, 0, 2 ** 31 - 1);
   if (!(share >= 0 && share <= 1)) throw new TracinError('ERR_TRACIN_USAGE', `planted ${share} must be a share from 0 to 1`);
+  if (faults.length === 0 || faults.some((fault) => !FAULTS.includes(fault)))
+    throw new TracinError('ERR_TRACIN_USAGE', `faults ${faults.join(', ')}: choose some of ${FAULTS.join(', ')}`);
+  assertWhole('faultPixels', faultPixels[0], 1, faultPixels[1]);
+  assertWhole('faultPixels', faultPixels[1], 1, size);
   throwIfAborted(signal);
   const folder = resolve(dir);
   const random = new Random(seed);
@@ -71,7 +79,7 @@ export async function writePhantom(dir: string, options: PhantomOptions = {}): P
   const split = splitOf(names, seed);
   // Drawn before the faults, so that planting some changes labels and nothing else.
   const seeds = names.map(() => random.seed());
-  const planted = drawFaults(split.train, share, random);
+  const planted = drawFaults(split.train, share, faults, faultPixels, random);
 
   const workers = new WorkerPool('dataset/phantom/phantom-worker');
   const failed = new AbortController();
@@ -138,12 +146,18 @@ function splitOf(names: readonly string[], seed: number): Split {
   return splitByPatient(names.map((name) => ({ case: name, patient: name })), { train: 2 / 3, validation: 1 / 12, test: 1 / 4, seed }); // prettier-ignore
 }
 
-function drawFaults(train: readonly string[], share: number, random: Random): PlantedFault[] {
+function drawFaults(
+  train: readonly string[],
+  share: number,
+  kinds: readonly Fault[],
+  [least, most]: readonly [number, number],
+  random: Random,
+): PlantedFault[] {
   const faulty = random.shuffle(train).slice(0, share === 0 ? 0 : Math.max(1, Math.round(share * train.length)));
-  const ways = random.shuffle(FAULTS);
+  const ways = random.shuffle(kinds);
   const planted = faulty.map((name, i): PlantedFault => {
     const fault = ways[i % ways.length]!;
-    return { case: name, fault, amount: fault === 'swap' ? 1 : Math.floor(random.between(1, 3)) };
+    return { case: name, fault, amount: fault === 'swap' ? 1 : Math.floor(random.between(least, most + 1)) };
   });
   return planted.sort((a, b) => (a.case < b.case ? -1 : 1));
 }

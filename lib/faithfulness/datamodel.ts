@@ -67,27 +67,37 @@ export async function trainHalves(options: HalvesOptions): Promise<TrainedHalves
   return { table, seeds, resampling, classes, regions, halves, losses, faulty: faulty && patients.map((patient) => faulty.has(patient)) };
 }
 
-export function scoreDatamodel({ table, seeds, resampling, classes, regions, halves, losses, faulty }: TrainedHalves): DatamodelResult {
+/** What each half promises each test region of `regions`, as a function of the half's sample: the mean Spearman with minus the loss. */
+export function predictorScore(
+  { table, classes, regions, halves, losses, faulty }: TrainedHalves,
+  predictor: Predictor,
+): (sample: ArrayLike<number>) => number {
   const count = table.patients.length;
-  const sums = (value: (p: number) => number): number[] => halves.map((half) => half.reduce((sum, p) => sum + value(p), 0));
-  const predictions: Record<Predictor, (region: number) => number[]> = {
-    influence: (region) => sums((p) => table.influence[region * count + p]!),
-    pixels: (region) => sums((p) => table.pixels[(region % classes) * count + p]!),
-    similarity: (region) => sums((p) => table.similarity[region * count + p]!),
-    faulty: () => sums((p) => -Number(faulty?.[p])),
+  const values: Record<Predictor, (region: number, p: number) => number> = {
+    influence: (region, p) => table.influence[region * count + p]!,
+    pixels: (region, p) => table.pixels[(region % classes) * count + p]!,
+    similarity: (region, p) => table.similarity[region * count + p]!,
+    faulty: (_, p) => -Number(faulty?.[p]),
   };
-  const scores = PREDICTORS.filter((predictor) => predictor !== 'faulty' || faulty !== undefined).map((predictor) => {
-    const predicted = regions.map(predictions[predictor]);
-    const score = (sample: Int32Array): number => {
-      const each = regions.map((region, i) =>
-        spearman(
-          Array.from(sample, (s) => predicted[i]![s]!),
-          Array.from(sample, (s) => -losses[s]![region]!),
-        ),
-      );
-      return mean(each.filter((value) => !Number.isNaN(value)));
-    };
-    return { predictor, baseline: predictor !== 'influence', ...estimate(halves.length, score, resampling) };
-  });
+  const value = values[predictor];
+  const predicted = regions.map((region) => halves.map((half) => half.reduce((sum, p) => sum + value(region, p), 0)));
+  return (sample) => {
+    const each = regions.map((region, i) =>
+      spearman(
+        Array.from(sample, (s) => predicted[i]![s]!),
+        Array.from(sample, (s) => -losses[s]![region]!),
+      ),
+    );
+    return mean(each.filter((score) => !Number.isNaN(score)));
+  };
+}
+
+export function scoreDatamodel(trained: TrainedHalves): DatamodelResult {
+  const { seeds, resampling, regions, halves, faulty } = trained;
+  const scores = PREDICTORS.filter((predictor) => predictor !== 'faulty' || faulty !== undefined).map((predictor) => ({
+    predictor,
+    baseline: predictor !== 'influence',
+    ...estimate(halves.length, predictorScore(trained, predictor), resampling),
+  }));
   return { subsets: halves.length, seeds, regions: regions.length, scores };
 }

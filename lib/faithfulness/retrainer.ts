@@ -1,6 +1,6 @@
 /** The run trained again without some of its patients, the same seeds and settings; a retraining that is done is never done again. */
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { SliceSource } from '../dataset/slices';
@@ -20,6 +20,7 @@ import { train } from '../training/train';
 import { NETWORKS } from '../../models/registry';
 
 const FORMAT_VERSION = 1;
+const REMEDY = 'remove it, it is made again';
 const schema = z.strictObject({
   formatVersion: z.literal(FORMAT_VERSION),
   /** Patients left out. */
@@ -52,6 +53,28 @@ export async function startOf({ network: { name, width, levels } }: Run): Promis
   return (NETWORKS as readonly string[]).includes(name) ? { name, width, levels } : readOnnx(name);
 }
 
+/**
+ * The losses [M · K] of retrainings that are done, by the patients left out, mean over seeds.
+ * @param folder that a {@link Retrainer} wrote for one study
+ * @throws ERR_TRACIN_STUDY when asked about patients that were never left out together
+ */
+export async function retrainedLosses(folder: string): Promise<(without: readonly string[]) => Promise<Float64Array>> {
+  const known = new Map<string, Float64Array[]>();
+  for (const name of await readdir(folder)) {
+    const one = name.endsWith('.json') && (await readJson(join(folder, name), schema, FORMAT_VERSION, REMEDY));
+    if (one) known.set(one.without.join(), [...(known.get(one.without.join()) ?? []), Float64Array.from(one.losses.flat())]);
+  }
+  return async (without) => {
+    const found = known.get([...without].sort().join());
+    if (found) return meanOf(found);
+    throw new TracinError('ERR_TRACIN_STUDY', `${folder} holds no retraining without ${without.length} of these patients: test the study`);
+  };
+}
+
+function meanOf(losses: readonly Float64Array[]): Float64Array {
+  return losses[0]!.map((_, region) => mean(losses.map((one) => one[region]!)));
+}
+
 export class Retrainer {
   readonly #options: RetrainerOptions;
   readonly #network: TrainOptions['network'];
@@ -76,7 +99,7 @@ export class Retrainer {
     const { seeds, run } = this.#options;
     const found: Float64Array[] = [];
     for (let i = 0; i < seeds; i++) found.push(await this.#once([...without].sort(), run.training.seed + i));
-    return found[0]!.map((_, region) => mean(found.map((losses) => losses[region]!)));
+    return meanOf(found);
   }
 
   async #once(without: readonly string[], seed: number): Promise<Float64Array> {
@@ -85,7 +108,7 @@ export class Retrainer {
     const deciding = { training: { ...run.training, seed }, network: run.network, without, engine: engine.name, data: run.data.train, tests: study.tests, study: study.record.definition }; // prettier-ignore
     const id = createHash('sha256').update(toJson(deciding)).digest('hex').slice(0, 16);
     const path = join(folder, `${id}.json`);
-    const known = await readJson(path, schema, FORMAT_VERSION, 'remove it, it is made again');
+    const known = await readJson(path, schema, FORMAT_VERSION, REMEDY);
     if (known) {
       onShare(1);
       return Float64Array.from(known.losses.flat());

@@ -33,6 +33,8 @@ export interface FaithfulnessOptions {
   readonly engine: Engine;
   /** quick: minutes on a small study; full: more resamples, sets and retrainings. Default quick. */
   readonly mode?: 'quick' | 'full' | undefined;
+  /** In place of some of the mode's numbers. */
+  readonly budget?: Partial<Budget> | undefined;
   /** Of everything drawn; default 1. */
   readonly seed?: number | undefined;
   /** Which tests; all when absent. */
@@ -98,6 +100,7 @@ export async function testFaithfulness(options: FaithfulnessOptions): Promise<Fa
   const setting: Setting = {
     ...options,
     ...BUDGETS[mode],
+    ...options.budget,
     seed,
     batch: options.batch ?? 8,
     onNotice: options.onNotice ?? (() => undefined),

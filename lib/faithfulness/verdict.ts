@@ -43,12 +43,12 @@ export function inWords({ value, low, high }: Pick<Estimate, 'value' | 'low' | '
 const LEAST_UNITS = 6;
 
 /** Whether a whole interval lies above a bound, and enough units stand behind it. */
-function above({ low, n }: Estimate, bound: number): boolean {
+export function above({ low, n }: Estimate, bound: number): boolean {
   return n >= LEAST_UNITS && low !== null && low > bound;
 }
 
 /** What to add where too few units could have shown anything. */
-function tooFew({ n }: Estimate, units: string): string {
+export function tooFew({ n }: Estimate, units: string): string {
   return n < LEAST_UNITS ? `; fewer than ${LEAST_UNITS} ${units} cannot show it` : '';
 }
 

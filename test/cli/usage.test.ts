@@ -1,6 +1,18 @@
 import { refusal, tracin } from '../support/cli';
 
-const COMMANDS = ['phantom', 'train', 'predict', 'inspect', 'influence', 'rank', 'devices'];
+const COMMANDS = [
+  'phantom',
+  'train',
+  'predict',
+  'inspect',
+  'influence',
+  'rank',
+  'explain',
+  'faithfulness',
+  'stability',
+  'audit',
+  'devices',
+];
 
 test.each(COMMANDS)('%s --help explains its flags and gives an example', async (command) => {
   const { status, stdout, stderr } = await tracin([command, '--help']);

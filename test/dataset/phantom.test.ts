@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openDataset } from '../../lib/dataset/dataset';
 import { readVolume, type Voxels } from '../../lib/dataset/nifti';
-import { writePhantom } from '../../lib/dataset/phantom';
+import { writePhantom, type PhantomOptions } from '../../lib/dataset/phantom';
 import { corrupt, FAULTS } from '../../lib/dataset/phantom/faults';
 import { readSplit } from '../../lib/dataset/split';
 import { stringContaining, temporaryFolder } from './support';
@@ -127,6 +127,17 @@ test('an abort stops it and leaves no file half written', async () => {
   expect(readdirSync(dir)).not.toContain('phantom.json');
 });
 
-test.each([{ cases: 0 }, { size: 8 }, { seed: -1 }, { planted: 1.5 }])('%j cannot be meant', async (options) => {
-  await expect(writePhantom(join(root, 'none'), options)).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE' });
+test('faults of chosen ways and widths, in the same patients', async () => {
+  const options = { cases: 12, size: 32, seed: 3, planted: 0.5 } as const;
+  const { planted } = await writePhantom(join(root, 'any'), options);
+  const chosen = await writePhantom(join(root, 'chosen'), { ...options, faults: ['erode', 'shift'], faultPixels: [3, 3] });
+  expect(chosen.planted.map((one) => one.case)).toEqual(planted.map((one) => one.case));
+  expect(new Set(chosen.planted.map(({ fault, amount }) => `${fault} ${amount}`))).toEqual(new Set(['erode 3', 'shift 3']));
 });
+
+test.each<PhantomOptions>([{ cases: 0 }, { size: 8 }, { seed: -1 }, { planted: 1.5 }, { faults: [] }, { faultPixels: [2, 1] }])(
+  '%j cannot be meant',
+  async (options) => {
+    await expect(writePhantom(join(root, 'none'), options)).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE' });
+  },
+);

@@ -18,6 +18,8 @@ export interface Numbers {
   readonly testNorms?: readonly number[];
   readonly trainNorms?: readonly number[];
   readonly definition?: DefinitionOptions;
+  /** A digit that stands for the networks' bytes; default 0. */
+  readonly network?: string;
 }
 
 const SIZE = [2, 2];
@@ -39,7 +41,12 @@ export async function writeStudy(dir: string, numbers: Numbers): Promise<Study> 
     engine: { name: 'reference', description: 'by hand', precision: 'f32' },
     definition,
     classes: [...classes],
-    checkpoints: learningRates.map((learningRate, t) => ({ file: `../${t}.onnx`, epoch: t, learningRate, sha256: '0'.repeat(64) })),
+    checkpoints: learningRates.map((learningRate, t) => ({
+      file: `../${t}.onnx`,
+      epoch: t,
+      learningRate,
+      sha256: (numbers.network ?? '0').repeat(64),
+    })),
     parameters: ['weight'],
     parameterCount: 1,
     size: SIZE,
