@@ -10,28 +10,21 @@ import { selectParameters } from '../graph/parameters';
 import { regionBatches, type Role, type Side } from '../influence/batches';
 import { regionLoss } from '../influence/definition';
 import type { Normalisation } from '../influence/normalisation';
-import { rank, type RankedRegion } from '../influence/ranking';
+import { rank } from '../influence/ranking';
 import { reopenNetworks, reopenSides, type ReopenedSides } from '../influence/reopen';
 import type { Study } from '../influence/study';
 import { toJson } from '../json';
-import { writeNpy } from '../npy';
+import { readNpy, writeNpy } from '../npy';
 import type { OnProgress } from '../progress';
 import { mapKey, mapName, mapPaths, readMaps, type MapEntry } from './map-files';
 import { addInfluence } from './map-pixels';
 
-export interface MapOptions {
+/** A test region and a training region. */
+export type MapPair = Pick<MapEntry, 'test' | 'class' | 'train' | 'trainClass'>;
+
+export interface PairMapOptions {
   readonly study: Study;
   readonly engine: Engine;
-  /** Without a slice: the one in which the class has most pixels. */
-  readonly test: { readonly case: string; readonly slice?: number | undefined };
-  /** Of the test region. */
-  readonly class: string;
-  /** Of the training regions: a name, or `all`; the same class by default. */
-  readonly trainClass?: string | undefined;
-  /** Proponents, and as many opponents; default 3. */
-  readonly top?: number | undefined;
-  /** What they are chosen by; default none, T itself. Maps are of T whatever this is. */
-  readonly normalize?: Normalisation | undefined;
   /** In place of what the study says it was computed from. */
   readonly sources?: Partial<Readonly<Record<Role, SliceSource>>> | undefined;
   /** Where data and checkpoints lie now, when not where study.json says. */
@@ -42,6 +35,19 @@ export interface MapOptions {
   readonly onProgress?: OnProgress | undefined;
   /** Told of each map once its file is written, e.g. to draw it. */
   readonly onMap?: ((view: MapView) => Promise<void>) | undefined;
+}
+
+export interface MapOptions extends PairMapOptions {
+  /** Without a slice: the one in which the class has most pixels. */
+  readonly test: { readonly case: string; readonly slice?: number | undefined };
+  /** Of the test region. */
+  readonly class: string;
+  /** Of the training regions: a name, or `all`; the same class by default. */
+  readonly trainClass?: string | undefined;
+  /** Proponents, and as many opponents; default 3. */
+  readonly top?: number | undefined;
+  /** What they are chosen by; default none, T itself. Maps are of T whatever this is. */
+  readonly normalize?: Normalisation | undefined;
 }
 
 /** A map with the slice it is over. */
@@ -78,12 +84,13 @@ export async function computeMaps(options: MapOptions): Promise<MapEntry[]> {
   const { study, test, class: name, trainClass, normalize, top = 3, signal } = options;
   const { test: region, ...lists } = await rank(study, { test, class: name, trainClass, top, normalize });
   const chosen = [...lists.proponents.filter(({ score }) => score > 0), ...lists.opponents.filter(({ score }) => score < 0).reverse()];
-  const testRow = rowOf(study.tests, region);
-  const scores = await study.scores(testRow);
-  const wanted = chosen.flatMap((neighbour) => pairOf(study, { row: testRow, class: name }, neighbour, scores));
-  const known = new Map((await readMaps(study)).map((entry) => [mapKey(entry), entry]));
-  // Under other η_t T is another, and so is its map.
-  const missing = wanted.filter(({ entry }) => known.get(mapKey(entry))?.score !== entry.score);
+  const pairs = chosen.map((neighbour): MapPair => ({
+    test: { case: region.case, slice: region.slice },
+    class: name,
+    train: { case: neighbour.case, slice: neighbour.slice },
+    trainClass: neighbour.class,
+  }));
+  const { wanted, known, missing } = await wantedMaps(study, pairs);
   if (missing.length > 0) {
     throwIfAborted(signal);
     const sides = await reopenSides(study, { ...options.sources, data: options.data, signal });
@@ -102,6 +109,61 @@ export async function computeMaps(options: MapOptions): Promise<MapEntry[]> {
   return wanted.map(({ entry }) => known.get(mapKey(entry))!);
 }
 
+/** One of the two maps of a pair. */
+export interface PairMap extends MapPair {
+  readonly side: Role;
+  /** T */
+  readonly score: number;
+  /** [H, W], over the slice of `side` */
+  readonly map: Float32Array;
+}
+
+/**
+ * The maps of any pairs of regions, in memory: those in STUDY/maps are read, the others computed; nothing is written. A direction or a slice
+ * that pairs share is computed once.
+ * @param options without an engine nothing is computed, and maps that are not there are left out
+ * @returns two for each pair, in their order, the training slice's first
+ * @throws as {@link computeMaps}
+ */
+export async function pairMaps(
+  pairs: readonly MapPair[],
+  options: Omit<PairMapOptions, 'engine'> & { readonly engine?: Engine | undefined },
+): Promise<PairMap[]> {
+  const { study, engine, signal } = options;
+  const { wanted, known, missing } = await wantedMaps(study, pairs);
+  const computed = new Map<string, Float32Array>();
+  if (engine && missing.length > 0) {
+    const sides = await reopenSides(study, { ...options.sources, data: options.data, signal });
+    try {
+      for (const one of await compute(missing, sliceReader(sides, study, signal), { ...options, engine })) {
+        const map = Float32Array.from(one.map);
+        checkedSum(map, one.wanted, study);
+        computed.set(mapKey(one.wanted.entry), map);
+      }
+    } finally {
+      await sides.close();
+    }
+  }
+  const found: PairMap[] = [];
+  for (const one of wanted) {
+    const key = mapKey(one.entry);
+    const stored = missing.includes(one) ? undefined : mapPaths(study.dir).file(known.get(key)!.file);
+    const map = stored === undefined ? computed.get(key) : ((await readNpy(stored)).data as Float32Array);
+    if (map) found.push({ ...one.entry, map });
+  }
+  return found;
+}
+
+/** Both maps of each pair, those the folder has, and those it has not. */
+async function wantedMaps(study: Study, pairs: readonly MapPair[]) {
+  const wanted: Wanted[] = [];
+  for (const pair of pairs) wanted.push(...(await bothSides(study, pair)));
+  const known = new Map((await readMaps(study)).map((entry) => [mapKey(entry), entry]));
+  // Under other η_t T is another, and so is its map.
+  const missing = wanted.filter(({ entry }) => known.get(mapKey(entry))?.score !== entry.score);
+  return { wanted, known, missing };
+}
+
 interface Place {
   readonly row: number;
   readonly k: number;
@@ -118,19 +180,13 @@ function rowOf({ slices }: Study['tests'], { case: name, slice }: { readonly cas
 }
 
 /** The two maps of a pair of regions. */
-function pairOf(study: Study, test: { row: number; class: string }, neighbour: RankedRegion, scores: Float32Array): Wanted[] {
+async function bothSides(study: Study, pair: MapPair): Promise<Wanted[]> {
   const { classes, trainings } = study;
-  const from: Place = { row: test.row, k: classes.indexOf(test.class) };
-  const to: Place = { row: rowOf(trainings, neighbour), k: classes.indexOf(neighbour.class) };
-  const { case: name, index } = study.tests.slices[test.row]!;
-  const entry = {
-    test: { case: name, slice: index },
-    class: test.class,
-    train: { case: neighbour.case, slice: neighbour.slice },
-    trainClass: neighbour.class,
-    score: scores[(from.k * trainings.slices.length + to.row) * classes.length + to.k]!,
-  };
-  return (['train', 'test'] as const).map((side) => ({ entry: { ...entry, side }, test: from, train: to }));
+  const test: Place = { row: rowOf(study.tests, pair.test), k: classes.indexOf(pair.class) };
+  const train: Place = { row: rowOf(trainings, pair.train), k: classes.indexOf(pair.trainClass) };
+  const scores = await study.scores(test.row);
+  const entry = { ...pair, score: scores[(test.k * trainings.slices.length + train.row) * classes.length + train.k]! };
+  return (['train', 'test'] as const).map((side) => ({ entry: { ...entry, side }, test, train }));
 }
 
 /** A slice as the engines take it. */
@@ -142,7 +198,7 @@ interface Computed {
 }
 
 /** Checkpoint by checkpoint: v = ∇L of one side's region, ḟ = J·v on the other side's slice, once for all of its classes. */
-async function compute(missing: readonly Wanted[], slices: SliceReader, options: MapOptions): Promise<Computed[]> {
+async function compute(missing: readonly Wanted[], slices: SliceReader, options: PairMapOptions): Promise<Computed[]> {
   const { study, engine, signal, onProgress } = options;
   const { definition, learningRates, record } = study;
   const loss = regionLoss(definition);
@@ -248,7 +304,7 @@ async function write(
   { wanted, map: exact }: Computed,
   sides: ReopenedSides,
   slices: SliceReader,
-  { study, onMap, signal }: MapOptions,
+  { study, onMap, signal }: PairMapOptions,
 ): Promise<MapEntry> {
   throwIfAborted(signal);
   const paths = mapPaths(study.dir);
