@@ -10,9 +10,14 @@ module.exports = {
     '^.+\\.[jt]s$': ['@swc/jest', { jsc: { target: 'es2023', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } }],
   },
   // ESM-only dependencies are turned into CommonJS like our own sources.
-  transformIgnorePatterns: ['/node_modules/(?!(nifti-reader-js|fast-check|pure-rand|fast-png|iobuffer|hyparquet-writer|hyparquet)/)'],
-  // Its package.json offers `import` only, which jest's resolver does not take for CommonJS.
-  moduleNameMapper: { '^nifti-reader-js$': '<rootDir>/node_modules/nifti-reader-js/dist/nifti.js' },
+  transformIgnorePatterns: [
+    '/node_modules/(?!(nifti-reader-js|fast-check|pure-rand|fast-png|iobuffer|hyparquet-writer|hyparquet|d3-[a-z-]+|internmap)/)',
+  ],
+  // Their package.json offers ES modules only, which jest's resolver does not take for CommonJS.
+  moduleNameMapper: {
+    '^nifti-reader-js$': '<rootDir>/node_modules/nifti-reader-js/dist/nifti.js',
+    '^(d3-[a-z-]+|internmap)$': '<rootDir>/node_modules/$1/dist/$1.js',
+  },
   testTimeout: 60_000,
   maxWorkers: 2,
   reporters: ['default', './test/support/closing-line.js'],

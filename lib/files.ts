@@ -1,6 +1,6 @@
 /** Files are written aside and renamed, so a name either holds a whole file or nothing new. */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { access, constants, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TracinError } from './errors';
 
@@ -23,6 +23,21 @@ export function fileError(error: unknown, doing: string, path: string): TracinEr
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const reason = ADVICE[code] ?? (error instanceof Error ? error.message : String(error));
   return new TracinError('ERR_TRACIN_IO', `cannot ${doing} ${path}: ${reason}`, { cause: error });
+}
+
+/**
+ * Tells before hours of work whether a file can be written at their end; makes its folder.
+ * @throws ERR_TRACIN_IO
+ */
+export async function assertWritable(path: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await access(dirname(path), constants.W_OK);
+    const there = await stat(path).catch(() => undefined); // mostly there is none yet
+    if (there?.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' });
+  } catch (error) {
+    throw fileError(error, 'write', path);
+  }
 }
 
 /** Replaces `path` by `chunks` in one rename; on any failure the old content stays and nothing is left beside it. */

@@ -69,7 +69,7 @@ export type { Similarity } from './explanation/similarity';
 // A painted region, and which pixels an influence comes from
 export { paintedInfluence, type PaintedOptions, type Way } from './explanation/painted';
 export type { RegionInfluence } from './influence/normalisation';
-export { computeMaps, type MapOptions, type MapView } from './explanation/maps';
+export { computeMaps, pairMaps, type MapOptions, type MapPair, type MapView, type PairMap, type PairMapOptions } from './explanation/maps';
 export { readMaps, type MapEntry } from './explanation/map-files';
 
 // What can be claimed, and whose labels to look at
@@ -77,6 +77,7 @@ export { testFaithfulness, type Budget, type FaithfulnessOptions } from './faith
 export { readEvidence, type Faithfulness } from './faithfulness/files';
 export { testStability, type StabilityOptions } from './faithfulness/stability';
 export { readStability, type Stability } from './faithfulness/stability-file';
+export { readFindings, type Findings } from './faithfulness/findings';
 export type { Claim } from './faithfulness/verdict';
 export type { Estimate } from './faithfulness/estimate';
 export { audit, type Audit, type AuditedPatient, type AuditOptions } from './faithfulness/audit';

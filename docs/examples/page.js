@@ -13,7 +13,7 @@ async function main([data, runFolder, studyFolder, page]) {
   try {
     const subject = { name: run.network.name, study, train: source, test: source };
     const report = await buildReport({ title: `What shaped ${run.network.name}`, subjects: [subject] });
-    await writeFile(page, renderPage(report));
+    await writeFile(page, await renderPage(report));
   } finally {
     await source.close();
   }

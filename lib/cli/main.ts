@@ -16,6 +16,7 @@ import { addPhantom } from './commands/phantom';
 import { addPredict } from './commands/predict';
 import { addRank } from './commands/rank';
 import { addStability } from './commands/stability';
+import { addReport } from './commands/report';
 import { addTrain } from './commands/train';
 import { createReporter } from './progress';
 
@@ -40,6 +41,7 @@ function buildProgram(context: Context): Command {
     addFaithfulness,
     addStability,
     addAudit,
+    addReport,
     addDevices,
   ])
     add(program, context);

@@ -77,7 +77,7 @@ export async function runDemo(options: DemoOptions): Promise<Demo> {
       signal,
       onProgress,
     });
-    await replaceFile(paths.page, renderPage(report));
+    await replaceFile(paths.page, await renderPage(report));
     return { page: paths.page, report };
   } finally {
     for (const source of Object.values(slices) as Dataset[]) await source.close();
@@ -154,7 +154,7 @@ async function study(
     resume: true,
     ...common,
   });
-  return { name, study: influence, test, train: training, dice: prediction.dice };
+  return { name, study: influence, test, train: training, engine, dice: prediction.dice };
 }
 
 function diceWords({ classes, mean }: Prediction): string {

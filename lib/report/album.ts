@@ -6,7 +6,7 @@ import { TracinError } from '../errors';
 import type { RegionAxis } from '../influence/folder';
 import { AS_STORED, orientationOf, upright, type Orientation } from './orientation';
 import { outlinePath } from './outline';
-import { drawPicture, type Picture } from './picture';
+import { drawMapLayer, drawPicture, type Picture } from './picture';
 
 export class Album {
   readonly pictures: Picture[] = [];
@@ -37,7 +37,7 @@ export class Shelf {
   constructor(album: Album, source: SliceSource) {
     this.#album = album;
     this.#source = source;
-    this.#positions = new Map(source.slices.map((slice, position) => [`${slice.index} ${slice.case}`, position]));
+    this.#positions = positionsOf(source);
   }
 
   get modalities(): readonly string[] {
@@ -62,6 +62,11 @@ export class Shelf {
     });
   }
 
+  /** A map [H, W] over a slice; `key` is what tells it from others. */
+  async drawMap(key: string, caseName: string, map: Float32Array): Promise<number> {
+    return this.#album.place(key, () => drawMapLayer(map, this.#source.size, this.#orientation(caseName)));
+  }
+
   /** SVG paths of labels 1..K of a slice, [K], on its picture. */
   outlines(caseName: string, labels: Uint8Array, classes: number): string[] {
     const { data, width, height } = upright(labels, this.#source.size, this.#orientation(caseName));
@@ -71,6 +76,11 @@ export class Shelf {
   #orientation(caseName: string): Orientation {
     return sourceOrientation(this.#source, caseName);
   }
+}
+
+/** Where each slice stands in `source.slices`, by `INDEX CASE`. */
+export function positionsOf(source: SliceSource): ReadonlyMap<string, number> {
+  return new Map(source.slices.map((slice, position) => [`${slice.index} ${slice.case}`, position]));
 }
 
 /** Which way up the slices of a case are shown; as stored where the source knows no geometry. */

@@ -1,6 +1,8 @@
 /** From finished studies to what a report says of them. */
 import type { SliceSource } from '../dataset/slices';
+import type { Engine } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
+import { readFindings } from '../faithfulness/findings';
 import type { CaseDice } from '../inference/dice-table';
 import { meanDice } from '../inference/dice-table';
 import { describeDefinition } from '../influence/definition';
@@ -10,18 +12,30 @@ import type { Study } from '../influence/study';
 import type { OnProgress } from '../progress';
 import { VERSION } from '../version';
 import { Album } from './album';
+import { auditReport } from './audit-report';
+import { checkpointShares } from './checkpoint-shares';
+import { askedSlices, chooseSlices, type AskedSlice } from './choose';
 import { classInfluence } from './class-influence';
-import type { ClassDominance, NetworkReport, Report } from './model';
-import { SHOWN, SliceReporter } from './slice-report';
+import { featureReport } from './feature-report';
+import { drawMapLayers } from './map-layers';
+import { missingParts } from './missing';
+import type { ClassDominance, DiceReport, NetworkReport, Report, SideReport, SliceReport } from './model';
+import { sliceDice } from './slice-dice';
+import { pairsOf, SHOWN, SliceReporter, type Mapped, type RankedSlice } from './slice-report';
 
 /** A study with the slices it was computed from. */
 export interface ReportSubject {
   /** Of the network, for people. */
   readonly name: string;
   readonly study: Study;
-  readonly test: SliceSource;
-  readonly train: SliceSource;
-  /** How well the network does on volumes it has not seen: `dice` of a {@link Prediction}. */
+  /** Without them nothing is pictured. */
+  readonly test?: SliceSource | undefined;
+  readonly train?: SliceSource | undefined;
+  /** Computes the influence maps that the study lacks; without one, those it has are shown. Needs the checkpoints. */
+  readonly engine?: Engine | undefined;
+  /** Folder of the checkpoints, when not where study.json says. */
+  readonly run?: string | undefined;
+  /** How well the network does on volumes it has not seen: `dice` of a {@link Prediction}. Without it, Dice over the test slices is taken. */
   readonly dice?: readonly CaseDice[] | undefined;
 }
 
@@ -31,57 +45,95 @@ export interface ReportOptions {
   readonly cohort?: readonly string[] | undefined;
   /** All on the same classes and with test slices in common; the first one chooses which slices are shown. */
   readonly subjects: readonly ReportSubject[];
-  /** Test patients shown, from the best predicted to the worst; default 4. */
+  /** Test slices shown, in this order; without a slice, the most telling one of the case. */
+  readonly tests?: readonly AskedSlice[] | undefined;
+  /** Without `tests`: patients shown, from the best predicted to the worst; default 4. */
   readonly patients?: number | undefined;
   /** Proponents and opponents of each region; default 3. */
   readonly top?: number | undefined;
+  /** Which rankings get influence maps, where a subject has an engine to compute them; default raw, by slice alone. */
+  readonly maps?: Mapped | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Stage `report`, in test slices. */
+  /** Stages `maps`, in passes through a network, and `report`, in test slices. */
   readonly onProgress?: OnProgress | undefined;
 }
 
 /**
- * Reads studies and draws the slices worth showing.
- * @throws ERR_TRACIN_USAGE no studies, or studies of different classes; ERR_TRACIN_DATA slices of a study that its sources lack
+ * Reads studies and draws the slices worth showing. Nothing is written.
+ * @throws ERR_TRACIN_USAGE no studies, studies of different classes, or slices that the first one does not have; ERR_TRACIN_DATA slices of a
+ *   study that its sources lack; otherwise as maps are computed
  */
 export async function buildReport(options: ReportOptions): Promise<Report> {
-  const { subjects, signal, onProgress } = options;
+  const { subjects, tests, signal } = options;
   const [first] = subjects;
   if (!first) throw new TracinError('ERR_TRACIN_USAGE', 'a report needs at least one study');
   const { classes } = first.study;
   const other = subjects.find(({ study }) => study.classes.join() !== classes.join());
   if (other)
     throw new TracinError('ERR_TRACIN_USAGE', `${other.study.dir}: its classes are not ${classes.join(', ')}: report it on its own`);
-  const shown = chooseSlices(first, options.patients ?? 4);
+  throwIfAborted(signal);
+  const dice = await diceOf(first, signal);
+  const shown = tests ? askedSlices(first.study.tests, tests) : chooseSlices(first.study.tests, dice?.cases, options.patients ?? 4);
   const album = new Album();
   const networks: NetworkReport[] = [];
-  let done = 0;
-  for (const subject of subjects) {
-    const reporter = new SliceReporter(subject, album, options.top ?? 3);
-    const slices = [];
-    for (const slice of shown) {
-      throwIfAborted(signal);
-      slices.push(await reporter.report(slice));
-      onProgress?.({ stage: 'report', done: ++done, total: subjects.length * shown.length });
-    }
-    networks.push(await reportNetwork(subject, slices));
+  for (const [place, subject] of subjects.entries()) {
+    const ofSubject = subject === first ? dice : await diceOf(subject, signal);
+    networks.push(await reportNetwork(subject, ofSubject, shown, album, { ...options, before: place * shown.length }));
   }
   return { title: options.title, cohort: options.cohort ?? [], tool: `tracin-seg ${VERSION}`, classes, pictures: album.pictures, networks };
 }
 
-async function reportNetwork({ name, study, dice }: ReportSubject, slices: NetworkReport['slices']): Promise<NetworkReport> {
+async function reportNetwork(
+  subject: ReportSubject,
+  dice: DiceReport | undefined,
+  shown: RegionAxis['slices'],
+  album: Album,
+  options: ReportOptions & { readonly before: number },
+): Promise<NetworkReport> {
+  const { name, study } = subject;
+  const { signal, onProgress, subjects, before } = options;
+  const reporter = new SliceReporter(subject, album, options.top ?? 3);
+  const ranked: RankedSlice[] = [];
+  for (const slice of shown) ranked.push(await reporter.rank(slice));
+  const maps =
+    reporter.shelves && (await drawMapLayers(subject, pairsOf(ranked, options.maps ?? 'raw'), reporter.shelves, { signal, onProgress }));
+  const slices: SliceReport[] = [];
+  for (const one of ranked) {
+    throwIfAborted(signal);
+    slices.push(await reporter.report(one, dice?.cases, maps));
+    onProgress?.({ stage: 'report', done: before + slices.length, total: subjects.length * shown.length });
+  }
+  const parts = {
+    dice,
+    slices,
+    features: await featureReport(study),
+    faithfulness: await readFindings(study.dir),
+    audit: await auditReport(study, reporter.shelves?.train),
+  };
   return {
     name,
     parameterCount: study.record.parameterCount,
     engine: study.record.engine.description,
-    checkpoints: study.checkpoints.map(({ epoch }, t) => ({ epoch, learningRate: study.learningRates[t]! })),
-    dice: dice && { cases: dice, mean: meanDice(dice, study.classes.length) },
+    checkpoints: await checkpointShares(study),
     definition: describeDefinition(study.definition),
-    testSlices: study.tests.slices.length,
-    trainingSlices: study.trainings.slices.length,
+    sides: { test: sideOf(study.tests), train: sideOf(study.trainings) },
     influence: await classInfluence(study),
     dominance: await dominantPatients(study),
-    slices,
+    ...parts,
+    missing: missingParts(subject, parts),
+  };
+}
+
+async function diceOf({ study, test, dice }: ReportSubject, signal: AbortSignal | undefined): Promise<DiceReport | undefined> {
+  const cases = dice ?? (test && (await sliceDice(study, test, signal)));
+  return cases && { over: dice ? 'volumes' : 'slices', cases, mean: meanDice(cases, study.classes.length) };
+}
+
+function sideOf({ slices, pixels }: RegionAxis): SideReport {
+  return {
+    patients: new Set(slices.map(({ patient }) => patient)).size,
+    slices: slices.length,
+    regions: (pixels[0] ?? []).map((_, k) => pixels.filter((counts) => counts[k]! > 0).length),
   };
 }
 
@@ -94,26 +146,4 @@ async function dominantPatients(study: Study): Promise<ClassDominance[]> {
     }
   }
   return found;
-}
-
-/** One slice of each of some patients: the one whose smallest region is largest, of those with most classes. */
-function chooseSlices({ study: { tests }, dice }: ReportSubject, patients: number): RegionAxis['slices'] {
-  const best = new Map<string, { row: number; present: number; least: number }>();
-  tests.slices.forEach(({ patient }, row) => {
-    const counts = tests.pixels[row]!.filter((pixels) => pixels > 0);
-    const [present, least] = [counts.length, Math.min(...counts)];
-    const known = best.get(patient);
-    if (present > 0 && (!known || present > known.present || (present === known.present && least > known.least)))
-      best.set(patient, { row, present, least });
-  });
-  const slices = [...best.values()].map(({ row }) => tests.slices[row]!);
-  const quality = new Map(dice?.map((row) => [row.case, mean(row.dice)]));
-  slices.sort((a, b) => (quality.get(b.case) ?? 0) - (quality.get(a.case) ?? 0));
-  const count = Math.min(patients, slices.length);
-  return Array.from({ length: count }, (_, i) => slices[count === 1 ? 0 : Math.round((i * (slices.length - 1)) / (count - 1))]!);
-}
-
-function mean(values: readonly (number | null)[]): number {
-  const present = values.filter((value) => value !== null);
-  return present.reduce((sum, value) => sum + value, 0) / Math.max(1, present.length);
 }

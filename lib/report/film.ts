@@ -1,6 +1,7 @@
 /** Pictures with their overlays, as SVG. The bytes of a picture stand once in the page, at its head; each showing refers to them. */
 import { html, type Html } from './html';
 import type { Report } from './model';
+import { pathBounds } from './outline';
 import type { Picture } from './picture';
 
 const idOf = (picture: number): string => `picture-${picture}`;
@@ -20,25 +21,47 @@ export interface Film {
   readonly picture: number;
   /** For people who cannot see it. */
   readonly label: string;
-  readonly overlays: readonly Html[];
+  readonly overlays: readonly (Html | undefined)[];
+  /** Show what lies around this outline alone. */
+  readonly around?: string | undefined;
   /** Whether to write at the edges what of the patient lies there. */
   readonly edges?: boolean | undefined;
 }
 
-export function film({ pictures, picture, label, overlays, edges }: Film): Html {
+/** Of a picture's longer side, what is shown around a region at least, and the room left on all its sides. */
+const CLOSEST = 1 / 3;
+const ROOM = 0.35;
+
+/** A window of the picture's own shape around a region. */
+function windowAround(outline: string, { width, height }: Picture): { x: number; y: number; width: number; height: number } {
+  const bounds = pathBounds(outline);
+  if (!bounds) return { x: 0, y: 0, width, height };
+  const share = Math.min(1, Math.max(CLOSEST, (bounds.width / width) * (1 + 2 * ROOM), (bounds.height / height) * (1 + 2 * ROOM)));
+  const along = (length: number, from: number, extent: number): number =>
+    Math.min(Math.max(0, from + extent / 2 - (share * length) / 2), (1 - share) * length);
+  return {
+    x: along(width, bounds.x, bounds.width),
+    y: along(height, bounds.y, bounds.height),
+    width: share * width,
+    height: share * height,
+  };
+}
+
+export function film({ pictures, picture, label, overlays, around, edges }: Film): Html {
   const shown = pictures[picture]!;
-  const { width, height, aspect } = shown;
+  const { aspect } = shown;
+  const { x, y, width, height } = windowAround(around ?? '', shown);
+  const box = [x, y, width, height].map((number) => Number(number.toFixed(1))).join(' ');
   return html`<svg
     class="film"
     role="img"
     aria-label="${label}"
-    viewBox="0 0 ${width} ${height}"
+    viewBox="${box}"
     preserveAspectRatio="none"
     style="aspect-ratio:${width}/${(height * aspect).toFixed(2)}"
   >
     <use href="#${idOf(picture)}" />
-    <g class="overlay">${overlays}</g>
-    ${edges && edgeLetters(shown)}
+    ${overlays} ${edges && edgeLetters(shown)}
   </svg>`;
 }
 
@@ -68,4 +91,14 @@ export function outlined(path: string, k: number): Html | undefined {
   return path === ''
     ? undefined
     : html`<path class="halo" d="${path}" /><path class="border" style="--colour:var(--class-${k})" d="${path}" />`;
+}
+
+/** An influence map over its slice, which is dimmed so that pale colours show on bright tissue too; the region in white. */
+export function mapLayer(pictures: readonly Picture[], picture: number, outline: string): Html {
+  const { width, height } = pictures[picture]!;
+  return html`<g class="maps"
+    ><rect class="dim" width="${width}" height="${height}" /><use href="#${idOf(picture)}" />${
+      outline !== '' && html`<path class="white" d="${outline}" />`
+    }</g
+  >`;
 }

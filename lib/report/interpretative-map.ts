@@ -1,51 +1,77 @@
-/** The interpretative map of a class as a figure: FI of every feature against rank, the selected ones in colour. */
-import { classColour } from '../class-colours';
-import type { Features } from '../explanation/files';
+/** The interpretative map of a class as a figure: FI of every feature against rank, the selected ones in the colour of the class. */
+import { casedLine, chart, MARGIN, text, type Drawing, type Ink } from './charts';
 import { html, type Html } from './html';
+import type { FeatureCurve, FeatureReport, InterpretativeMap } from './model';
 
-const [WIDTH, HEIGHT] = [720, 400];
-const MARGIN = { left: 48, right: 120, top: 32, bottom: 40 };
+const SIZE = { width: 560, height: 340 };
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
+/** Selected features named at the end of their curves, those of strongest contrast. */
+const NAMED = 6;
+const NAMES = 62;
 
-/**
- * @param importance FI, float32 [K, F, N] by rank, as in STUDY/features
- * @param k which class
- * @returns an SVG file
- */
-export function drawInterpretativeMap({ similarity, features: count, classes }: Features, importance: Float32Array, k: number): string {
-  const { class: name, tests, trainings, features } = classes[k]!;
-  const ranks = importance.length / (classes.length * count);
-  const [width, height] = [WIDTH - MARGIN.left - MARGIN.right, HEIGHT - MARGIN.top - MARGIN.bottom];
-  const x = (rank: number): number => MARGIN.left + (trainings < 2 ? 0 : ((rank - 1) / (trainings - 1)) * width);
-  const y = (value: number): number => MARGIN.top + (1 - value) * height;
-  const path = (feature: number): string => {
-    const from = (k * count + feature) * ranks;
-    const points = Array.from(importance.subarray(from, from + trainings), (value, i) => [value, i + 1] as const);
-    return points.flatMap(([value, rank]) => (Number.isNaN(value) ? [] : [`${x(rank).toFixed(1)},${y(value).toFixed(1)}`])).join(' ');
-  };
-  const selected = features.filter((one) => one.selected).map(({ feature }) => feature);
-  const curve = (feature: number, colour: string, thickness: number): Html =>
-    html`<polyline points="${path(feature)}" fill="none" stroke="${colour}" stroke-width="${thickness}" stroke-linejoin="round" />`;
-  const text = (left: number, top: number, anchor: string, words: string, colour = '#444'): Html =>
-    html`<text x="${left}" y="${top}" text-anchor="${anchor}" fill="${colour}">${words}</text>`;
-  const colourOf = (i: number): string => `rgb(${classColour(i).join(',')})`;
-  const svg = html`<svg
-    xmlns="http://www.w3.org/2000/svg"
-    width="${WIDTH}"
-    height="${HEIGHT}"
-    viewBox="0 0 ${WIDTH} ${HEIGHT}"
-    font-family="sans-serif"
-    font-size="12"
-  >
-    <rect width="100%" height="100%" fill="white" />
-    ${text(MARGIN.left, 18, 'start', `${name}: feature importance by rank, ${similarity}, mean over ${tests} test regions`, '#000')}
-    ${TICKS.map((tick) => html`<line x1="${MARGIN.left}" x2="${MARGIN.left + width}" y1="${y(tick)}" y2="${y(tick)}" stroke="#ddd" />${text(MARGIN.left - 6, y(tick) + 4, 'end', String(tick))}`)}
-    ${text(MARGIN.left, HEIGHT - 20, 'start', '1')}${text(MARGIN.left + width, HEIGHT - 20, 'end', String(trainings))}
-    ${text(MARGIN.left + width / 2, HEIGHT - 8, 'middle', 'rank of the training region, by falling influence')}
-    ${features.filter((one) => !one.selected).map(({ feature }) => curve(feature, '#bbb', 1))}
-    ${selected.map((feature, i) => curve(feature, colourOf(i), 2))}
-    ${selected.map((feature, i) => text(WIDTH - MARGIN.right + 10, MARGIN.top + 14 + 16 * i, 'start', `feature ${feature}`, colourOf(i)))}
-    ${text(WIDTH - MARGIN.right + 10, MARGIN.top + 14 + 16 * selected.length, 'start', selected.length > 0 ? 'not selected' : 'none selected', '#888')}
-  </svg>`;
-  return `${svg.text}\n`;
+/** @param k which class */
+export function drawInterpretativeMap(
+  { similarity }: Pick<FeatureReport, 'similarity'>,
+  { class: name, tests, trainings, ranks, curves }: InterpretativeMap,
+  k: number,
+  { scaleLinear, line }: Drawing,
+  ink: Ink,
+): Html {
+  const right = SIZE.width - MARGIN.right - NAMES;
+  const x = scaleLinear([1, Math.max(2, trainings)], [MARGIN.left, right]);
+  // Similarities are at most 1; a cosine may fall below 0.
+  const least = Math.min(0, ...curves.flatMap(({ points }) => points));
+  const y = scaleLinear([least, 1], [SIZE.height - MARGIN.bottom, MARGIN.top]);
+  const path = ({ points }: FeatureCurve): string =>
+    line<number>((_, i) => Number(x(ranks[i]!).toFixed(1)), (value) => Number(y(value).toFixed(1)))(points) ?? ''; // prettier-ignore
+  const selected = curves.filter((curve) => curve.selected).sort((a, b) => b.contrast! - a.contrast!);
+  const ticks = x.ticks(5).filter(Number.isInteger);
+  const words = `${selected.length} of ${curves.length} features shown are selected`;
+  return chart(
+    {
+      ...SIZE,
+      label: `${name}: feature importance FI against rank, ${similarity}, mean over ${tests} test regions and ${trainings} ranks; ${words}`,
+      title: `${name}: FI by rank (${similarity}, mean over ${tests} test regions)`,
+      x: {
+        ticks: [1, ...ticks.filter((tick) => tick > 1)].map((tick) => ({ at: x(tick), words: String(tick) })),
+        label: 'rank of the training region, by falling influence',
+      },
+      y: { ticks: (least < 0 ? [least, ...TICKS] : TICKS).map((tick) => ({ at: y(tick), words: String(Number(tick.toFixed(2))) })) },
+      marks: [
+        ...curves
+          .filter((curve) => !curve.selected)
+          .map(
+            (curve) =>
+              html`<path d="${path(curve)}" fill="none" stroke="${ink.quiet}" stroke-opacity="0.45"
+                ><title>feature ${curve.feature}, not selected</title></path
+              >`,
+          ),
+        ...selected
+          .toReversed()
+          .map((curve) =>
+            casedLine(
+              path(curve),
+              ink.colour(k),
+              ink,
+              `feature ${curve.feature}, selected: contrast ${curve.contrast!.toFixed(3)}, by chance ${curve.threshold!.toFixed(3)}`,
+            ),
+          ),
+        ...ends(selected.slice(0, NAMED).map(({ feature, points }) => ({ feature, at: y(points.at(-1)!) }))).map(({ feature, at }) =>
+          text(right + 6, at + 4, 'start', `feature ${feature}`, ink.text),
+        ),
+        selected.length === 0 && tests > 0 ? text(right + 6, MARGIN.top + 4, 'start', 'none', ink.quiet) : html``,
+        tests === 0 ? text((MARGIN.left + right) / 2, SIZE.height / 2, 'middle', 'no test region of this class', ink.quiet) : html``,
+      ],
+    },
+    ink,
+  );
+}
+
+/** Names at the ends of curves, moved apart so that none covers another. */
+function ends(names: readonly { readonly feature: number; readonly at: number }[]): { feature: number; at: number }[] {
+  const apart = names.map((one) => ({ ...one })).sort((a, b) => a.at - b.at);
+  apart.forEach((one, i) => (one.at = Math.max(one.at, i > 0 ? apart[i - 1]!.at + 15 : MARGIN.top)));
+  const lowest = SIZE.height - MARGIN.bottom;
+  for (let i = apart.length - 1; i >= 0; i--) apart[i]!.at = Math.min(apart[i]!.at, i < apart.length - 1 ? apart[i + 1]!.at - 15 : lowest);
+  return apart;
 }

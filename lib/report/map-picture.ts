@@ -1,14 +1,10 @@
 /** An influence map over its slice as a PNG: what pushed in orange, what pulled in blue, the region outlined. */
 import type { MapView } from '../explanation/maps';
+import { mapColours } from './map-colours';
 import { AS_STORED, orientationOf, upright } from './orientation';
 import { greys } from './picture';
 import { bestSeenIn } from './slice-report';
 
-/** Told apart by people with any of the common colour blindnesses (Okabe & Ito 2008), and of about the same lightness on black. */
-const PUSHES = [255, 150, 30] as const;
-const PULLS = [60, 170, 255] as const;
-/** Share of the region's pixels, by weight, that are shown in a paler colour than the strongest. */
-const FULL = 0.99;
 /** The slice is dimmed, so that pale colours show on bright tissue too. */
 const DIMMED = 0.7;
 /** Pixels that the longer side of a picture has at least. */
@@ -23,7 +19,7 @@ export async function mapPicture({ map, images, modalities, mask, size, class: n
   const inside = upright(mask, size, orientation).data;
   const zoom = Math.max(1, Math.ceil(LEAST / Math.max(grey.width, grey.height)));
   const [width, height] = [grey.width * zoom, Math.round(grey.height * zoom * orientation.aspect)];
-  const full = fullColour(map);
+  const colourOf = mapColours(map);
   const data = new Uint8Array(3 * width * height);
   const at = (x: number, y: number): number => {
     const [column, row] = [Math.floor(x / zoom), Math.floor((y * grey.height) / height)];
@@ -41,19 +37,9 @@ export async function mapPicture({ map, images, modalities, mask, size, class: n
         data.fill(own ? 255 : 0, to, to + 3);
         continue;
       }
-      const strength = full > 0 ? Math.min(1, Math.abs(values[from]!) / full) : 0;
-      const colour = values[from]! > 0 ? PUSHES : PULLS;
+      const { colour, strength } = colourOf(values[from]!);
       for (let c = 0; c < 3; c++) data[to + c] = Math.round(DIMMED * grey.data[from]! * (1 - strength) + colour[c]! * strength);
     }
   }
   return encode({ width, height, data, channels: 3, depth: 8 }, { zlib: { level: 9 } });
-}
-
-/** What is shown in full colour: all but the strongest few of the pixels that hold anything. */
-function fullColour(map: Float32Array): number {
-  const strengths = map
-    .filter((value) => value !== 0)
-    .map(Math.abs)
-    .sort();
-  return strengths[Math.ceil(FULL * strengths.length) - 1] ?? 0;
 }

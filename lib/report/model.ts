@@ -1,4 +1,6 @@
 /** What a report says, free of how it looks: plain data, fit for JSON. K foreground classes. */
+import type { Audit } from '../faithfulness/audit';
+import type { Findings } from '../faithfulness/findings';
 import type { CaseDice } from '../inference/dice-table';
 import type { Normalisation } from '../influence/normalisation';
 import type { RankedRegion, Ranking } from '../influence/ranking';
@@ -22,16 +24,50 @@ export interface NetworkReport {
   readonly name: string;
   readonly parameterCount: number;
   readonly engine: string;
-  readonly checkpoints: readonly { readonly epoch: number | null; readonly learningRate: number }[];
-  /** Hard Dice over whole volumes that the network has not seen; absent without labels. */
-  readonly dice: { readonly cases: readonly CaseDice[]; readonly mean: readonly (number | null)[] } | undefined;
+  readonly checkpoints: readonly CheckpointReport[];
+  /** Hard Dice on cases that the network has not seen; absent where it is not known. */
+  readonly dice: DiceReport | undefined;
   /** One line each. */
   readonly definition: readonly string[];
-  readonly testSlices: number;
-  readonly trainingSlices: number;
+  readonly sides: Readonly<Record<'test' | 'train', SideReport>>;
   readonly influence: ClassInfluence;
   readonly dominance: readonly ClassDominance[];
   readonly slices: readonly SliceReport[];
+  readonly features: FeatureReport | undefined;
+  readonly faithfulness: Findings | undefined;
+  readonly audit: AuditReport | undefined;
+  /** What the page would show of this study had it been made, and which command makes it; one line each. */
+  readonly missing: readonly Missing[];
+}
+
+export interface Missing {
+  readonly what: string;
+  /** Words after `tracin-seg`. */
+  readonly command: string;
+}
+
+export interface CheckpointReport {
+  readonly epoch: number | null;
+  readonly learningRate: number;
+  /** Over pairs of regions of one class, [K], null where there are none: its part of Σ_t |η_t g'·g|, from 0 to 1. */
+  readonly share: readonly (number | null)[];
+  /** Mean of its η_t g'·g, [K]. */
+  readonly mean: readonly (number | null)[];
+}
+
+export interface DiceReport {
+  /** What each number is taken over: all slices of a case, or those that the study asks about. */
+  readonly over: 'volumes' | 'slices';
+  readonly cases: readonly CaseDice[];
+  readonly mean: readonly (number | null)[];
+}
+
+/** The test or training slices of a study. */
+export interface SideReport {
+  readonly patients: number;
+  readonly slices: number;
+  /** Present regions of each class, [K]. */
+  readonly regions: readonly number[];
 }
 
 /** Means over all pairs of present regions, [K test][K training]; null where there is no pair. */
@@ -58,6 +94,7 @@ export interface SliceReport {
   readonly slice: number;
   /** Of the whole case, [K]. */
   readonly dice: readonly (number | null)[] | undefined;
+  /** Every modality; empty where the data were not at hand. */
   readonly pictures: readonly { readonly modality: string; readonly picture: number }[];
   /** SVG paths of each class, [K], empty where it is absent; undefined where there are no such labels. */
   readonly predicted: readonly string[] | undefined;
@@ -69,11 +106,15 @@ export interface RegionReport {
   readonly class: string;
   /** 0: the class is absent here and there are no rankings. */
   readonly pixels: number;
+  /** Of the slice, in the modality the class is best seen in. */
+  readonly picture: number | undefined;
+  /** SVG path of the region. */
+  readonly outline: string | undefined;
   readonly rankings: readonly PicturedRanking[];
 }
 
 export interface PicturedRanking extends Omit<Ranking, 'proponents' | 'opponents' | 'dominance'> {
-  /** What a score can be at most, where there is such a thing: Σ η_t for cosine. */
+  /** What a score can be at most, where there is such a thing: Σ η_t for cosine, by slice. */
   readonly bound: number | undefined;
   readonly proponents: readonly PicturedRegion[];
   readonly opponents: readonly PicturedRegion[];
@@ -81,8 +122,60 @@ export interface PicturedRanking extends Omit<Ranking, 'proponents' | 'opponents
 
 /** A training region on its slice. */
 export interface PicturedRegion extends RankedRegion {
-  readonly modality: string;
-  readonly picture: number;
-  /** SVG path. */
-  readonly outline: string;
+  /** Absent where the data were not at hand. */
+  readonly shown: { readonly modality: string; readonly picture: number; readonly outline: string } | undefined;
+  readonly maps: PicturedMaps | undefined;
+}
+
+/** Influence maps of the region on the test region, as layers over their slices. */
+export interface PicturedMaps {
+  /** T of the two regions, which either map sums to. */
+  readonly score: number;
+  readonly train: number;
+  readonly test: number;
+}
+
+/** FI of every feature against rank. */
+export interface FeatureReport {
+  readonly similarity: string;
+  readonly normalize: Normalisation;
+  readonly shuffles: number;
+  readonly seed: number;
+  readonly features: number;
+  readonly maps: readonly InterpretativeMap[];
+}
+
+/** One class. */
+export interface InterpretativeMap {
+  readonly class: string;
+  /** Regions present. */
+  readonly tests: number;
+  readonly trainings: number;
+  /** Ranks that the points of a curve stand for, from 1: the middle of each bin. */
+  readonly ranks: readonly number[];
+  readonly curves: readonly FeatureCurve[];
+}
+
+export interface FeatureCurve {
+  readonly feature: number;
+  readonly contrast: number | null;
+  readonly threshold: number | null;
+  readonly selected: boolean;
+  /** FI, mean over each bin of ranks. */
+  readonly points: readonly number[];
+}
+
+export interface AuditReport extends Omit<Audit, 'patients'> {
+  readonly patients: readonly (Audit['patients'][number] & {
+    readonly shown:
+      | {
+          readonly modality: string;
+          readonly picture: number;
+          readonly truth: readonly string[];
+          readonly predicted: readonly string[] | undefined;
+        }
+      | undefined;
+  })[];
+  /** Of how many these are the first. */
+  readonly of: number;
 }

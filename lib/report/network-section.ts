@@ -1,30 +1,44 @@
-/** What a page says of one network: its tables, then its test slices. */
+/** What a page says of one network: its tables, its test slices, and what is known of how far to trust them. */
+import { auditSection } from './audit-section';
+import { PAGE_INK, type Drawing } from './charts';
+import { drawCheckpoints } from './checkpoint-chart';
+import { featureSection } from './feature-section';
+import { faithfulnessSection } from './faithfulness-section';
 import { html, type Html } from './html';
-import type { NetworkReport, Report } from './model';
+import type { CheckpointReport, NetworkReport, Report } from './model';
 import { cosine, counted, dice, roughly } from './numbers';
 import { sliceCard } from './slice-card';
+import { quiet, table } from './table';
 
-export function networkSection(report: Report, network: NetworkReport, place: number): Html {
-  const { name, parameterCount, checkpoints, engine, testSlices, trainingSlices, influence, slices } = network;
+export function networkSection(report: Report, network: NetworkReport, place: number, drawing: Drawing): Html {
+  const { name, parameterCount, checkpoints, engine, sides, influence, slices } = network;
   const { classes } = report;
   return html`<section aria-labelledby="network-${place}">
     <h2 id="network-${place}">${name}</h2>
     <p>
-      Gradients of ${counted(parameterCount, 'parameter')} at ${counted(checkpoints.length, 'checkpoint')} (${checkpointWords(network)}),
-      between ${counted(testSlices, 'test slice')} and ${counted(trainingSlices, 'training slice')}; engine ${engine}.
+      Gradients of ${counted(parameterCount, 'parameter')} at ${counted(checkpoints.length, 'checkpoint')}
+      (${checkpointWords(checkpoints)}), between ${counted(sides.test.slices, 'test slice')} and
+      ${counted(sides.train.slices, 'training slice')}; engine ${engine}.
     </p>
     <div class="tables">
       ${matrix('Influence T between classes', influence.raw, classes, roughly, 'ranking-none')}
       ${matrix('Cosine between classes', influence.cosine, classes, cosine, 'ranking-cosine')} ${dominance(network)}
     </div>
-    ${network.dice && diceTable(network.dice, classes)} ${slices.map((slice) => sliceCard(report, slice))}
+    ${checkpoints.length > 1 && html`<figure class="plot">${drawCheckpoints(checkpoints, classes, drawing, PAGE_INK)}</figure>`}
+    ${network.dice && diceTable(network.dice, classes)}
+    <h3 id="slices-${place}">Test slices</h3>
+    ${slices.map((slice, i) => sliceCard(report, slice, `slice-${place}-${i}`))}
+    ${network.features && featureSection(network.features, network.faithfulness, classes, place, drawing)}
+    ${network.faithfulness && faithfulnessSection(network.faithfulness, place)}
+    ${network.audit && auditSection(report, network.audit, place)} ${missing(network)}
   </section>`;
 }
 
-function checkpointWords({ checkpoints }: NetworkReport): string {
-  return checkpoints
-    .map(({ epoch, learningRate }) => `${epoch === null ? '' : `epoch ${epoch}: `}η ${Number(learningRate.toPrecision(3))}`)
-    .join(', ');
+function checkpointWords(checkpoints: readonly CheckpointReport[]): string {
+  const words = checkpoints.map(
+    ({ epoch, learningRate }) => `${epoch === null ? '' : `epoch ${epoch}: `}η ${Number(learningRate.toPrecision(3))}`,
+  );
+  return words.length <= 6 ? words.join(', ') : `${words.slice(0, 2).join(', ')}, … ${words.at(-1)!}`;
 }
 
 function matrix(
@@ -36,96 +50,51 @@ function matrix(
 ): Html {
   const most = Math.max(...values.flat().map((value) => Math.abs(value ?? 0))) || 1;
   const cell = (value: number | null): Html => {
-    if (value === null) return html`<td>–</td>`;
-    return html`<td class="${value < 0 ? 'opponent' : 'proponent'}" style="--share:${(Math.abs(value) / most).toFixed(2)}">
-      ${write(value)}
-    </td>`;
+    if (value === null) return html`<span class="cell">–</span>`;
+    const sign = value < 0 ? 'opponent' : 'proponent';
+    return html`<span class="cell ${sign}" style="--share:${(Math.abs(value) / most).toFixed(2)}">${write(value)}</span>`;
   };
-  const rows = values.map(
-    (row, i) =>
-      html`<tr>
-        <th scope="row">${classes[i]}</th>
-        ${row.map(cell)}
-      </tr>`,
-  );
-  return html`<div class="scroll ${kind}">
-    <table class="matrix">
-      <caption>
-        ${caption}
-        <span class="quiet">(mean of all pairs)</span>
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">test by training</th>
-          ${classes.map((name) => html`<th scope="col">${name}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-  </div>`;
+  return table({
+    kind: `matrix ${kind}`,
+    caption: html`${caption} ${quiet('(mean of all pairs)')}`,
+    head: ['test by training', ...classes],
+    rows: values.map((row, i) => [classes[i]!, ...row.map(cell)]),
+  });
 }
 
-function dominance({ dominance: found }: NetworkReport): Html | false {
-  return (
-    found.length > 0 &&
-    (['none', 'cosine'] as const)
-      .map((normalize) => {
-        const rows = found.filter((one) => one.normalize === normalize);
-        return html`<div class="scroll ranking-${normalize}">
-          <table>
-            <caption>
-              Most often in the lead, ${normalize === 'none' ? 'raw' : 'cosine'}
-              <span class="quiet">(share of test regions)</span>
-            </caption>
-            <thead>
-              <tr>
-                <th scope="col">Class</th>
-                <th scope="col">Patient</th>
-                <th scope="col">in the first</th>
-                <th scope="col">share</th>
-              </tr>
-            </thead>
-            <tbody>
-              ${rows.map(
-                ({ class: name, patient, top, share }) =>
-                  html`<tr>
-                    <th scope="row">${name}</th>
-                    <td>${patient}</td>
-                    <td>${top}</td>
-                    <td>${Math.round(share * 100)} %</td>
-                  </tr>`,
-              )}
-            </tbody>
-          </table>
-        </div>`;
-      })
-      .reduce((a, b) => html`${a}${b}`)
-  );
+function dominance({ dominance: found }: NetworkReport): Html[] {
+  return (['none', 'cosine'] as const).flatMap((normalize) => {
+    const rows = found.filter((one) => one.normalize === normalize);
+    if (rows.length === 0) return [];
+    return table({
+      kind: `ranking-${normalize}`,
+      caption: html`Most often in the lead, ${normalize === 'none' ? 'raw' : 'cosine'} ${quiet('(share of test regions)')}`,
+      head: ['Class', 'Patient', 'in the first', 'share'],
+      rows: rows.map(({ class: name, patient, top, share }) => [name, patient, top, `${Math.round(share * 100)} %`]),
+    });
+  });
 }
 
-function diceTable({ cases, mean }: NonNullable<NetworkReport['dice']>, classes: readonly string[]): Html {
-  const row = (name: string, values: readonly (number | null)[]): Html =>
-    html`<tr>
-      <th scope="row">${name}</th>
-      ${values.map((value) => html`<td>${dice(value)}</td>`)}
-    </tr>`;
+function diceTable({ over, cases, mean }: NonNullable<NetworkReport['dice']>, classes: readonly string[]): Html {
   return html`<details>
-    <summary>Dice of each unseen patient</summary>
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Patient</th>
-            ${classes.map((name) => html`<th scope="col">${name}</th>`)}
-          </tr>
-        </thead>
-        <tbody>
-          ${cases.map((one) => row(one.case, one.dice))}${row('mean', mean)}
-        </tbody>
-      </table>
-    </div>
+    <summary>Dice of each ${over === 'volumes' ? 'unseen patient' : 'test case, over the slices of the study'}</summary>
+    ${table({
+      caption: over === 'volumes' ? 'Dice over whole volumes' : 'Dice over the test slices of the study',
+      head: ['Case', ...classes],
+      rows: [...cases.map((one) => [one.case, ...one.dice.map(dice)]), ['mean', ...mean.map(dice)]],
+    })}
     <p class="quiet">– where a class is neither there nor predicted; 0 where it is predicted but not there.</p>
   </details>`;
+}
+
+function missing({ missing: parts }: NetworkReport): Html | false {
+  return (
+    parts.length > 0 &&
+    html`<div class="card">
+      <h3>Not in this study</h3>
+      <ul>
+        ${parts.map(({ what, command }) => html`<li>${what}: <code>tracin-seg ${command}</code></li>`)}
+      </ul>
+    </div>`
+  );
 }

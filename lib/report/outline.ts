@@ -1,5 +1,21 @@
 /** The border of a region as an SVG path along the edges of its pixels. */
 
+/** What a path of {@link outlinePath} lies within, in pixels; undefined for an empty one. */
+export function pathBounds(
+  path: string,
+): { readonly x: number; readonly y: number; readonly width: number; readonly height: number } | undefined {
+  let [x, y] = [0, 0];
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const [, verb, first, second] of path.matchAll(/([Mhv])(-?\d+)(?: (\d+))?/g)) {
+    if (verb === 'M') [x, y] = [Number(first), Number(second)];
+    else if (verb === 'h') x += Number(first);
+    else y += Number(first);
+    [left, right] = [Math.min(left, x), Math.max(right, x)];
+    [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+  }
+  return left <= right ? { x: left, y: top, width: right - left, height: bottom - top } : undefined;
+}
+
 /** Steps right, down, left, up. */
 const DX = [1, 0, -1, 0] as const;
 const DY = [0, 1, 0, -1] as const;

@@ -1,14 +1,16 @@
 /** A report as one HTML page that needs nothing else: no script, no font, no request. Works by keyboard and on paper. */
+import { loadDrawing } from './charts';
+import { cohortCard } from './cohort-card';
+import { pictureStore } from './film';
 import { html, Html } from './html';
 import type { NetworkReport, Report } from './model';
-import { pictureStore } from './film';
 import { networkSection } from './network-section';
-import { dice } from './numbers';
 import { styleSheet } from './style';
 
 /** @returns the whole document */
-export function renderPage(report: Report): string {
+export async function renderPage(report: Report): Promise<string> {
   const { title, classes, networks } = report;
+  const drawing = await loadDrawing();
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -21,6 +23,7 @@ export function renderPage(report: Report): string {
         </style>
       </head>
       <body>
+        <a class="skip" href="#network-0">Skip to the results</a>
         ${pictureStore(report)}
         <header>
           <h1>${title}</h1>
@@ -29,74 +32,73 @@ export function renderPage(report: Report): string {
             it away (opponents), class by class.
           </p>
           <p class="warning">For research. Not for clinical use.</p>
-          ${cohort(report)}
+          ${cohortCard(report)} ${contents(networks)}
         </header>
         ${toolbar(report)}
-        <main>${howToRead(report)} ${networks.map((network, i) => networkSection(report, network, i))}</main>
+        <main>${howToRead(report)} ${networks.map((network, i) => networkSection(report, network, i, drawing))}</main>
         <footer class="quiet">
-          <p>
-            Made by ${report.tool} on this computer; the page holds all it shows and asks the network for nothing. Not for clinical use.
-          </p>
+          <p>Made by ${report.tool} on this computer; the page holds all it shows and asks the network for nothing.</p>
         </footer>
       </body>
     </html> `.text;
 }
 
-function cohort({ cohort: lines, classes, networks }: Report): Html {
-  const measured = networks.filter(({ dice: measured }) => measured);
-  return html`<div class="card cohort">
-    <div>
-      ${lines.map((line) => html`<p>${line}</p>`)}
-      <p>Networks: ${networks.map(({ name }, i) => html`${i > 0 && ', '}<a href="#network-${i}">${name}</a>`)}</p>
-    </div>
-    ${
-      measured.length > 0 &&
-      html`<div class="scroll">
-        <table>
-          <caption>
-            Dice on unseen patients, mean (lowest to highest)
-          </caption>
-          <thead>
-            <tr>
-              <th scope="col">Network</th>
-              ${classes.map((name) => html`<th scope="col">${name}</th>`)}
-            </tr>
-          </thead>
-          <tbody>
-            ${measured.map(
-              (network) =>
-                html`<tr>
-                  <th scope="row">${network.name}</th>
-                  ${classes.map((_, k) => html`<td>${diceCell(network, k)}</td>`)}
-                </tr>`,
-            )}
-          </tbody>
-        </table>
-      </div>`
-    }
-  </div>`;
+function contents(networks: readonly NetworkReport[]): Html {
+  const link = (id: string, words: string): Html => html`<li><a href="#${id}">${words}</a></li>`;
+  return html`<nav aria-label="Contents">
+    <ul class="contents">
+      ${link('how', 'How to read this page')}
+      ${networks.map(
+        ({ name, slices, features, faithfulness, audit }, i) =>
+          html`<li>
+            <a href="#network-${i}">${name}</a>
+            <ul>
+              ${slices.map((slice, s) => link(`slice-${i}-${s}`, `${slice.case}, slice ${slice.slice}`))}
+              ${features && link(`features-${i}`, 'Features')} ${faithfulness && link(`faithfulness-${i}`, 'What was shown')}
+              ${audit && link(`audit-${i}`, 'Labels to look at')}
+            </ul>
+          </li>`,
+      )}
+    </ul>
+  </nav>`;
 }
 
-function diceCell({ dice: measured }: NetworkReport, k: number): Html {
-  const values = measured!.cases.map((row) => row.dice[k]!).filter((value) => value !== null);
-  const range =
-    values.length > 1 && html` <span class="quiet range">${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}</span>`;
-  return html`${dice(measured!.mean[k])}${range}`;
+function choice(group: string, words: string, options: readonly (readonly [id: string, words: string])[]): Html {
+  return html`<fieldset>
+    <legend>${words}</legend>
+    ${options.map(([id, name], i) => html`<label><input type="radio" name="${group}" id="${id}" ${i === 0 && 'checked'} /> ${name}</label>`)}
+  </fieldset>`;
 }
 
-function toolbar({ classes }: Report): Html {
+function toolbar({ classes, networks }: Report): Html {
+  const regions = networks.flatMap(({ slices }) => slices.flatMap((slice) => slice.regions));
+  const mapped = regions.some(({ rankings }) =>
+    rankings.some((ranking) => [...ranking.proponents, ...ranking.opponents].some(({ maps }) => maps)),
+  );
   return html`<div class="toolbar">
     <div>
       <ul class="legend" aria-label="Classes">
         ${classes.map((name, k) => html`<li><span class="swatch" style="--colour:var(--class-${k})"></span>${name}</li>`)}
       </ul>
-      <fieldset>
-        <legend>Ranking</legend>
-        <label><input type="radio" name="ranking" id="ranking-none" checked /> raw</label>
-        <label><input type="radio" name="ranking" id="ranking-cosine" /> cosine</label>
-      </fieldset>
-      <label class="switch"><input type="checkbox" id="overlays" checked /> overlays</label>
+      ${choice('ranking', 'Ranking', [
+        ['ranking-none', 'raw'],
+        ['ranking-cosine', 'cosine'],
+      ])}
+      ${choice('by', 'by', [
+        ['by-slice', 'slice'],
+        ['by-patient', 'patient'],
+      ])}
+      ${choice('over', 'Show', [
+        ['show-outlines', 'outlines'],
+        ...(mapped ? [['show-maps', 'influence maps'] as const] : []),
+        ['show-plain', 'images alone'],
+      ])}
+      <label class="switch"><input type="checkbox" id="large" /> large</label>
     </div>
+    <p class="map-legend maps" aria-live="polite">
+      <span class="swatch" style="--colour:rgb(255 150 30)"></span>pushed towards the test region
+      <span class="swatch" style="--colour:rgb(60 170 255)"></span>pulled away from it
+    </p>
   </div>`;
 }
 
@@ -118,13 +120,21 @@ function howToRead({ pictures, networks }: Report): Html {
         </p>
         <p>
           <strong>Raw</strong> ranks by T itself: how much a region weighed. Regions with large gradients lead many lists.
-          <strong>Cosine</strong> takes the size of the gradients out: how alike two regions are to the network, from −1 to 1. Choose in the
-          bar above; on paper both are shown.
+          <strong>Cosine</strong> takes the size of the gradients out: how alike two regions are to the network, from −1 to 1. By
+          <strong>patient</strong>, the scores of all slices of a patient are added up, and the strongest of them is shown.
+        </p>
+        <p>
+          An <strong>influence map</strong> says which pixels a score comes from, on the training slice and on the test slice; either sums
+          to T. Its colours reach from nothing to the strongest pixel of that one map, so two maps are not to be compared by colour. Choose
+          in the bar above; what is chosen is what is printed.
         </p>
         <p>${orientation}</p>
       </div>
       <div>
-        ${same && definition.map((line) => html`<p class="formula">${line}</p>`)}
+        ${(same ? [networks[0]!] : networks).map(
+          (network) =>
+            html`${!same && html`<h3>${network.name}</h3>`}${network.definition.map((line) => html`<p class="formula">${line}</p>`)}`,
+        )}
         <p class="quiet">
           z' is the test slice, z the training slice, i and j their classes, p the predicted and y the true class of a pixel, θ_t the
           network at checkpoint t. T is exact for this formula; it does not say what would happen if the network were trained without the

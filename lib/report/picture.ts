@@ -1,5 +1,6 @@
 /** A slice of one modality as a PNG in the page itself. */
-import { upright, type Edges, type Orientation } from './orientation';
+import { mapColours } from './map-colours';
+import { upright, type Edges, type Orientation, type Upright } from './orientation';
 
 export interface Picture {
   /** Pixels. */
@@ -26,10 +27,24 @@ export async function drawPicture(
   modality: number,
   orientation: Orientation,
 ): Promise<Picture> {
+  return pictured(upright(greys(images, size[0]! * size[1]!, modality), size, orientation), 1, orientation);
+}
+
+/** An influence map [H, W] as a layer over its slice, clear where nothing pushed or pulled. */
+export async function drawMapLayer(map: Float32Array, size: readonly number[], orientation: Orientation): Promise<Picture> {
+  const colourOf = mapColours(map);
+  const { width, height, data: values } = upright(map, size, orientation);
+  const data = new Uint8Array(4 * values.length);
+  values.forEach((value, i) => {
+    const { colour, strength } = colourOf(value);
+    if (strength > 0) data.set([...colour, Math.round(255 * strength)], 4 * i);
+  });
+  return pictured({ width, height, data }, 4, orientation);
+}
+
+async function pictured({ width, height, data }: Upright<Uint8Array>, channels: 1 | 4, { aspect, edges }: Orientation): Promise<Picture> {
   const { encode } = await import('fast-png');
-  const { width, height, data } = upright(greys(images, size[0]! * size[1]!, modality), size, orientation);
-  const png = encode({ width, height, data, channels: 1, depth: 8 }, { zlib: { level: 9 } });
-  const { aspect, edges } = orientation;
+  const png = encode({ width, height, data, channels, depth: 8 }, { zlib: { level: 9 } });
   return { width, height, aspect, edges, png: `data:image/png;base64,${Buffer.from(png).toString('base64')}` };
 }
 

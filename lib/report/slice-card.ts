@@ -1,19 +1,23 @@
 /** One test slice on the page: its pictures on one side, and for each class who pushed and who pulled on the other. */
-import { film, filled, outlined } from './film';
+import { film, filled, mapLayer, outlined } from './film';
 import { html, type Html } from './html';
 import type { PicturedRanking, PicturedRegion, RegionReport, Report, SliceReport } from './model';
 import { cosine, counted, dice, score } from './numbers';
 
-export function sliceCard(report: Report, slice: SliceReport): Html {
+export function sliceCard(report: Report, slice: SliceReport, id: string): Html {
   const { classes } = report;
-  return html`<article class="card">
-    <h3>${slice.case}, slice ${slice.slice}</h3>
-    ${slice.dice && html`<p class="quiet">Dice of the whole case: ${classes.map((name, k) => html`${k > 0 && ', '}${name} <span class="number">${dice(slice.dice![k])}</span>`)}</p>`}
+  const words = [slice.predicted && 'Filled: predicted.', slice.truth && 'Outlined: the labels.'].filter(Boolean).join(' ');
+  return html`<article class="card" aria-labelledby="${id}">
+    <h3 id="${id}">${slice.case}, slice ${slice.slice}</h3>
+    ${slice.dice && html`<p class="quiet">Dice of this case: ${classes.map((name, k) => html`${k > 0 && ', '}${name} <span class="number">${dice(slice.dice![k])}</span>`)}</p>`}
     <div class="slice">
-      <div>
-        <div class="films">${slice.pictures.map((picture) => testFilm(report, slice, picture))}</div>
-        <p class="quiet">${[slice.predicted && 'Filled: predicted.', slice.truth && 'Outlined: the labels.'].filter(Boolean).join(' ')}</p>
-      </div>
+      ${
+        slice.pictures.length > 0 &&
+        html`<div>
+          <div class="films">${slice.pictures.map((picture) => testFilm(report, slice, picture))}</div>
+          <p class="quiet">${words}</p>
+        </div>`
+      }
       <div>${slice.regions.map((region, k) => regionPart(report, region, k))}</div>
     </div>
   </article>`;
@@ -26,7 +30,7 @@ function testFilm({ pictures, classes }: Report, slice: SliceReport, { modality,
   ]);
   const label = `${modality} of ${slice.case}, slice ${slice.slice}, with the regions of ${classes.join(', ')}`;
   return html`<figure>
-    ${film({ pictures, picture, label, overlays: overlays.filter((one) => one !== undefined), edges: true })}
+    ${film({ pictures, picture, label, overlays: [html`<g class="labels">${overlays}</g>`], edges: true })}
     <figcaption>${modality}</figcaption>
   </figure>`;
 }
@@ -37,51 +41,81 @@ function regionPart(report: Report, region: RegionReport, k: number): Html {
       <span class="swatch" style="--colour:var(--class-${k})"></span
       >${region.class}${region.pixels > 0 && html` <span class="quiet">${counted(region.pixels, 'pixel')}</span>`}
     </h4>
-    ${region.pixels === 0 ? html`<p class="quiet">No ${region.class} region in this slice.</p>` : region.rankings.map((ranking) => rankingLists(report, ranking))}
+    ${region.pixels === 0 ? html`<p class="quiet">No ${region.class} region in this slice.</p>` : region.rankings.map((ranking) => rankingLists(report, region, ranking))}
   </section>`;
 }
 
 const NAMES = { none: 'raw', cosine: 'cosine', relative: 'relative' } as const;
 
-function rankingLists(report: Report, ranking: PicturedRanking): Html {
+function rankingLists(report: Report, test: RegionReport, ranking: PicturedRanking): Html {
   const strongest = Math.max(...[...ranking.proponents, ...ranking.opponents].map((one) => Math.abs(one.score)));
   const scale = ranking.bound ?? strongest;
+  const of =
+    ranking.by === 'slice'
+      ? `of ${counted(ranking.candidates, `${ranking.trainClass} region`)}`
+      : `sums of ${counted(ranking.candidates, 'patient')}, the strongest slice shown`;
   const list = (kind: 'proponent' | 'opponent', regions: readonly PicturedRegion[]): Html =>
     html`<div class="${kind}">
       <h5>
         <span class="sign">${kind === 'proponent' ? '▲ Proponents' : '▼ Opponents'}</span>
-        <span class="quiet">${NAMES[ranking.normalize]}, of ${counted(ranking.candidates, `${ranking.trainClass} region`)}</span>
+        <span class="quiet">${NAMES[ranking.normalize]}, ${of}</span>
       </h5>
       ${
         regions.length === 0
-          ? html`<p class="quiet">None: no training region has a score ${kind === 'proponent' ? 'above' : 'below'} zero.</p>`
+          ? html`<p class="quiet">None: nothing has a score ${kind === 'proponent' ? 'above' : 'below'} zero.</p>`
           : html`<ol class="strip">
-              ${regions.map((region) => html`<li>${trainingFilm(report, ranking, region, scale)}</li>`)}
+              ${regions.map((region) => html`<li>${neighbour(report, test, ranking, region, scale)}</li>`)}
             </ol>`
       }
     </div>`;
-  return html`<div class="lists ranking-${ranking.normalize}">
+  return html`<div class="lists ranking-${ranking.normalize} by-${ranking.by}">
     ${list('proponent', ranking.proponents)}${list('opponent', ranking.opponents)}
   </div>`;
 }
 
-function trainingFilm({ pictures, classes }: Report, ranking: PicturedRanking, region: PicturedRegion, scale: number): Html {
-  const k = classes.indexOf(region.class);
-  const label = `${region.modality} of ${region.case}, slice ${region.slice}, with its ${region.class} region`;
-  const overlays = [outlined(region.outline, k)].filter((one) => one !== undefined);
+function neighbour(report: Report, test: RegionReport, ranking: PicturedRanking, region: PicturedRegion, scale: number): Html {
+  const { bound, by } = ranking;
   const written = score(region.score);
+  const where = html`${whole(`${region.case},`)} ${whole(`slice ${region.slice}`)}`;
   return html`<figure>
-    ${film({ pictures, picture: region.picture, label, overlays })}
+    ${films(report, test, region)}
     <figcaption>
       <span class="bar" style="--share:${(Math.abs(region.score) / scale).toFixed(3)}"></span>
-      ${ranking.bound === undefined ? html`<span class="score number">${written}</span>` : html`<span class="score number">${cosine(region.score / ranking.bound)}</span> <span class="quiet number">${written}</span>`}<br />
-      ${whole(`${region.case},`)} ${whole(`slice ${region.slice}`)}<br />
-      <span class="quiet">${whole(`${region.modality},`)} ${whole(counted(region.pixels, 'pixel'))}</span>
+      ${bound === undefined ? html`<span class="score number">${written}</span>` : html`<span class="score number">${cosine(region.score / bound)}</span> <span class="quiet number">${written}</span>`}<br />
+      ${by === 'patient' && html`${whole(region.patient)} ${quietly(counted(region.regions, 'region'))}<br />`} ${where}<br />
+      <span class="quiet"
+        >${region.shown && html`${whole(`${region.shown.modality},`)} `}${whole(counted(region.pixels, 'pixel'))}${
+          region.maps && html`<span class="maps"><br />maps sum to T = <span class="number">${score(region.maps.score)}</span></span>`
+        }</span
+      >
     </figcaption>
   </figure>`;
+}
+
+/** The training slice; where maps are looked at, what lies around the two regions instead. */
+function films({ pictures, classes }: Report, test: RegionReport, { shown, maps, ...region }: PicturedRegion): Html | undefined {
+  if (!shown) return undefined;
+  const { picture, modality, outline } = shown;
+  const overlays = [html`<g class="outlines">${outlined(outline, classes.indexOf(region.class))}</g>`];
+  const label = `${modality} of ${region.case}, slice ${region.slice}, with its ${region.class} region`;
+  const whole = html`<div class="unmapped">${film({ pictures, picture, label, overlays })}</div>`;
+  if (!maps || test.picture === undefined) return whole;
+  const mapped = (of: number, map: number, around: string, words: string): Html =>
+    film({ pictures, picture: of, label: words, overlays: [mapLayer(pictures, map, around)], around });
+  return html`${whole}
+    <div class="maps">
+      ${mapped(picture, maps.train, outline, `${modality} of ${region.case}, slice ${region.slice}: which pixels of its ${region.class} region pushed and which pulled`)}
+      <span class="quiet">training slice</span>
+      ${mapped(test.picture, maps.test, test.outline ?? '', `the test slice: which pixels of its ${test.class} region felt ${region.case}`)}
+      <span class="quiet">test slice</span>
+    </div>`;
 }
 
 /** Words that go to the next line together. */
 function whole(text: string): Html {
   return html`<span class="whole">${text}</span>`;
+}
+
+function quietly(text: string): Html {
+  return html`<span class="quiet whole">${text}</span>`;
 }

@@ -1,10 +1,13 @@
 /** One test slice: its pictures, and for each of its regions the training regions that pushed and pulled. */
+import type { MapPair } from '../explanation/maps';
 import type { RegionAxis } from '../influence/folder';
 import type { Normalisation } from '../influence/normalisation';
-import { rank, type RankedRegion } from '../influence/ranking';
+import { rank, type RankedRegion, type Ranking } from '../influence/ranking';
 import type { Role } from '../influence/batches';
+import type { CaseDice } from '../inference/dice-table';
 import type { Album, Shelf } from './album';
 import type { ReportSubject } from './build';
+import type { MapLayers } from './map-layers';
 import type { PicturedRanking, PicturedRegion, RegionReport, SliceReport } from './model';
 import { TracinError } from '../errors';
 
@@ -12,9 +15,9 @@ type Slice = RegionAxis['slices'][number];
 
 /** The rankings a report shows: how much a region weighed, and how alike it is. */
 export const SHOWN: readonly Normalisation[] = ['none', 'cosine'];
+const BY = ['slice', 'patient'] as const;
 
-/** What test slices are shown in, and each class of BraTS where it is seen best; other data are shown in their first modality. */
-const MODALITIES = ['FLAIR', 'T1ce'];
+/** Each class of BraTS is shown where it is seen best; other data in their first modality. */
 const BEST_SEEN: Readonly<Record<string, string>> = { 'NCR/NET': 'T1ce', ED: 'FLAIR', ET: 'T1ce' };
 
 /** The modality in which a class is shown. */
@@ -23,82 +26,121 @@ export function bestSeenIn(name: string, modalities: readonly string[]): string 
   return best !== undefined && modalities.includes(best) ? best : modalities[0]!;
 }
 
+/** What is worth showing of a slice, before anything is drawn; the regions that are there alone have rankings. */
+export interface RankedSlice {
+  readonly slice: Slice;
+  readonly row: number;
+  /** [K] */
+  readonly rankings: readonly (readonly Ranking[])[];
+}
+
 export class SliceReporter {
   readonly #subject: ReportSubject;
   readonly #top: number;
-  readonly #shelves: Readonly<Record<Role, Shelf>>;
+  /** Absent where the data are not at hand. */
+  readonly shelves: Readonly<Record<Role, Shelf>> | undefined;
   /** Rows on the slice axes of the study. */
   readonly #rows: Readonly<Record<Role, ReadonlyMap<string, number>>>;
 
   constructor(subject: ReportSubject, album: Album, top: number) {
-    const { study } = subject;
+    const { study, test, train } = subject;
     this.#subject = subject;
     this.#top = top;
-    this.#shelves = { test: album.shelf(subject.test), train: album.shelf(subject.train) };
+    this.shelves = test && train && { test: album.shelf(test), train: album.shelf(train) };
     this.#rows = { test: rowsOf(study.tests), train: rowsOf(study.trainings) };
   }
 
-  /** @throws ERR_TRACIN_DATA when the study or its source does not have the slice */
-  async report(slice: Slice): Promise<SliceReport> {
-    const { study, dice } = this.#subject;
-    const shelf = this.#shelves.test;
+  /** @throws ERR_TRACIN_DATA when the study does not have the slice */
+  async rank(slice: Slice): Promise<RankedSlice> {
+    const { study } = this.#subject;
     const row = this.#row('test', slice.case, slice.index);
-    const shown = MODALITIES.filter((name) => shelf.modalities.includes(name));
+    const rankings: Ranking[][] = [];
+    for (const [k, name] of study.classes.entries()) {
+      const ofRegion: Ranking[] = [];
+      if (study.tests.pixels[row]![k]! > 0) {
+        for (const by of BY) for (const normalize of SHOWN) ofRegion.push(await this.#rank(slice, name, by, normalize));
+      }
+      rankings.push(ofRegion);
+    }
+    return { slice, row, rankings };
+  }
+
+  /** @throws ERR_TRACIN_DATA when the sources do not have the slice */
+  async report(
+    { slice, row, rankings }: RankedSlice,
+    dice: readonly CaseDice[] | undefined,
+    maps: MapLayers | undefined,
+  ): Promise<SliceReport> {
+    const { study } = this.#subject;
+    const shelf = this.shelves?.test;
     const pictures = [];
-    for (const modality of shown.length > 0 ? shown : shelf.modalities.slice(0, 1))
-      pictures.push({ modality, picture: await shelf.draw(slice, modality) });
-    const { labels } = await shelf.read(slice);
+    for (const modality of shelf?.modalities ?? []) pictures.push({ modality, picture: await shelf!.draw(slice, modality) });
+    const labels = (await shelf?.read(slice))?.labels;
     const predicted = await study.predicted('test', row);
+    const outlines = (map: Uint8Array | undefined): string[] | undefined => map && shelf?.outlines(slice.case, map, study.classes.length);
+    const painted = await study.painted(row);
+    const [ofPrediction, ofTruth, ofPaint] = [outlines(predicted), outlines(labels), outlines(painted)];
     const regions: RegionReport[] = [];
     for (const [k, name] of study.classes.entries()) {
-      const pixels = study.tests.pixels[row]![k]!;
-      const rankings = [];
-      for (const normalize of pixels > 0 ? SHOWN : []) rankings.push(await this.#rank(slice, name, normalize));
-      regions.push({ class: name, pixels, rankings });
-    }
-    return {
-      case: slice.case,
-      patient: slice.patient,
-      slice: slice.index,
-      dice: dice?.find((one) => one.case === slice.case)?.dice,
-      pictures,
-      predicted: predicted && shelf.outlines(slice.case, predicted, study.classes.length),
-      truth: labels && shelf.outlines(slice.case, labels, study.classes.length),
-      regions,
-    };
-  }
-
-  async #rank(slice: Slice, className: string, normalize: Normalisation): Promise<PicturedRanking> {
-    const { study } = this.#subject;
-    const query = { test: { case: slice.case, slice: slice.index }, class: className, normalize, top: this.#top };
-    const { proponents, opponents, dominance: _, ...ranking } = await rank(study, query);
-    return {
-      ...ranking,
-      bound: normalize === 'cosine' ? study.learningRates.reduce((sum, rate) => sum + rate, 0) : undefined,
-      proponents: await this.#picture(proponents.filter(({ score }) => score > 0)),
-      opponents: await this.#picture(opponents.filter(({ score }) => score < 0)),
-    };
-  }
-
-  async #picture(ranked: readonly RankedRegion[]): Promise<PicturedRegion[]> {
-    const { study } = this.#subject;
-    const shelf = this.#shelves.train;
-    const pictured: PicturedRegion[] = [];
-    for (const region of ranked) {
-      const row = this.#row('train', region.case, region.slice);
-      const slice = study.trainings.slices[row]!;
-      const modality = bestSeenIn(region.class, shelf.modalities);
-      const labels =
-        (study.definition.region === 'predicted' ? await study.predicted('train', row) : undefined) ?? (await shelf.read(slice)).labels!;
-      const outlines = shelf.outlines(region.case, labels, study.classes.length);
-      pictured.push({
-        ...region,
-        modality,
-        picture: await shelf.draw(slice, modality),
-        outline: outlines[study.classes.indexOf(region.class)]!,
+      const pictured: PicturedRanking[] = [];
+      for (const ranking of rankings[k]!) pictured.push(await this.#picture(ranking, maps));
+      const modality = shelf && bestSeenIn(name, shelf.modalities);
+      regions.push({
+        class: name,
+        pixels: study.tests.pixels[row]![k]!,
+        picture: pictures.find((one) => one.modality === modality)?.picture,
+        outline: ofPaint ? ofPaint[0] : (study.definition.region === 'predicted' ? ofPrediction : ofTruth)?.[k],
+        rankings: pictured,
       });
     }
-    return pictured;
+    return {
+      ...{ case: slice.case, patient: slice.patient, slice: slice.index },
+      ...{ pictures, regions, predicted: ofPrediction, truth: ofTruth },
+      dice: dice?.find((one) => one.case === slice.case)?.dice,
+    };
+  }
+
+  async #rank(slice: Slice, name: string, by: 'slice' | 'patient', normalize: Normalisation): Promise<Ranking> {
+    const { study } = this.#subject;
+    const test = { case: slice.case, slice: slice.index };
+    const ranking = await rank(study, { test, class: name, by, normalize, top: this.#top });
+    const { proponents, opponents } = ranking;
+    return {
+      ...ranking,
+      proponents: proponents.filter(({ score }) => score > 0),
+      opponents: opponents.filter(({ score }) => score < 0),
+    };
+  }
+
+  async #picture({ dominance: _, ...ranking }: Ranking, maps: MapLayers | undefined): Promise<PicturedRanking> {
+    const { learningRates } = this.#subject.study;
+    const pictures = async (regions: readonly RankedRegion[]): Promise<PicturedRegion[]> => {
+      const pictured: PicturedRegion[] = [];
+      for (const region of regions) {
+        pictured.push({ ...region, shown: await this.#shown(region), maps: maps?.(pairOf(ranking, region)) });
+      }
+      return pictured;
+    };
+    const isBounded = ranking.normalize === 'cosine' && ranking.by === 'slice';
+    return {
+      ...ranking,
+      bound: isBounded ? learningRates.reduce((sum, rate) => sum + rate, 0) : undefined,
+      proponents: await pictures(ranking.proponents),
+      opponents: await pictures(ranking.opponents),
+    };
+  }
+
+  async #shown(region: RankedRegion): Promise<PicturedRegion['shown']> {
+    const { study } = this.#subject;
+    const shelf = this.shelves?.train;
+    if (!shelf) return undefined;
+    const row = this.#row('train', region.case, region.slice);
+    const slice = study.trainings.slices[row]!;
+    const modality = bestSeenIn(region.class, shelf.modalities);
+    const isPredicted = study.definition.region === 'predicted';
+    const labels = (isPredicted ? await study.predicted('train', row) : undefined) ?? (await shelf.read(slice)).labels!;
+    const outlines = shelf.outlines(region.case, labels, study.classes.length);
+    return { modality, picture: await shelf.draw(slice, modality), outline: outlines[study.classes.indexOf(region.class)]! };
   }
 
   #row(role: Role, name: string, index: number): number {
@@ -109,6 +151,26 @@ export class SliceReporter {
       `${this.#subject.study.dir}: has no ${role} slice ${index} of case ${name}: report studies of the same test slices together`,
     );
   }
+}
+
+/** Which rankings get influence maps: the raw one by slice, or all of them; a pair that is in several has them in each. */
+export const MAPPED = ['raw', 'all'] as const;
+export type Mapped = (typeof MAPPED)[number];
+
+/** The pairs of regions that some slices show, as far as they are to have maps. */
+export function pairsOf(slices: readonly RankedSlice[], mapped: Mapped): MapPair[] {
+  const all = slices.flatMap((one) => one.rankings.flat());
+  const rankings = all.filter(({ by, normalize }) => mapped === 'all' || (by === 'slice' && normalize === 'none'));
+  return rankings.flatMap((ranking) => [...ranking.proponents, ...ranking.opponents].map((region) => pairOf(ranking, region)));
+}
+
+function pairOf({ test }: Pick<Ranking, 'test'>, region: RankedRegion): MapPair {
+  return {
+    test: { case: test.case, slice: test.slice },
+    class: test.class,
+    train: { case: region.case, slice: region.slice },
+    trainClass: region.class,
+  };
 }
 
 function rowsOf({ slices }: RegionAxis): Map<string, number> {

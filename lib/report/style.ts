@@ -13,7 +13,7 @@ export function styleSheet(classes: number): string {
   ${classTokens(classes)}
   --paper: #fbfaf8; --card: #ffffff; --ink: #1d2126; --quiet: #5a636e; --line: #dfdcd6;
   --proponent: #0b7a75; --opponent: #a3327d; --focus: #1f6feb;
-  --film: #000; --radius: 6px; --gap: 1rem;
+  --film: #000; --radius: 6px; --gap: 1rem; --page: 1400px;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -24,7 +24,7 @@ export function styleSheet(classes: number): string {
 * { box-sizing: border-box; }
 html { scroll-padding-top: 4.5rem; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-header, main, footer { max-width: 1400px; margin: 0 auto; padding: 0 clamp(0.75rem, 3vw, 2rem); }
+header, main, footer { max-width: var(--page); margin: 0 auto; padding: 0 clamp(0.75rem, 3vw, 2rem); }
 h1 { font-size: clamp(1.5rem, 1rem + 2vw, 2.1rem); line-height: 1.2; margin: 1.5rem 0 0.5rem; }
 h2 { font-size: 1.45rem; margin: 3rem 0 0.5rem; padding-top: 1rem; border-top: 2px solid var(--ink); }
 h3 { font-size: 1.1rem; margin: 0 0 0.25rem; }
@@ -41,7 +41,7 @@ a { color: inherit; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); padding: var(--gap); margin: var(--gap) 0; }
 
 .toolbar { position: sticky; top: 0; z-index: 1; background: var(--paper); border-bottom: 1px solid var(--line); }
-.toolbar > div { max-width: 1400px; margin: 0 auto; padding: 0.5rem clamp(0.75rem, 3vw, 2rem); display: flex; flex-wrap: wrap; gap: 0.35rem 1.5rem; align-items: center; }
+.toolbar > * { max-width: var(--page); margin: 0 auto; padding: 0.5rem clamp(0.75rem, 3vw, 2rem); display: flex; flex-wrap: wrap; gap: 0.35rem 1.5rem; align-items: center; }
 .toolbar fieldset { border: 0; margin: 0; padding: 0; display: flex; gap: 0.75rem; }
 .toolbar legend { float: left; margin-right: 0.75rem; color: var(--quiet); }
 .toolbar label { display: inline-flex; gap: 0.35rem; align-items: center; cursor: pointer; }
@@ -59,8 +59,8 @@ caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; white-spac
 th, td { text-align: right; padding: 0.3rem 0.7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 th { font-weight: 600; }
-.matrix td { background: color-mix(in oklab, var(--sign) calc(var(--share) * 60%), transparent); min-width: 5.2rem; }
-.matrix th:first-child { padding-left: 0; }
+.matrix td { padding: 0; }
+.cell { display: block; padding: 0.3rem 0.7rem; min-width: 5.2rem; background: color-mix(in oklab, var(--sign, transparent) calc(var(--share, 0) * 60%), transparent); }
 .proponent { --sign: var(--proponent); }
 .opponent { --sign: var(--opponent); }
 
@@ -73,6 +73,8 @@ figcaption { font-size: 0.8rem; line-height: 1.35; overflow-wrap: anywhere; }
 .halo, .border { fill: none; vector-effect: non-scaling-stroke; stroke-linejoin: round; }
 .halo { stroke: #000; stroke-width: 3px; stroke-opacity: 0.7; }
 .border { stroke: var(--colour); stroke-width: 1.5px; }
+.white { fill: none; stroke: #fff; stroke-width: 1px; stroke-opacity: 0.8; vector-effect: non-scaling-stroke; stroke-dasharray: 3 2; }
+.dim { fill: #000; fill-opacity: 0.3; }
 .fill { fill: var(--colour); fill-rule: evenodd; fill-opacity: 0.45; }
 .region + .region { margin-top: 1.25rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 .lists { display: grid; gap: 0.75rem 1.5rem; grid-template-columns: minmax(0, 1fr); }
@@ -80,16 +82,40 @@ figcaption { font-size: 0.8rem; line-height: 1.35; overflow-wrap: anywhere; }
 .sign { color: var(--sign); }
 .bar { display: block; height: 4px; margin: 3px 0; background: linear-gradient(var(--sign) 0 0) no-repeat var(--line); background-size: calc(var(--share) * 100%) 100%; border-radius: 2px; }
 .score { font-weight: 600; }
+.strip li, .gallery li { min-width: 0; }
+figure > .maps { font-size: 0.8rem; line-height: 1.35; }
+.gallery { display: grid; gap: 0.75rem; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); list-style: none; margin: 0.75rem 0; padding: 0; max-width: none; }
+.plots { display: grid; gap: var(--gap); grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
+.plot { background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); padding: 0.75rem; margin: var(--gap) 0; max-width: 40rem; }
+.chart { display: block; width: 100%; height: auto; }
+main h3 { margin-top: 2rem; }
+.card > h3:first-child { margin-top: 0; }
+.verdict { padding-left: 0; list-style: none; max-width: 110ch; }
+.verdict li { border-left: 4px solid var(--line); padding: 0.1rem 0.75rem; margin: 0.5rem 0; }
+.verdict .shown { border-color: var(--proponent); }
+code { font-family: ui-monospace, monospace; font-size: 0.9em; overflow-wrap: anywhere; }
+details { margin: 0.75rem 0; }
+summary { cursor: pointer; padding: 0.25rem 0; }
+.contents { display: flex; flex-wrap: wrap; gap: 0.25rem 2.5rem; list-style: none; padding: 0; max-width: none; font-size: 0.9rem; }
+.contents ul { list-style: none; padding: 0; margin: 0; columns: 2; column-gap: 1.5rem; }
+.skip { position: absolute; left: -100vw; z-index: 2; background: var(--card); padding: 0.5rem 1rem; }
+.skip:focus { left: 0; }
+.map-legend { margin: 0 auto; padding-top: 0; padding-bottom: 0.4rem; font-size: 0.85rem; }
 footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 1px solid var(--line); }
 
 @media (min-width: 700px) {
   .lists { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 @media (min-width: 1000px) {
-  .slice { grid-template-columns: 19rem minmax(0, 1fr); }
-  .films { grid-template-columns: minmax(0, 1fr); }
+  .slice { grid-template-columns: minmax(18rem, 1fr) minmax(0, 2.2fr); }
   .explained { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .cohort { grid-template-columns: minmax(0, 1fr) auto; align-items: start; }
+}
+@media (min-width: 2200px) {
+  html { font-size: 125%; }
+  body { font-size: 1rem; }
+  :root { --page: 3000px; }
+  p, ul, dl { max-width: 90ch; }
 }
 @media (max-width: 480px) {
   .card { padding: 0.75rem; }
@@ -97,13 +123,15 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 
   table { font-size: 0.85rem; }
   th, td { padding: 0.3rem 0.35rem; }
   th:first-child { white-space: normal; }
-  .matrix td { min-width: 0; }
+  .cell { min-width: 0; padding: 0.3rem 0.35rem; }
   .range { display: block; font-size: 0.75rem; }
 }
-@media screen {
-  body:has(#ranking-none:checked) .ranking-cosine, body:has(#ranking-cosine:checked) .ranking-none { display: none; }
-  body:has(#overlays:not(:checked)) .overlay { visibility: hidden; }
-}
+body:has(#ranking-none:checked) .ranking-cosine, body:has(#ranking-cosine:checked) .ranking-none { display: none; }
+body:has(#by-slice:checked) .by-patient, body:has(#by-patient:checked) .by-slice { display: none; }
+body:not(:has(#show-maps:checked)) .maps, body:has(#show-maps:checked) figure:has(.maps) .unmapped, body:has(#show-plain:checked) :is(.outlines, .labels) { display: none; }
+body:has(#large:checked) :is(.lists, .slice, .films) { grid-template-columns: minmax(0, 1fr); }
+body:has(#large:checked) .strip, body:has(#large:checked) .gallery { grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
+body:has(#large:checked) .films { grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
 @media print {
   :root { color-scheme: light; --paper: #fff; --card: #fff; --ink: #000; --quiet: #444; --line: #bbb; --proponent: #0b7a75; --opponent: #a3327d; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
@@ -111,10 +139,12 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 
   .warning, h1, h2 { margin-top: 0.5rem; }
   .toolbar { position: static; }
   .toolbar fieldset, .toolbar .switch { display: none; }
+  details:not([open])::details-content { content-visibility: visible; display: block; }
   .region, figure, table, .lists { break-inside: avoid; }
   h2, h3, h4 { break-after: avoid; }
-  .slice { grid-template-columns: 4cm minmax(0, 1fr); }
-  .films { grid-template-columns: minmax(0, 1fr); }
+  .slice { grid-template-columns: 5cm minmax(0, 1fr); }
+  .skip, nav { display: none; }
+  a { text-decoration: none; }
 }
 `;
 }

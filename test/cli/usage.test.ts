@@ -11,6 +11,7 @@ const COMMANDS = [
   'faithfulness',
   'stability',
   'audit',
+  'report',
   'devices',
 ];
 

@@ -12,6 +12,7 @@ import { score } from '../../lib/report/numbers';
 import { renderPage } from '../../lib/report/page';
 import { CLASSES, LEARNING_RATES, openTiny, type Tiny } from '../influence/support/tiny';
 
+const engine = openReferenceEngine();
 let tiny: Tiny;
 let study: Study;
 let report: Report;
@@ -24,10 +25,10 @@ beforeAll(async () => {
     networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES },
     definition: { region: 'truth' },
     out: join(tiny.dir, 'study'),
-    engine: openReferenceEngine(),
+    engine,
   });
   const dice = tiny.test.slices.map(({ case: name, patient }) => ({ case: name, patient, dice: [0.9, null, 0.8] }));
-  const subject = { name: 'tiny', study, test: tiny.test, train: tiny.train, dice };
+  const subject = { name: 'tiny', study, test: tiny.test, train: tiny.train, dice, engine };
   report = await buildReport({
     title: 'A tiny study',
     cohort: ['A few slices of noise.'],
@@ -46,9 +47,9 @@ const rankings = (of: Report): PicturedRanking[] =>
 test('every number is the one that rank gives', async () => {
   expect(rankings(report).length).toBeGreaterThan(8);
   for (const ranking of rankings(report)) {
-    const { test: region, normalize } = ranking;
-    const expected = await rank(study, { test: { case: region.case, slice: region.slice }, class: region.class, normalize, top: 3 });
-    const plain = (regions: PicturedRanking['proponents']) => regions.map(({ picture: _, modality: __, outline: ___, ...rest }) => rest);
+    const { test: region, normalize, by } = ranking;
+    const expected = await rank(study, { test: { case: region.case, slice: region.slice }, class: region.class, normalize, by, top: 3 });
+    const plain = (regions: PicturedRanking['proponents']) => regions.map(({ shown: _, maps: __, ...rest }) => rest);
     expect(plain(ranking.proponents)).toEqual(expected.proponents.filter((one) => one.score > 0));
     expect(plain(ranking.opponents)).toEqual(expected.opponents.filter((one) => one.score < 0));
     expect(ranking.candidates).toBe(expected.candidates);
@@ -67,14 +68,45 @@ test('the table of classes is the mean over present pairs', async () => {
 });
 
 test('a picture is the slice, black where nothing was imaged, and each is drawn once', () => {
-  expect(new Set(report.pictures.map(({ png }) => png)).size).toBe(report.pictures.length);
-  const { png, width, height } = report.pictures[0]!;
+  const slices = report.pictures.filter(({ png }) => decode(Buffer.from(png.split(',')[1]!, 'base64')).channels === 1);
+  expect(slices.length).toBeGreaterThan(4);
+  expect(new Set(slices.map(({ png }) => png)).size).toBe(slices.length);
+  const { png, width, height } = slices[0]!;
   const { data, channels } = decode(Buffer.from(png.split(',')[1]!, 'base64'));
   expect([width, height, channels, data.length, Math.min(...data), Math.max(...data)]).toEqual([5, 6, 1, 30, 0, 255]);
 });
 
-test('the page names everything and its scores, for both rankings', () => {
-  const page = renderPage(report);
+test('the raw ranking by slice has influence maps of both sides, clear where nothing pushed', () => {
+  const mapped = rankings(report).filter(({ by, normalize }) => by === 'slice' && normalize === 'none');
+  expect(mapped.length).toBeGreaterThan(2);
+  for (const ranking of mapped) {
+    for (const { maps, score: T } of [...ranking.proponents, ...ranking.opponents]) {
+      expect(maps!.score).toBe(T);
+      for (const layer of [maps!.train, maps!.test]) {
+        const { data, channels } = decode(Buffer.from(report.pictures[layer]!.png.split(',')[1]!, 'base64'));
+        const strengths = data.filter((_, i) => i % 4 === 3);
+        expect([channels, strengths.length, Math.min(...strengths)]).toEqual([4, 30, 0]);
+        expect(Math.max(...strengths)).toBe(255);
+      }
+    }
+  }
+});
+
+test('what each checkpoint adds: shares of a whole', () => {
+  const { checkpoints } = report.networks[0]!;
+  expect(checkpoints.map(({ learningRate }) => learningRate)).toEqual(LEARNING_RATES);
+  for (const k of CLASSES.keys()) {
+    const shares = checkpoints.map(({ share }) => share[k]!);
+    expect(Math.min(...shares)).toBeGreaterThan(0);
+    expect(shares.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 12);
+    // The means over pairs of one class add up to the diagonal of the table of classes.
+    const sum = checkpoints.reduce((total, { mean }) => total + mean[k]!, 0);
+    expect(sum).toBeCloseTo(report.networks[0]!.influence.raw[k]![k]!, 6);
+  }
+});
+
+test('the page names everything and its scores, for both rankings', async () => {
+  const page = await renderPage(report);
   for (const name of [
     ...CLASSES,
     'A tiny study',
@@ -91,18 +123,19 @@ test('the page names everything and its scores, for both rankings', () => {
   expect(page).toContain('0.900');
 });
 
-test('nothing on the page reaches out of it', () => {
-  const page = renderPage(report);
+test('nothing on the page reaches out of it', async () => {
+  const page = await renderPage(report);
   for (const [, target] of page.matchAll(/(?:href|src|action|srcset|data)\s*=\s*"([^"]*)"/g))
     expect(target).toMatch(/^(?:#|data:image\/png;base64,)/);
-  expect(page).not.toMatch(/https?:|<script|<link|<iframe|@import|url\(|\son\w+=/i);
+  expect(page.replaceAll('xmlns="http://www.w3.org/2000/svg"', '')).not.toMatch(/https?:|<script|<link|<iframe|@import|url\(|\son\w+=/i);
+  expect(page.match(/not for clinical use/gi)).toHaveLength(1);
   const ids = new Set([...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id));
   const referred = [...page.matchAll(/href="#([^"]+)"/g)].map(([, id]) => id);
   expect(referred.length).toBeGreaterThan(20);
   for (const id of referred) expect(ids).toContain(id);
 });
 
-test('names are text, whatever is in them', () => {
+test('names are text, whatever is in them', async () => {
   const hostile = `"><script>alert('1')</script>&`;
   const evil = JSON.parse(JSON.stringify(report).replaceAll('"A tiny study"', JSON.stringify(hostile))) as Report;
   const renamed: Report = {
@@ -114,7 +147,7 @@ test('names are text, whatever is in them', () => {
     })),
     classes: evil.classes.map((name) => name + hostile),
   };
-  const page = renderPage(renamed);
+  const page = await renderPage(renamed);
   expect(page).not.toContain('<script');
   expect(page).toContain('&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;');
 });
@@ -123,11 +156,35 @@ test('a class that is absent is said to be, and studies of other classes are ref
   const { slices } = report.networks[0]!;
   const absent = slices.flatMap(({ regions }) => regions).filter(({ pixels }) => pixels === 0);
   expect(absent.length).toBeGreaterThan(0);
-  expect(renderPage(report)).toContain(`No ${absent[0]!.class} region in this slice.`);
+  expect(await renderPage(report)).toContain(`No ${absent[0]!.class} region in this slice.`);
   const subject = { name: 'tiny', study, test: tiny.test, train: tiny.train };
   const other = Object.assign(Object.create(study) as Study, { classes: ['a', 'b', 'c'] });
   await expect(buildReport({ title: '', subjects: [subject, { ...subject, study: other }] })).rejects.toMatchObject({
     code: 'ERR_TRACIN_USAGE',
   });
   await expect(buildReport({ title: '', subjects: [] })).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE' });
+});
+
+test('slices asked for are shown, in their order; others are refused by name', async () => {
+  const subjects = [{ name: 'tiny', study, test: tiny.test, train: tiny.train }];
+  const [first, second] = study.tests.slices;
+  const asked = await buildReport({ title: '', subjects, tests: [{ case: second!.case }, { case: first!.case, slice: first!.index }] });
+  expect(asked.networks[0]!.slices.map((slice) => slice.case)).toEqual([second!.case, first!.case]);
+  await expect(buildReport({ title: '', subjects, tests: [{ case: 'Nobody' }] })).rejects.toMatchObject({
+    code: 'ERR_TRACIN_USAGE',
+    message: expect.stringMatching(/unknown test case Nobody: choose from /) as string,
+  });
+  await expect(buildReport({ title: '', subjects, tests: [{ case: first!.case, slice: 77 }] })).rejects.toMatchObject({
+    message: expect.stringMatching(/has no test slice 77: choose from 0/) as string,
+  });
+});
+
+test('without the data there is a page too, which says what it lacks', async () => {
+  const bare = await buildReport({ title: '', subjects: [{ name: 'tiny', study }] });
+  expect(bare.pictures).toEqual([]);
+  expect(rankings(bare).length).toBeGreaterThan(8);
+  const page = await renderPage(bare);
+  for (const ranking of rankings(bare)) for (const one of ranking.proponents) expect(page).toContain(`>${score(one.score)}<`);
+  for (const command of ['report STUDY --data DATA', 'explain STUDY --features', 'faithfulness STUDY', 'audit STUDY', 'predict --run RUN'])
+    expect(page).toContain(`<code>tracin-seg ${command}`);
 });

@@ -7,6 +7,8 @@ import { SIMILARITIES, type Similarity } from '../../explanation/similarity';
 import { replaceFile } from '../../files';
 import { NORMALISATIONS } from '../../influence/normalisation';
 import { openStudy, type Study } from '../../influence/study';
+import { FILE_INK, loadDrawing } from '../../report/charts';
+import { interpretativeMap } from '../../report/feature-report';
 import { drawInterpretativeMap } from '../../report/interpretative-map';
 import { wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
@@ -73,9 +75,11 @@ async function explainFeatures(
   const features = await computeFeatures({ study, engine, similarity, normalize, shuffles, seed, batch, data, run, signal, onProgress });
   const paths = featurePaths(study.dir);
   const importance = await readFeatureArray(paths.importance);
+  const drawing = await loadDrawing();
   for (const [k, { class: name }] of features.classes.entries()) {
     const file = `interpretative-map-${name.replaceAll(/[^\w.-]/g, '_')}.svg`;
-    await replaceFile(join(paths.folder, file), drawInterpretativeMap(features, importance, k));
+    const map = interpretativeMap(features, importance, k);
+    await replaceFile(join(paths.folder, file), `${drawInterpretativeMap(features, map, k, drawing, FILE_INK).text}\n`);
   }
   reporter.stop();
   process.stdout.write(json ? `${JSON.stringify(features, null, 1)}\n` : featureWords(study, features));
