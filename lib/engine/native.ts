@@ -264,6 +264,8 @@ export interface NativeOptions {
   readonly device?: number | undefined;
   readonly precision?: Precision | undefined;
   readonly description?: string | undefined;
+  /** What edges of support boxes at the logits are multiples of, in place of the engine's own; larger than a slice: no boxes but whole maps. */
+  readonly quantum?: number | undefined;
 }
 
 /**
@@ -298,7 +300,7 @@ export function openNativeEngine(name: AddonChoice['engine'], options: NativeOpt
       );
       try {
         const handle = await addon.compile({ ...lowered, selected }, choice);
-        const program = new NativeProgram(addon, handle, graph, lowered, layout, QUANTUM[name]);
+        const program = new NativeProgram(addon, handle, graph, lowered, layout, options.quantum ?? QUANTUM[name]);
         await program.load(graph);
         return program;
       } catch (error) {
