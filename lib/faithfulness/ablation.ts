@@ -69,59 +69,78 @@ function contested(classes: Features['classes'], k: number): boolean {
   return features.some(({ selected }) => selected) && !features.every(({ selected }) => selected);
 }
 
-export async function ablate(options: AblationOptions): Promise<ClassAblation[]> {
+/** Pixels counted with features silenced; plain data. */
+export interface AblationCounts {
+  readonly whole: PatientCounts;
+  /** Without each feature, [F]. */
+  readonly single: readonly PatientCounts[];
+  readonly classes: readonly {
+    readonly class: string;
+    readonly selected: readonly number[];
+    readonly unselected: readonly number[];
+    /** Random sets as large as the selection. */
+    readonly sets: readonly (readonly number[])[];
+    /** Without all that are selected, and without the first of the random sets; undefined where there are none or no others. */
+    readonly together: { readonly selected: PatientCounts; readonly others: readonly PatientCounts[] } | undefined;
+  }[];
+  readonly resampling: Resampling;
+}
+
+/** The forward passes; {@link scoreAblation} makes figures of them. */
+export async function ablate(options: AblationOptions): Promise<AblationCounts> {
   const { features, together, draws, resampling } = options;
   const without = (silenced: readonly number[]): Promise<PatientCounts> => countWithout(silenced, options);
   const whole = await without([]);
   const single: PatientCounts[] = [];
   for (let k = 0; k < features.features; k++) single.push(await without([k]));
-  const found: ClassAblation[] = [];
+  const classes: AblationCounts['classes'][number][] = [];
   for (const [c, { class: name, features: scores }] of features.classes.entries()) {
-    const everyone = Int32Array.from(whole.keys());
-    const selected = scores.flatMap(({ feature, selected: is }) => (is ? [feature] : []));
-    const unselected = scores.flatMap(({ feature, selected: is }) => (is ? [] : [feature]));
-    const dropsOf = (sample: Int32Array): number[] => {
-      const dice = diceOf(whole, c, sample);
-      return single.map((counts) => dice - diceOf(counts, c, sample));
-    };
-    const drops = dropsOf(everyone);
-    const meanDrop = (chosen: readonly number[], of = drops): number => mean(chosen.map((k) => of[k]!));
+    const chosen = (wanted: boolean): number[] => scores.flatMap(({ feature, selected }) => (selected === wanted ? [feature] : []));
+    const [selected, unselected] = [chosen(true), chosen(false)];
     const sets = randomSets(scores.length, selected.length, draws, [resampling.seed, DRAW, c]);
-    const random = sets.map((set) => meanDrop(set));
-    const joint = { drop: NaN, others: [] as number[] };
+    let joint: AblationCounts['classes'][number]['together'];
     if (contested(features.classes, c)) {
-      const dropWithout = async (set: readonly number[]): Promise<number> =>
-        diceOf(whole, c, everyone) - diceOf(await without(set), c, everyone);
-      joint.drop = await dropWithout(selected);
-      for (const set of sets.slice(0, together)) joint.others.push(await dropWithout(set));
+      const others: PatientCounts[] = [];
+      const all = await without(selected);
+      for (const set of sets.slice(0, together)) others.push(await without(set));
+      joint = { selected: all, others };
     }
+    classes.push({ class: name, selected, unselected, sets, together: joint });
+  }
+  return { whole, single, classes, resampling };
+}
+
+export function scoreAblation({ whole, single, classes, resampling }: AblationCounts): ClassAblation[] {
+  const everyone = Int32Array.from(whole.keys());
+  return classes.map(({ class: name, selected, unselected, sets, together }, c): ClassAblation => {
+    const dropOf = (counts: PatientCounts, sample: Int32Array): number => diceOf(whole, c, sample) - diceOf(counts, c, sample);
+    const drops = single.map((counts) => dropOf(counts, everyone));
+    const meanDrop = (chosen: readonly number[]): number => mean(chosen.map((k) => drops[k]!));
+    const random = sets.map(meanDrop);
+    const all = together ? dropOf(together.selected, everyone) : NaN;
+    const others = together?.others.map((counts) => dropOf(counts, everyone)) ?? [];
+    const difference = (sample: Int32Array): number => {
+      const mine = (chosen: readonly number[]): number => mean(chosen.map((k) => dropOf(single[k]!, sample)));
+      return mine(selected) - mine(unselected);
+    };
     const { u, p, effect } = mannWhitney(selected.map((k) => drops[k]!), unselected.map((k) => drops[k]!)); // prettier-ignore
-    found.push({
+    return {
       class: name,
       dice: orNull(diceOf(whole, c, everyone)),
       drops: drops.map(orNull),
       selected,
       selectedDrop: orNull(meanDrop(selected)),
       unselectedDrop: orNull(meanDrop(unselected)),
-      difference: estimate(
-        whole.length,
-        (sample) => {
-          const of = dropsOf(sample);
-          return meanDrop(selected, of) - meanDrop(unselected, of);
-        },
-        resampling,
-      ),
+      difference: estimate(whole.length, difference, resampling),
       test: { u: orNull(u), p: orNull(p), effect: orNull(effect) },
       random: {
-        draws: selected.length > 0 ? draws : 0,
+        draws: selected.length > 0 ? sets.length : 0,
         quantiles: [0.025, 0.5, 0.975].map((share) => orNull(quantile(random, share))),
         beaten: orNull(share(random, meanDrop(selected))),
       },
-      together: { drop: orNull(joint.drop), draws: joint.others.length, beaten: orNull(share(joint.others, joint.drop)) },
-    });
-    await setImmediate();
-  }
-  return found;
+      together: { drop: orNull(all), draws: others.length, beaten: orNull(share(others, all)) },
+    };
+  });
 }
 
 /** Share of the values below one, equal ones counting half; NaN of none, or below NaN. */

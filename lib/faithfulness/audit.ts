@@ -1,32 +1,21 @@
 /** Training patients in the order in which their labels should be looked at. */
-import type { SliceSource } from '../dataset/slices';
-import type { Engine } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
 import { reopenNetworks, reopenSides } from '../influence/reopen';
 import type { Study } from '../influence/study';
-import type { OnProgress } from '../progress';
 import { patientScores, type PatientScores } from './audit-scores';
 import { combine } from './combination';
 import { labelQuality } from './label-quality';
 import { FOUND_BY, type FoundBy, type PlantedResult } from './planted';
+import type { SubjectOptions } from './subject';
 
-export interface AuditOptions {
-  readonly study: Study;
-  readonly engine: Engine;
+/** Progress comes as the stage `audit`, in training slices. */
+export interface AuditOptions extends SubjectOptions {
   /** Cases among the test slices whose labels are trusted; all of them when absent. */
   readonly trusted?: readonly string[] | undefined;
   /** What was found on planted faults, of this study or of one like it: decides the order, and combines the scores. */
   readonly evidence?: PlantedResult | undefined;
   /** In place of the order that the evidence favours. */
   readonly order?: FoundBy | undefined;
-  /** Slices computed together; default 8. */
-  readonly batch?: number | undefined;
-  /** In place of what the study says it was computed from. */
-  readonly test?: SliceSource | undefined;
-  readonly train?: SliceSource | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Stage `audit`, in training slices. */
-  readonly onProgress?: OnProgress | undefined;
 }
 
 export interface AuditedPatient {

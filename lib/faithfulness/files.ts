@@ -16,18 +16,25 @@ export const FORMAT_VERSION = 1;
 export const PARTS = ['correlation', 'ablation', 'faults', 'retraining'] as const;
 export type Part = (typeof PARTS)[number];
 
+/** How a part was tested. */
+const testedSchema = z.strictObject({
+  mode: z.enum(['quick', 'full']),
+  seed: z.int(),
+  /** Of every interval. */
+  resamples: z.int(),
+});
+export type Tested = z.infer<typeof testedSchema>;
+
 /** A part that could not be run, and why. */
 export interface Skipped {
   readonly skipped: string;
 }
 
-export interface Faithfulness {
+/** Tested with the numbers of the last test; `tested` says how each part was. */
+export interface Faithfulness extends Tested {
   readonly formatVersion: typeof FORMAT_VERSION;
   readonly tool: string;
-  readonly mode: 'quick' | 'full';
-  readonly seed: number;
-  /** Of every interval. */
-  readonly resamples: number;
+  readonly tested: Readonly<Partial<Record<Part, Tested>>>;
   /** How regions were compared and ranked. */
   readonly features: Pick<Features, 'similarity' | 'normalize' | 'shuffles' | 'seed'> | null;
   /** Influence against similarity over training regions. */
@@ -53,6 +60,24 @@ export function faithfulnessPaths(dir: string) {
     retrainings: join(folder, 'retrainings'),
     /** Run and study of labels corrupted on request. */
     planted: join(folder, 'planted'),
+  };
+}
+
+const keptSchema = z.looseObject({
+  features: z.looseObject({}).nullable(),
+  tested: z.partialRecord(z.enum(PARTS), testedSchema),
+  verdict: z.array(z.strictObject({ part: z.enum(PARTS), shown: z.boolean(), words: z.string() })),
+});
+
+/** What earlier tests of a study found in the parts that are not tested now; figures as they stand, since nothing here reads them. */
+export async function readKept(dir: string, testedNow: readonly Part[]): Promise<Pick<Faithfulness, 'features' | 'tested' | 'verdict'>> {
+  const known = await readJson(faithfulnessPaths(dir).result, keptSchema, FORMAT_VERSION, 'delete it and test the study again');
+  const others = PARTS.filter((part) => known?.[part] !== undefined && !testedNow.includes(part));
+  return {
+    ...Object.fromEntries(others.map((part) => [part, known![part]])),
+    features: (known?.features ?? null) as Faithfulness['features'],
+    tested: Object.fromEntries(others.map((part) => [part, known!.tested[part]])),
+    verdict: known?.verdict.filter(({ part }) => others.includes(part)) ?? [],
   };
 }
 

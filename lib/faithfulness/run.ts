@@ -1,6 +1,5 @@
 /** Tests what a study claims: every figure with its interval, sample size and seed, next to the baseline it has to beat. */
 import type { SliceSource } from '../dataset/slices';
-import type { Engine } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
 import { computeFeatures } from '../explanation/features';
 import { readFeatures, type Features } from '../explanation/files';
@@ -10,34 +9,32 @@ import { selectParameters } from '../graph/parameters';
 import { toJson } from '../json';
 import { reopenNetworks, reopenSides } from '../influence/reopen';
 import type { Study } from '../influence/study';
-import type { OnProgress } from '../progress';
 import { VERSION } from '../version';
 import { WorkerThread } from '../worker-thread';
-import { ablate, ablationPasses } from './ablation';
+import { ablate, ablationPasses, type ClassAblation } from './ablation';
 import { scorePatients } from './audit';
 import type { PatientScores } from './audit-scores';
 import { classCorrelations, encodeCorrelations, readFeatureArrays, type RegionCorrelation } from './correlation';
 import { trainHalves, type DatamodelResult } from './datamodel';
-import { FORMAT_VERSION, PARTS, faithfulnessPaths, type Faithfulness, type Part } from './files';
+import { FORMAT_VERSION, PARTS, faithfulnessPaths, readKept, type Faithfulness, type Part } from './files';
 import { patientTable } from './patient-influence';
 import { drawFaults, studyOfFaults, withFaults } from './plant';
 import type { PlantedResult } from './planted';
 import { testRemoval } from './removal';
 import { Retrainer } from './retrainer';
 import type { PlantedArgument } from './statistics-worker';
-import { checkHeldOut, openRunCases, plantedPatients, runOf } from './subject';
+import { checkHeldOut, openRunCases, plantedPatients, runOf, type SubjectOptions } from './subject';
 import { verdictOf } from './verdict';
 
-export interface FaithfulnessOptions {
-  readonly study: Study;
-  readonly engine: Engine;
+/** Progress comes as a stage for each part. */
+export interface FaithfulnessOptions extends SubjectOptions {
   /** quick: minutes on a small study; full: more resamples, sets and retrainings. Default quick. */
   readonly mode?: 'quick' | 'full' | undefined;
   /** In place of some of the mode's numbers. */
   readonly budget?: Partial<Budget> | undefined;
   /** Of everything drawn; default 1. */
   readonly seed?: number | undefined;
-  /** Which tests; all when absent. */
+  /** Which tests; all when absent. What earlier tests of the study found in the others stays. */
   readonly parts?: readonly Part[] | undefined;
   /** Labelled slices that neither trained the network nor are asked about; the validation cases of the study's run when absent. */
   readonly heldOut?: SliceSource | undefined;
@@ -46,14 +43,6 @@ export interface FaithfulnessOptions {
    * data's own planted.json are looked for.
    */
   readonly plant?: number | undefined;
-  /** In place of what the study says it was computed from. */
-  readonly test?: SliceSource | undefined;
-  readonly train?: SliceSource | undefined;
-  /** Slices computed together; default 8. */
-  readonly batch?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** A stage for each part. */
-  readonly onProgress?: OnProgress | undefined;
   /** One line each, for people. */
   readonly onNotice?: ((line: string) => void) | undefined;
 }
@@ -105,28 +94,33 @@ export async function testFaithfulness(options: FaithfulnessOptions): Promise<Fa
     batch: options.batch ?? 8,
     onNotice: options.onNotice ?? (() => undefined),
   };
+  const kept = await readKept(study.dir, parts);
   const wants = (part: Part): boolean => parts.includes(part);
   const features = parts.some((part) => part !== 'faults') ? await featuresOf(setting) : null;
   const results = {
-    formatVersion: FORMAT_VERSION,
-    tool: `tracin-seg ${VERSION}`,
-    mode,
-    seed,
-    resamples: setting.resamples,
-    features: features && {
-      similarity: features.similarity,
-      normalize: features.normalize,
-      shuffles: features.shuffles,
-      seed: features.seed,
-    },
     ...(wants('correlation') && { correlation: await correlate(setting) }),
     ...(wants('ablation') && { ablation: await ablateHeldOut(setting, features!) }),
     ...(wants('faults') && { faults: await findFaults(setting) }),
     ...(wants('retraining') && { retraining: await retrain(setting) }),
   } as const;
-  const result: Faithfulness = { ...results, verdict: verdictOf(results) };
+  const tested = { mode, seed, resamples: setting.resamples };
+  const claims = [...kept.verdict, ...verdictOf(results)];
+  const result: Faithfulness = {
+    formatVersion: FORMAT_VERSION,
+    tool: `tracin-seg ${VERSION}`,
+    ...tested,
+    ...kept,
+    ...(features && { features: pick(features) }),
+    ...results,
+    tested: { ...kept.tested, ...Object.fromEntries(parts.map((part) => [part, tested])) },
+    verdict: PARTS.flatMap((part) => claims.filter((claim) => claim.part === part)),
+  };
   await replaceFile(faithfulnessPaths(study.dir).result, toJson(result));
   return result;
+}
+
+function pick({ similarity, normalize, shuffles, seed }: Features): Faithfulness['features'] {
+  return { similarity, normalize, shuffles, seed };
 }
 
 /** Those of the study, computed where there are none or where they are of other learning rates. */
@@ -175,7 +169,8 @@ async function ablateHeldOut(setting: Setting, features: Features): Promise<Fait
       let done = 0;
       const onForward = (): void => onProgress?.({ stage: 'ablation', done: ++done, total });
       const resampling = { resamples, seed };
-      const classes = await ablate({ program, checkpoint, head, features, heldOut, draws, together, batch, resampling, signal, onForward });
+      const counts = await ablate({ program, checkpoint, head, features, heldOut, draws, together, batch, resampling, signal, onForward });
+      const classes = await inWorker<ClassAblation[]>('ablation', counts, signal);
       return { patients: new Set(heldOut.slices.map(({ patient }) => patient)).size, slices: heldOut.slices.length, classes };
     } finally {
       program.dispose();

@@ -1,6 +1,7 @@
 /** The thread that resamples: thousands of correlations, rankings and fits would hold the caller's thread up. */
 import { openStudy, type Study } from '../influence/study';
 import { serve, type Served, type ServedCall } from '../worker-thread';
+import { scoreAblation, type AblationCounts } from './ablation';
 import type { PatientScores } from './audit-scores';
 import { readFeatureArrays, sliceCorrelations, type FeatureArrays } from './correlation';
 import { scoreDatamodel, type TrainedHalves } from './datamodel';
@@ -25,6 +26,9 @@ serve(() => {
     async correlate({ test, resampling }: { test: number; resampling: Resampling }, call: ServedCall): Promise<Served> {
       call.throwIfAborted();
       return { result: await sliceCorrelations(study, test, arrays, resampling) };
+    },
+    ablation(counts: AblationCounts): Served {
+      return { result: scoreAblation(counts) };
     },
     planted({ patients, faulty, resampling }: PlantedArgument): Served {
       return { result: evaluatePlanted(patients, faulty, resampling) };

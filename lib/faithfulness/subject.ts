@@ -3,11 +3,27 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { datasetRecordSchema, openRecorded } from '../dataset/record';
 import type { SliceSource } from '../dataset/slices';
+import type { Engine } from '../engine/engine';
 import { FAULTS } from '../dataset/phantom/faults';
 import { TracinError } from '../errors';
 import { readJson } from '../json';
 import type { Study } from '../influence/study';
+import type { OnProgress } from '../progress';
 import { openRun, readRunFile, type Run } from '../training/run';
+
+/** What every question about a finished study takes. */
+export interface SubjectOptions {
+  readonly study: Study;
+  readonly engine: Engine;
+  /** In place of what the study says it was computed from. */
+  readonly test?: SliceSource | undefined;
+  readonly train?: SliceSource | undefined;
+  /** Slices computed together; default 8. */
+  readonly batch?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** A stage for each part of the work. */
+  readonly onProgress?: OnProgress | undefined;
+}
 
 /** The run whose checkpoints a study is about; undefined for networks from elsewhere. */
 export async function runOf(study: Study): Promise<Run | undefined> {

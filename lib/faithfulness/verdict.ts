@@ -13,7 +13,7 @@ export interface Claim {
   readonly words: string;
 }
 
-type Results = Omit<Faithfulness, 'verdict'>;
+type Results = Pick<Faithfulness, Part>;
 
 export function verdictOf(results: Results): Claim[] {
   const { correlation, ablation, faults, retraining } = results;

@@ -42,7 +42,8 @@ test('a study nobody explained yet says how; explain --features explains it', as
 
 test('faithfulness of a run, every part; what is done is not done again', async () => {
   const words = await done('faithfulness run --quick');
-  for (const part of ['correlation', 'ablation', 'faults', 'retraining']) expect(words).toMatch(new RegExp(`^${part}$`, 'm'));
+  for (const part of ['correlation', 'ablation', 'faults', 'retraining'])
+    expect(words).toMatch(new RegExp(`^${part}: quick, seed 1, 200 resamples$`, 'm'));
   const read = (): Faithfulness => JSON.parse(readFileSync(join(cwd, 'run', 'study', 'faithfulness', 'faithfulness.json'), 'utf8')) as Faithfulness; // prettier-ignore
   const first = read();
   expect(first).toMatchObject({ mode: 'quick', seed: 1, resamples: 200, faults: { patients: 6, faulty: 2 } });
@@ -56,8 +57,15 @@ test('faithfulness of a run, every part; what is done is not done again', async 
   const before = times();
   await done('faithfulness run/study --only retraining');
   expect(times()).toEqual(before);
-  expect(read().retraining).toEqual(first.retraining);
-  expect(read().correlation).toBeUndefined();
+  expect(read()).toEqual(first);
+  const again = await done('faithfulness run/study --only correlation --seed 5');
+  expect(again).toMatch(/^correlation: quick, seed 5/m);
+  expect(again).toMatch(/^faults: quick, seed 1/m);
+  const { correlation, verdict, seed, tested, ...others } = read();
+  expect(correlation).toHaveLength(first.correlation!.length);
+  expect(others).toEqual(expect.objectContaining({ ablation: first.ablation, faults: first.faults, retraining: first.retraining }));
+  expect(verdict.map(({ part }) => part)).toEqual(first.verdict.map(({ part }) => part));
+  expect({ seed, tested }).toEqual({ seed: 5, tested: { ...first.tested, correlation: { mode: 'quick', seed: 5, resamples: 200 } } });
 });
 
 test('faults are planted into clean labels on request', async () => {

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import type { Features } from '../../lib/explanation/files';
 import { featureHead } from '../../lib/explanation/head';
-import { ablate, ablationPasses, type AblationOptions } from '../../lib/faithfulness/ablation';
+import { ablate, ablationPasses, scoreAblation } from '../../lib/faithfulness/ablation';
 import { hardDice } from '../../lib/inference/dice';
 import { openTiny, SIZE, tinyNetwork, type Tiny } from '../influence/support/tiny';
 
@@ -49,7 +49,7 @@ async function diceWithout(silenced: readonly number[]): Promise<(number | null)
   return hardDice(predicted, labels, CLASSES);
 }
 
-async function ablated(features: Features, changed: Partial<AblationOptions> = {}) {
+async function ablated(features: Features) {
   const checkpoint = tinyNetwork(2);
   const program = await openReferenceEngine().compile(checkpoint, { size: SIZE });
   let passes = 0;
@@ -57,7 +57,7 @@ async function ablated(features: Features, changed: Partial<AblationOptions> = {
   const head = featureHead(program.lowered, 'tiny');
   const resampling = { resamples: 50, seed: 1 };
   const options = { program, checkpoint, head, features, heldOut: tiny.train, draws: 30, together: 4, batch: 2, resampling, onForward };
-  const classes = await ablate({ ...options, ...changed });
+  const classes = scoreAblation(await ablate(options));
   program.dispose();
   return { classes, passes };
 }

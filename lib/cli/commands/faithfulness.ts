@@ -88,11 +88,12 @@ async function heldOutCases(study: Study, cases: readonly string[], { signal }: 
   return openRunCases(run, cases, signal);
 }
 
-function inWords(study: Study, { mode, seed, resamples, verdict }: Faithfulness): string {
-  const lines = [`${mode} tests, seed ${seed}; 95 % intervals in brackets, from ${resamples} resamples`, ''];
+function inWords(study: Study, { tested, verdict }: Faithfulness): string {
+  const lines = ['95 % intervals in brackets', ''];
   for (const part of PARTS) {
     const claims = verdict.filter((claim) => claim.part === part);
-    if (claims.length > 0) lines.push(part, ...claims.map((claim) => `  ${claim.words}`));
+    const how = tested[part];
+    if (how) lines.push(`${part}: ${how.mode}, seed ${how.seed}, ${how.resamples} resamples`, ...claims.map((claim) => `  ${claim.words}`));
   }
   return `${lines.join('\n')}\n\nfigures in ${relative('.', faithfulnessPaths(study.dir).result)}\n`;
 }

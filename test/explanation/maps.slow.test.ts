@@ -1,0 +1,25 @@
+/** Maps sum to T: every network of the zoo under every definition, and on the reference engine every network from elsewhere. */
+import { NETWORKS } from '../../models/registry';
+import { NETWORK_NAMES } from '../networks/stored';
+import { ENGINES, reference } from '../support/engines';
+import { DEFINITIONS, LIMIT, storedStudy, worstMiss, zooStudy } from './support/sums';
+
+const MINUTES = 300_000;
+
+describe.each(ENGINES)('$name', (engine) => {
+  it.each(NETWORKS.flatMap((network) => DEFINITIONS.map((definition) => ({ network, definition }))))(
+    'maps of $network sum to T: $definition.loss, $definition.region',
+    async ({ network, definition }) => {
+      expect(await worstMiss(engine, await zooStudy(engine, network, definition), 2)).toBeLessThan(LIMIT[engine.name]);
+    },
+    MINUTES,
+  );
+});
+
+it.each(NETWORK_NAMES)(
+  'reference: maps of %s sum to T',
+  async (name) => {
+    expect(await worstMiss(reference, await storedStudy(reference, name), 1)).toBeLessThan(LIMIT.reference);
+  },
+  MINUTES,
+);
