@@ -1,6 +1,11 @@
 /** Tests run the TypeScript sources; worker threads and the addon come from the last `npm run build`. */
+const { tmpdir } = require('node:os');
+const { join } = require('node:path');
+
 // As lib/engine/addon.ts does; a test's own process.env is a copy that the OpenMP library never sees.
 process.env.GOMP_SPINCOUNT ??= '1000';
+// What is remembered of this machine stays out of the user's own folder.
+process.env.XDG_CACHE_HOME = join(tmpdir(), 'tracin-test-cache');
 
 module.exports = {
   testEnvironment: './test/support/environment.js',

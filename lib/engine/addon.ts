@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { existsSync } from 'node:fs';
 import { TracinError } from '../errors';
-import type { Precision } from './engine';
+import type { KernelTable, Precision } from './engine';
 
 declare const handle: unique symbol;
 /** Opaque to us; the addon checks what it is given. */
@@ -58,6 +58,8 @@ export interface Addon {
   /** Bytes: [whatever the batch, for each slice of it, for each resident row, free on the device or −1] */
   memory(program: ProgramHandle): [number, number, number, number];
   load(program: ProgramHandle, arrays: Record<string, Float32Array>): Promise<void>;
+  /** What the table lacks is measured, or follows a rule; @returns the table in force */
+  chooseKernels(program: ProgramHandle, table: KernelTable, measure: boolean): Promise<KernelTable>;
   forward(
     program: ProgramHandle,
     slices: number,

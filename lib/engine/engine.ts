@@ -93,6 +93,9 @@ export interface Block {
   dispose(): void;
 }
 
+/** Names of kernels by what they compute: of engines that choose between several. */
+export type KernelTable = Readonly<Record<string, string>>;
+
 /** A network compiled for one image size, holding one checkpoint's parameters at a time. Calls run one after another. */
 export interface Program {
   readonly lowered: Lowered;
@@ -108,6 +111,12 @@ export interface Program {
 
   /** Takes initializers (parameters and running statistics) from a checkpoint of the same network; the optimiser keeps its slots. */
   load(checkpoint: Graph): Promise<void>;
+  /**
+   * Takes the kernels of a table, and the engine's rule for what it lacks; with `measure`, what it lacks is timed instead. With equal tables
+   * a processor computes equal bytes; without a call the rule is in force.
+   * @returns the table in force; empty of an engine that has no choice
+   */
+  chooseKernels(table: KernelTable, measure: boolean): Promise<KernelTable>;
   /** images [B, M, H, W] → logits [B, C, H, W]; with `features`, also the head's input [B, F, H, W]. Running statistics are used. */
   forward(images: Float32Array, options?: CallOptions & { readonly features?: boolean }): Promise<{ logits: Floats; features?: Floats }>;
   /**

@@ -10,6 +10,7 @@ import type {
   CompileOptions,
   Engine,
   Floats,
+  KernelTable,
   Optimiser,
   Precision,
   Program,
@@ -107,6 +108,10 @@ class NativeProgram implements Program {
   async load(checkpoint: Graph): Promise<void> {
     const values = record(checkpointValues(this.lowered, this.#graph, checkpoint));
     await this.#run({}, (program) => this.#addon.load(program, values), checkpoint.source);
+  }
+
+  chooseKernels(table: KernelTable, measure: boolean): Promise<KernelTable> {
+    return this.#run({}, (program) => this.#addon.chooseKernels(program, table, measure));
   }
 
   async forward(

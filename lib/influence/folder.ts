@@ -1,6 +1,7 @@
 /** The files of a study folder: names, shapes and what their JSON holds. */
 import { join } from 'node:path';
 import { z } from 'zod';
+import { kernelTableSchema } from '../engine/kernels';
 import { engineSchema } from '../engine/record';
 import { TracinError } from '../errors';
 import { nameMapSchema } from '../graph/state-dict';
@@ -21,6 +22,8 @@ export const studySchema = z.strictObject({
   /** Package that wrote it, e.g. `tracin-seg 0.1.0`. */
   tool: z.string(),
   engine: engineSchema,
+  /** Kernels by what they computed, where the engine chose between several: whoever goes on with the study takes the same. */
+  kernels: kernelTableSchema.optional(),
   definition: definitionSchema,
   /** Foreground classes in label order. */
   classes: z.array(z.string().min(1)).min(1),

@@ -2,7 +2,8 @@
 import { relative, resolve } from 'node:path';
 import type { SliceSource } from '../dataset/slices';
 import { noSlices } from '../dataset/views';
-import type { Engine, Program } from '../engine/engine';
+import type { Engine, KernelTable, Program } from '../engine/engine';
+import { takeFastestKernels } from '../engine/kernels';
 import { engineRecord } from '../engine/record';
 import { throwIfAborted } from '../errors';
 import { selectParameters } from '../graph/parameters';
@@ -102,7 +103,10 @@ export async function openJob(options: InfluenceOptions, resume: boolean): Promi
   try {
     const parameters = selectParameters(lowered, definition.parameters);
     for (const engine of engines) programs.push(await engine.compile(graph, { size, output, parameters }));
-    const asked = await recordOf(options, job);
+    const fastest = () => takeFastestKernels(programs[0]!, engines[0]!, (line) => onNotice?.(line));
+    const kernels = standing.state === 'new' ? await fastest() : standing.record.kernels;
+    await takeKernels(programs, kernels);
+    const asked = await recordOf(options, job, kernels);
     if (standing.state !== 'new') assertSameStudy(out, standing.record, asked);
     const record = standing.state === 'new' ? asked : standing.record;
     const { description } = asked.engine;
@@ -116,6 +120,11 @@ export async function openJob(options: InfluenceOptions, resume: boolean): Promi
   }
 }
 
+/** @param kernels those a study was begun with, if any */
+export async function takeKernels(programs: readonly Program[], kernels: KernelTable | undefined): Promise<void> {
+  for (const program of kernels ? programs : []) await program.chooseKernels(kernels!, false);
+}
+
 async function recordOf(
   { engine, datasets, output }: InfluenceOptions,
   {
@@ -126,6 +135,7 @@ async function recordOf(
     painting,
     programs: [program],
   }: Omit<Job, 'standing' | 'record'>,
+  kernels: KernelTable | undefined,
 ): Promise<StudyFile> {
   const dataset = async (source: SliceSource, role: Role): Promise<StudyFile['datasets']['test']> => {
     const reopen = datasets?.[role];
@@ -135,6 +145,7 @@ async function recordOf(
     formatVersion: FORMAT_VERSION,
     tool: `tracin-seg ${VERSION}`,
     engine: engineRecord(engine),
+    ...(kernels && { kernels }),
     definition,
     classes: [...train.classes],
     checkpoints: checkpoints.map((checkpoint) => ({ ...checkpoint, file: relative(out, checkpoint.file) })),

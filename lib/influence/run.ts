@@ -12,7 +12,7 @@ import { calibrate, secondsOf } from './calibration';
 import { contractAll } from './contraction';
 import { needsPrediction } from './definition';
 import { studyPaths } from './folder';
-import { openJob, predictorOf, type InfluenceOptions, type Job } from './job';
+import { openJob, predictorOf, takeKernels, type InfluenceOptions, type Job } from './job';
 import { layOut, type InfluencePlan } from './plan';
 import { samplePrecision, type PrecisionSample } from './precision';
 import { predictedLabels, prepareRegions } from './prepare';
@@ -95,7 +95,8 @@ async function begin(job: Job, options: InfluenceOptions, shard?: Shard): Promis
   const begun = await beginStudy(out, record, plan);
   // Another shard may have been first.
   assertSameStudy(out, begun.record, record);
-  return { job, plan: { ...plan, ...begun.layout }, shard, tiles: tilesOf(out, begun) };
+  await takeKernels(job.programs, begun.record.kernels);
+  return { job: { ...job, record: begun.record }, plan: { ...plan, ...begun.layout }, shard, tiles: tilesOf(out, begun) };
 }
 
 /** The plan as far as the sizes say it, then as measured on a few slices, where there is anything left to compute. */

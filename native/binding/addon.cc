@@ -152,6 +152,28 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   return task->start([=] { p->load(copied(sources)); });
 }
 
+KernelTable tableOf(const Napi::Value& value) {
+  KernelTable table;
+  const auto o = value.As<Napi::Object>();
+  const auto names = o.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) table[names.Get(i).ToString()] = o.Get(names.Get(i)).ToString();
+  return table;
+}
+
+// chooseKernels(program, { what: kernels }, whether to measure) → { what: kernels }
+Napi::Value chooseKernels(const Napi::CallbackInfo& info) {
+  auto* task = taskOf(info);
+  auto p = program(info);
+  auto table = std::make_shared<KernelTable>(tableOf(info[1]));
+  const bool measure = info[2].ToBoolean();
+  return task->start([=] { *table = p->chooseKernels(*table, measure); },
+                     [=](Napi::Env env) {
+                       auto o = Napi::Object::New(env);
+                       for (const auto& [what, kernels] : *table) o.Set(what, kernels);
+                       return o;
+                     });
+}
+
 // forward(program, slices, images, logits, features | null, abort)
 Napi::Value forward(const Napi::CallbackInfo& info) {
   auto* task = taskOf(info);
@@ -328,6 +350,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"compile", compile},
       {"memory", memory},
       {"load", load},
+      {"chooseKernels", chooseKernels},
       {"forward", forward},
       {"tangent", tangent},
       {"gradients", gradients},

@@ -77,6 +77,9 @@ struct Optimiser {
   double beta1, beta2, epsilon, step;  // adam, step counted from 1
 };
 
+// Names of kernels, by what they compute: of engines that choose between several.
+using KernelTable = std::map<std::string, std::string>;
+
 using Arrays = std::map<std::string, std::vector<float>>;
 
 // Resident query gradients: K rows for each slice appended.
@@ -97,6 +100,9 @@ class Program {
   virtual int64_t rowBytes() const = 0;
 
   virtual void load(const Arrays& initializers) = 0;
+  // Takes the kernels of a table, and the engine's own rule for what it lacks; with `measure`, what it lacks is timed instead.
+  // Returns the table in force.
+  virtual KernelTable chooseKernels(const KernelTable&, bool /*measure*/) { return {}; }
   // logits [B, C, S]; features [B, F, S'] where wanted
   virtual void forward(int slices, const float* images, float* logits, float* features, const Abort&) = 0;
   // Forward mode: logits and tangents = J·direction, both [B, C, S]. direction [P]: the selected parameters one after another, row-major

@@ -48,9 +48,16 @@ Correlation::Correlation(Workspace& work, const Geometry& shape, int kernel)
                shape.strides == Extent{1, 1, 1} && shape.dilations == Extent{1, 1, 1}) {}
 
 Desc Correlation::side(int rows, int channels, const Box& box, bool plain, bool any) const {
+  return {sideDims(rows, channels, box.size()), memory::data_type::f32,
+          any     ? Tag::any
+          : plain ? plainTag(shape_.rank)
+                  : blockedTag(shape_.rank)};
+}
+
+Dims Correlation::sideDims(int rows, int channels, const Extent& extent) const {
   Dims d{rows, channels};
-  for (auto n : axes(box.size(), shape_.rank)) d.push_back(n);
-  return {d, memory::data_type::f32, any ? Tag::any : plain ? plainTag(shape_.rank) : blockedTag(shape_.rank)};
+  for (auto n : axes(extent, shape_.rank)) d.push_back(n);
+  return d;
 }
 
 Dims Correlation::weightDims(int out) const {
@@ -84,9 +91,9 @@ dnn::Convolution Correlation::convolution(int rows, int out, const Part& x, cons
   return c;
 }
 
-Correlation::Key Correlation::key(int rows, int stack, const Part& x, const Part& y, int extra) const {
+Correlation::Key Correlation::key(Pass pass, int rows, int stack, const Part& x, const Part& y, int extra) const {
   const Extent in = x.box.size(), out = y.box.size();
-  Key k{rows, stack, extra, x.plain};
+  Key k{int(pass), rows, stack, extra, x.plain};
   for (int a = kAxes - shape_.rank; a < kAxes; ++a)
     k.insert(k.end(), {in[a], out[a], shape_.before[a] + x.box.lo[a] - y.box.lo[a] * shape_.strides[a]});
   return k;
@@ -154,23 +161,33 @@ void Correlation::scaleGradient(float* gradient, const float* factors, double* s
   }
 }
 
+// A part as it lies in its array.
+Desc Correlation::within(const Part& part, int rows, int channels) const {
+  const Desc all = side(rows, channels, part.frame, part.plain);
+  if (part.box == part.frame) return all;
+  Extent start;
+  for (int a = 0; a < kAxes; ++a) start[a] = part.box.lo[a] - part.frame.lo[a];
+  return all.submemory_desc(sideDims(rows, channels, part.box.size()), sideDims(0, 0, start));
+}
+
 // The numbers of a part in the order a kernel wants: copied together where the part is not all of its array.
-memory Correlation::bring(const Part& part, int channels, const Desc& ours, const Desc& wanted, Pool::Piece& room) {
+memory Correlation::bring(int rows, const Part& part, int channels, const Desc& ours, const Desc& wanted, Pool::Piece& room) {
   Pool::Piece cut;
   float* data = part.data;
   if (!(part.box == part.frame)) {
     const Extent n = part.box.size(), e = part.frame.size();
     Box local = part.box;
     for (int a = 0; a < kAxes; ++a) local.lo[a] -= part.frame.lo[a], local.hi[a] -= part.frame.lo[a];
-    cut = work_.pool.take(part.plain ? channels * volume(n) : blocksOf(channels) * volume(n) * kLanes);
+    const int maps = rows * (part.plain ? channels : blocksOf(channels));
+    cut = work_.pool.take(maps * volume(n) * (part.plain ? 1 : kLanes));
     if (part.plain) {
       float* to = cut.data();
-      for (int c = 0; c < channels; ++c)
+      for (int c = 0; c < maps; ++c)
         for (int z = local.lo[0]; z < local.hi[0]; ++z)
           for (int y = local.lo[1]; y < local.hi[1]; ++y, to += n[2])
             std::copy_n(data + ((int64_t(c) * e[0] + z) * e[1] + y) * e[2] + local.lo[2], n[2], to);
     } else {
-      crop(data, e, local, blocksOf(channels), cut.data());
+      crop(data, e, local, maps, cut.data());
     }
     data = cut.data();
   }
@@ -209,8 +226,12 @@ winograd::Maps Correlation::maps(int channels, const Part& part) const {
 Pool::Piece Correlation::scratch() { return work_.pool.take(omp_get_max_threads() * winograd::scratchFloats()); }
 
 // The relation read forwards, or backwards with the kernel turned round.
-void Correlation::convolve(int rows, const Part& from, int fromChannels, const Part& to, int toChannels, bool turned, const float* bias,
-                           float slope) {
+Method Correlation::method(Pass pass, const Part& y) const {
+  return work_.choice.of(pass, shape_.in, shape_.out, volume(y.box.size()), work_.precision);
+}
+
+void Correlation::convolve(Method method, int rows, const Part& from, int fromChannels, const Part& to, int toChannels, bool turned,
+                           const float* bias, float slope) {
   const memory w = weights(weightDesc(shape_.out, turned ? Tag::OIhw16o16i : Tag::OIhw16i16o));
   const int64_t taps = volume(shape_.kernel) * kLanes * kLanes, line = blocksOf(shape_.in) * taps;
   const winograd::Kernel kernel{static_cast<const float*>(w.get_data_handle()), turned ? line : taps, turned ? taps : line, turned};
@@ -221,7 +242,7 @@ void Correlation::convolve(int rows, const Part& from, int fromChannels, const P
   }
   const winograd::Maps in = maps(fromChannels, from), out = maps(toChannels, to);
   if constexpr (kX86) {
-    if (brief()) {
+    if (method == Method::tiles) {
       Brief& tiles = brief_[turned];
       if (!tiles.tiles.size()) tiles.tiles = Buffer(amx::kernelFloats(in.blocks, out.blocks));
       if (tiles.version != kernelVersion() || tiles.scaling != scaling_) {
@@ -239,20 +260,22 @@ void Correlation::convolve(int rows, const Part& from, int fromChannels, const P
 void Correlation::gather(int rows, Part x, Part y, const float* bias, float slope) {
   if (y.box.empty()) return;
   count(rows, y);
-  if (minimal_ && !x.plain && !y.plain) return convolve(rows, x, shape_.in, y, shape_.out, false, bias, slope);
-  x.box = x.frame, y.box = y.frame;  // whoever wants less gets more
+  if (minimal_ && !x.plain && !y.plain) {
+    const Method m = method(Pass::forward, y);
+    if (m != Method::direct) return convolve(m, rows, x, shape_.in, y, shape_.out, false, bias, slope);
+  } else {
+    x.box = x.frame, y.box = y.frame;  // whoever wants less gets more
+  }
   const Desc biasDesc = bias ? Desc({shape_.out}, memory::data_type::f32, Tag::x) : Desc();
-  auto [it, fresh] = gather_.try_emplace(key(rows, 1, x, y, (bias ? 1 : 0) + (slope != 1.f ? 2 : 0)));
-  Primitive& p = it->second;
-  if (fresh) {
+  const Primitive& p = compiled_.get(key(Pass::forward, rows, 1, x, y, (bias ? 1 : 0) + (slope != 1.f ? 2 : 0)), [&]() -> Primitive {
     dnn::Convolution c = convolution(rows, shape_.out, x, y);
     c.bias = biasDesc;
     auto pd = dnn::forward(work_.engine, c, slope == 1.f ? dnn::attributes() : dnn::leaky(slope));
-    p = {dnnl::convolution_forward(pd), pd.src_desc(), pd.weights_desc(), pd.dst_desc(), pd.scratchpad_desc()};
-  }
+    return {dnnl::convolution_forward(pd), pd.src_desc(), pd.weights_desc(), pd.dst_desc(), pd.scratchpad_desc()};
+  });
   Pool::Piece xRoom, yRoom;
-  const Desc ours = side(rows, shape_.out, y.box, y.plain);
-  memory from = bring(x, shape_.in, side(rows, shape_.in, x.box, x.plain), p.input, xRoom), w = weights(p.weights), to;
+  const Desc ours = within(y, rows, shape_.out);
+  memory from = bring(rows, x, shape_.in, side(rows, shape_.in, x.box, x.plain), p.input, xRoom), w = weights(p.weights), to;
   const bool direct = dnn::same(ours, p.output);
   if (!direct) yRoom = work_.pool.take(p.output.get_size() / sizeof(float));
   to = memory(p.output, work_.engine, direct ? y.data : yRoom.data());
@@ -267,16 +290,17 @@ void Correlation::gather(int rows, Part x, Part y, const float* bias, float slop
 
 void Correlation::scatter(int rows, const Part& y, const Part& x) {
   count(rows, y);
-  if (minimal_ && !x.plain && !y.plain) return convolve(rows, y, shape_.out, x, shape_.in, true, nullptr, 1.f);
-  auto [it, fresh] = scatter_.try_emplace(key(rows, 1, x, y, 0));
-  Primitive& p = it->second;
-  if (fresh) {
-    auto pd = dnn::backwardData(work_.engine, convolution(rows, shape_.out, x, y));
-    p = {dnnl::convolution_backward_data(pd), pd.diff_src_desc(), pd.weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
+  if (minimal_ && !x.plain && !y.plain) {
+    const Method m = method(Pass::data, y);
+    if (m != Method::direct) return convolve(m, rows, y, shape_.out, x, shape_.in, true, nullptr, 1.f);
   }
+  const Primitive& p = compiled_.get(key(Pass::data, rows, 1, x, y), [&]() -> Primitive {
+    auto pd = dnn::backwardData(work_.engine, convolution(rows, shape_.out, x, y));
+    return {dnnl::convolution_backward_data(pd), pd.diff_src_desc(), pd.weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
+  });
   Pool::Piece xRoom, yRoom;
   const Desc ours = side(rows, shape_.in, x.box, x.plain);
-  memory from = bring(y, shape_.out, side(rows, shape_.out, y.box, y.plain), p.output, yRoom), w = weights(p.weights);
+  memory from = bring(rows, y, shape_.out, side(rows, shape_.out, y.box, y.plain), p.output, yRoom), w = weights(p.weights);
   const bool direct = dnn::same(ours, p.input);
   if (!direct) xRoom = work_.pool.take(p.input.get_size() / sizeof(float));
   memory to(p.input, work_.engine, direct ? x.data : xRoom.data());
@@ -327,11 +351,12 @@ void Correlation::unpackGradient(const float* row, float* plain) {
 void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, float* gradient) {
   gradientFloats();
   count(rows * stack, y);
-  if (minimal_) {
+  const Method m = minimal_ ? method(Pass::weights, y) : Method::direct;
+  if (m != Method::direct) {
     const winograd::Maps in = maps(shape_.in, x), out = maps(shape_.out, y);
     const int images = stack > 1 ? stack : rows;
     if constexpr (kX86) {
-      if (brief()) {
+      if (m == Method::tiles) {
         const Pool::Piece room = work_.pool.take(amx::correlateFloats(images, stack, in, out));
         return amx::correlate(images, stack, in, out, -shape_.before[1], -shape_.before[2], gradient, room.data());
       }
@@ -341,9 +366,7 @@ void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, f
     return winograd::correlate(images, stack, in, out, -shape_.before[1], -shape_.before[2], gradient, partial.data(), room.data());
   }
   const int out = shape_.groups == 1 ? paddedOut() * stack : shape_.out;
-  auto [it, fresh] = correlate_.try_emplace(key(rows, stack, x, y, 0));
-  Primitive& p = it->second;
-  if (fresh) {
+  const Primitive& p = compiled_.get(key(Pass::weights, rows, stack, x, y), [&]() -> Primitive {
     dnn::Convolution c = convolution(rows, out, x, y);
     auto pd = dnn::backwardWeights(work_.engine, c);
     if (!dnn::same(pd.diff_weights_desc(), weightDesc(out, gradientTag_))) {
@@ -354,11 +377,11 @@ void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, f
       } catch (const dnnl::error&) {
       }
     }
-    p = {dnnl::convolution_backward_weights(pd), pd.src_desc(), pd.diff_weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
-  }
+    return {dnnl::convolution_backward_weights(pd), pd.src_desc(), pd.diff_weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
+  });
   Pool::Piece xRoom, yRoom, room;
-  memory from = bring(x, shape_.in, side(rows, shape_.in, x.box, x.plain), p.input, xRoom);
-  memory dy = bring(y, out, side(rows, out, y.box, y.plain), p.output, yRoom);
+  memory from = bring(rows, x, shape_.in, side(rows, shape_.in, x.box, x.plain), p.input, xRoom);
+  memory dy = bring(rows, y, out, side(rows, out, y.box, y.plain), p.output, yRoom);
   const Desc ours = weightDesc(out, gradientTag_);
   const bool direct = dnn::same(ours, p.weights);
   if (!direct) room = work_.pool.take(p.weights.get_size() / sizeof(float));

@@ -2,11 +2,11 @@
 // `out` side; a transposed convolution is the same relation run the other way, so both operators are built on these three products.
 #pragma once
 #include <list>
-#include <map>
 #include <unordered_map>
 
 #include "amx.h"
 #include "operator.h"
+#include "recent.h"
 #include "winograd.h"
 
 namespace tracin::cpu {
@@ -15,6 +15,10 @@ struct Geometry {
   int rank, groups, in, out;  // channels of the two sides
   Extent kernel, strides, dilations, before;
 };
+
+// Kernels compiled for boxes of different sizes that a layer keeps, and the bytes of one at most.
+constexpr size_t kMostCompiled = 48;
+constexpr int64_t kCompiledBytes = 64 << 10;
 
 class Correlation {
  public:
@@ -38,6 +42,8 @@ class Correlation {
   void scatter(int rows, const Part& y, const Part& x);
   // kernel gradient: summed over `rows` pairs (x, y); or, `stack` of them at once, one gradient for each y with the single x
   void correlate(int rows, int stack, const Part& x, const Part& y, float* gradient);
+  // Whether there are several kernels for it: see choice.h.
+  bool hasChoice() const { return minimal_; }
   // More than one gradient a call: not possible between grouped channels.
   bool stacks() const { return shape_.groups == 1; }
   // Takes the kernel times these factors, one for each channel of the out side; call again when they have changed.
@@ -50,6 +56,7 @@ class Correlation {
   void keepPlainGradient() { plainGradient_ = true; }
 
  private:
+  // One compiled for boxes of some size.
   struct Primitive {
     dnnl::primitive run;
     dnn::Desc input, weights, output, scratch;
@@ -66,7 +73,7 @@ class Correlation {
   uint64_t scaling_ = 0;
   dnn::Desc gradientDesc_;  // one row
   dnn::Tag gradientTag_ = dnn::Tag::undef;
-  std::map<Key, Primitive> gather_, scatter_, correlate_;
+  Recent<Key, Primitive> compiled_{kMostCompiled};
   struct Packed {
     dnn::Desc desc;
     Buffer data;
@@ -86,18 +93,21 @@ class Correlation {
 
   uint64_t kernelVersion() const { return given_ ? givenVersion_ : work_.version; }
   void count(int rows, const Part& y);
-  Key key(int rows, int stack, const Part& x, const Part& y, int extra) const;
+  Key key(Pass, int rows, int stack, const Part& x, const Part& y, int extra = 0) const;
   dnn::Desc side(int rows, int channels, const Box&, bool plain, bool any = false) const;
+  dnn::Dims sideDims(int rows, int channels, const Extent&) const;
+  dnn::Desc within(const Part&, int rows, int channels) const;
   dnn::Dims weightDims(int out) const;
   dnn::Desc weightDesc(int out, dnn::Tag) const;
   dnn::Convolution convolution(int rows, int out, const Part& x, const Part& y) const;
   dnnl::memory weights(const dnn::Desc& wanted, bool scaled = true);
   void chooseGradientLayout(const Part& x, const Part& y);
-  dnnl::memory bring(const Part&, int channels, const dnn::Desc& ours, const dnn::Desc& wanted, Pool::Piece& room);
+  dnnl::memory bring(int rows, const Part&, int channels, const dnn::Desc& ours, const dnn::Desc& wanted, Pool::Piece& room);
   winograd::Maps maps(int channels, const Part&) const;
   Pool::Piece scratch();
-  bool brief() const { return work_.precision == Precision::bf16; }
-  void convolve(int rows, const Part& from, int fromChannels, const Part& to, int toChannels, bool turned, const float* bias, float slope);
+  Method method(Pass, const Part& y) const;
+  void convolve(Method, int rows, const Part& from, int fromChannels, const Part& to, int toChannels, bool turned, const float* bias,
+                float slope);
   int paddedOut() const { return shape_.groups == 1 ? blocksOf(shape_.out) * kLanes : shape_.out; }
 };
 

@@ -7,6 +7,7 @@
 
 #include "../core/program.h"
 #include "buffer.h"
+#include "choice.h"
 #include "layout.h"
 #include "onednn.h"
 #include "profile.h"
@@ -56,6 +57,7 @@ struct Workspace {
   uint64_t version = 0;                    // counts changes of `stored`
   bool training = false;                   // BatchNormalization by batch statistics
   Precision precision = Precision::f32;    // of what kernels may round their operands to
+  Choice choice;
   Pool pool;
   Profile profile;
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};

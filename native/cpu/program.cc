@@ -8,6 +8,7 @@
 
 #include "../core/checkpoint.h"
 #include "../core/optimiser.h"
+#include "correlation.h"
 #include "losses.h"
 #include "processor.h"
 #include "runner.h"
@@ -33,6 +34,9 @@ struct RowSink : Sink {
   // Where row r of a gradient lies among [slices of the batch, K].
   int64_t row(size_t r) const { return int64_t(owners[r].slice) * classes + owners[r].label; }
 };
+
+// Compiled kernels that the library itself keeps, for whoever makes the same again.
+constexpr int kLibraryKernels = 256;
 
 // Activations of the slices that run together: as many slices as fit, for they are read again soon.
 constexpr int64_t kActivationBytes = int64_t(64) << 20;
@@ -63,8 +67,9 @@ class CpuProgram final : public Program {
     for (const Value& v : network_.values)
       if (v.kind == Value::Kind::parameter) weights += count(v.dims);
     for (const auto& op : network_.operations) kernels += op.type == "Conv" || op.type == "ConvTranspose";
-    // weights as stored and in the kernels' orders for either direction, folded and not; compiled kernels, a handful for each convolution
-    return 5 * weights * int64_t(sizeof(float)) + kernels * (int64_t(3) << 20);
+    // weights as stored and in the kernels' orders for either direction, folded and not; compiled kernels of each convolution, and the
+    // library's
+    return 5 * weights * int64_t(sizeof(float)) + (kernels * int64_t(kMostCompiled) + kLibraryKernels) * kCompiledBytes;
   }
 
   int64_t sliceBytes() const override {
@@ -83,6 +88,13 @@ class CpuProgram final : public Program {
       work_.stored[v] = initializerOf(initializers, value);
     }
     ++work_.version;
+  }
+
+  KernelTable chooseKernels(const KernelTable& table, bool measure) override {
+    omp_set_num_threads(threads_);
+    work_.choice.take(table);
+    if (measure) work_.choice.measure(work_);
+    return work_.choice.table(work_.precision);
   }
 
   void forward(int slices, const float* images, float* logits, float* features, const Abort& abort) override {
@@ -308,6 +320,7 @@ class CpuProgram final : public Program {
 
 std::unique_ptr<Program> compile(Network network, const CompileOptions& options) {
   if (const std::string reason = missing(options.precision); !reason.empty()) throw EngineError("cpu: " + reason);
+  dnnl::set_primitive_cache_capacity(kLibraryKernels);
   return std::make_unique<CpuProgram>(std::move(network), options);
 }
 

@@ -11,6 +11,7 @@ import type {
   CompileOptions,
   Engine,
   Floats,
+  KernelTable,
   Optimiser,
   Program,
   RegionBatch,
@@ -117,6 +118,10 @@ class ReferenceWorkerProgram implements Program {
 
   async load(checkpoint: Graph): Promise<void> {
     await this.#call('load', { values: checkpointValues(this.lowered, this.#graph, checkpoint), source: checkpoint.source });
+  }
+
+  chooseKernels(): Promise<KernelTable> {
+    return Promise.resolve({});
   }
 
   forward(

@@ -98,7 +98,9 @@ Box covered(const Geometry& g, const Box& out, const Extent& inExtent) {
   return in;
 }
 
-Convolution::Convolution(Workspace& w, const Operation& o) : Operator(w, o), shape_(geometry(w, o)), product_(w, shape_, o.inputs[1]) {}
+Convolution::Convolution(Workspace& w, const Operation& o) : Operator(w, o), shape_(geometry(w, o)), product_(w, shape_, o.inputs[1]) {
+  if (product_.hasChoice()) w.choice.expect(shape_.in, shape_.out, volume(shape(o.output).extent));
+}
 
 std::unique_ptr<Operator> conv(Workspace& w, const Operation& o) { return std::make_unique<Conv>(w, o); }
 std::unique_ptr<Operator> convTranspose(Workspace& w, const Operation& o) { return std::make_unique<ConvTranspose>(w, o); }
