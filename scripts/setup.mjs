@@ -1,4 +1,4 @@
-/** Before `npm start` and `npm test`: system packages, npm packages and the build, each only where it is missing or old. Plain Node. */
+/** Before `npm start` and `npm test`: system packages, npm packages and the build, each only where it is missing or old. Plain Node. `--browser`: one to test pages with, too. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fail, install } from './system.mjs';
@@ -19,7 +19,7 @@ function installed() {
 }
 
 if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node ${process.versions.node} is too old: install Node 20 or newer`);
-install();
+install({ browser: process.argv.includes('--browser') });
 if (!installed()) {
   // No package needs its install script; our own `prepare` would build out of sight.
   const { status } = spawnSync('npm', ['ci', '--include=dev', '--ignore-scripts'], {

@@ -1,4 +1,4 @@
-/** What the native engine is built with besides npm packages: looked for here, installed on Debian and its kin. Plain Node. */
+/** What is needed besides npm packages, above all to build the native engine: looked for here, installed on Debian and its kin. Plain Node. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,15 +31,18 @@ const NEEDED = [
   },
 ];
 
-/** What is not here, in the words of NEEDED. */
-export const missing = () => NEEDED.filter(({ found }) => !found());
+/** What the slow tests look at pages with. */
+const BROWSER = { debian: 'chromium', what: 'Chromium', found: () => ['chromium', 'chromium-browser', 'google-chrome'].some(runs) };
 
-/** Makes `missing()` empty, or ends the process with one line saying what to do. */
-export function install() {
-  const absent = missing();
+/** What is not here, in the words of NEEDED. */
+export const missing = ({ browser = false } = {}) => [...NEEDED, ...(browser ? [BROWSER] : [])].filter(({ found }) => !found());
+
+/** Makes `missing(options)` empty, or ends the process with one line saying what to do. */
+export function install(options) {
+  const absent = missing(options);
   if (absent.length === 0) return;
   const packages = absent.map(({ debian }) => debian);
-  if (!runs('apt-get')) fail(`building needs ${absent.map(({ what }) => what).join(', ')}: install them and run again`);
+  if (!runs('apt-get')) fail(`this needs ${absent.map(({ what }) => what).join(', ')}: install them and run again`);
   if (process.getuid() !== 0)
     fail(`run this once, then try again: sudo sh -c 'apt-get update && apt-get install -y ${packages.join(' ')}'`);
   console.error(`installing ${packages.join(', ')}`);

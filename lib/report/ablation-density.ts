@@ -4,7 +4,7 @@ import { mean } from '../statistics';
 import { chart, MARGIN, text, type Drawing, type Ink } from './charts';
 import { html, type Html } from './html';
 
-const SIZE = { width: 560, height: 300 };
+const SIZE = { width: 420, height: 270 };
 /** Places at which a density is computed. */
 const PLACES = 120;
 
@@ -40,12 +40,12 @@ export function density(values: readonly number[], at: readonly number[]): numbe
 export function drawAblationDensity(one: ClassAblation, k: number, { scaleLinear, area, line }: Drawing, ink: Ink): Html {
   const { selected, others, zero } = logDrops(one);
   const all = [...selected, ...others];
-  const [low, high] = all.length > 0 ? [Math.floor(Math.min(...all) - 0.5), Math.ceil(Math.max(...all) + 0.5)] : [-4, 0];
+  const [low, high] = all.length > 0 ? [Math.floor(Math.min(...all) - 0.5), Math.min(0, Math.ceil(Math.max(...all) + 0.5))] : [-4, 0];
   const [bottom, right] = [SIZE.height - MARGIN.bottom, SIZE.width - MARGIN.right];
   const x = scaleLinear([low, high], [MARGIN.left, right]);
   const at = Array.from({ length: PLACES }, (_, i) => low + ((high - low) * i) / (PLACES - 1));
   const [ofSelected, ofOthers] = [density(selected, at), density(others, at)];
-  const y = scaleLinear([0, 1.08 * Math.max(0.1, ...ofSelected, ...ofOthers)], [bottom, MARGIN.top + 18]);
+  const y = scaleLinear([0, 1.08 * Math.max(0.1, ...ofSelected, ...ofOthers)], [bottom, MARGIN.top + 20]);
   const px = (_: number, i: number): number => Number(x(at[i]!).toFixed(1));
   const py = (value: number): number => Number(y(value).toFixed(1));
   const hill = (values: number[]): string => area<number>(px, bottom, py)(values) ?? '';
@@ -67,7 +67,7 @@ export function drawAblationDensity(one: ClassAblation, k: number, { scaleLinear
     {
       ...SIZE,
       label: `${one.class}: density of the size of the Dice lost without one feature, for ${selected.length} selected and ${others.length} other features; mean lost ${number(one.selectedDrop)} and ${number(one.unselectedDrop)}`,
-      title: `${one.class}: density of log |ΔDice| without one feature`,
+      title: `${one.class}: density of log |ΔDice|, one feature silenced`,
       x: {
         ticks: decades.map((power) => ({ at: x(power), words: power < -3 ? `1e${power}` : String(10 ** power) })),
         label: '|ΔDice|, on a logarithmic scale',
@@ -89,12 +89,32 @@ export function drawAblationDensity(one: ClassAblation, k: number, { scaleLinear
           />`,
         ...rug(others, bottom, ink.quiet),
         ...rug(selected, bottom - 8, ink.text),
+        html`<rect
+          x="${MARGIN.left}"
+          y="${MARGIN.top}"
+          width="12"
+          height="10"
+          fill="${ink.colour(k)}"
+          fill-opacity="0.45"
+          stroke="${ink.text}"
+        />`,
+        text(MARGIN.left + 17, MARGIN.top + 10, 'start', `${selected.length} selected`, ink.text),
+        html`<rect
+          x="${MARGIN.left + 100}"
+          y="${MARGIN.top}"
+          width="12"
+          height="10"
+          fill="${ink.quiet}"
+          fill-opacity="0.25"
+          stroke="${ink.quiet}"
+          stroke-dasharray="3 2"
+        />`,
         text(
-          MARGIN.left,
+          MARGIN.left + 117,
           MARGIN.top + 10,
           'start',
-          `━ ${selected.length} selected   ┅ ${others.length} others${zero > 0 ? `   (${zero} changed nothing)` : ''}`,
-          ink.quiet,
+          `${others.length} others${zero > 0 ? `; ${zero} changed nothing` : ''}`,
+          ink.text,
         ),
       ],
     },

@@ -3,6 +3,7 @@ import type { SliceSource } from '../dataset/slices';
 import type { Engine } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
 import { readFindings } from '../faithfulness/findings';
+import { readStability } from '../faithfulness/stability-file';
 import type { CaseDice } from '../inference/dice-table';
 import { meanDice } from '../inference/dice-table';
 import { describeDefinition } from '../influence/definition';
@@ -97,10 +98,11 @@ async function reportNetwork(
   for (const slice of shown) ranked.push(await reporter.rank(slice));
   const maps =
     reporter.shelves && (await drawMapLayers(subject, pairsOf(ranked, options.maps ?? 'raw'), reporter.shelves, { signal, onProgress }));
+  const stability = await readStability(study);
   const slices: SliceReport[] = [];
   for (const one of ranked) {
     throwIfAborted(signal);
-    slices.push(await reporter.report(one, dice?.cases, maps));
+    slices.push(await reporter.report(one, { dice: dice?.cases, maps, stability }));
     onProgress?.({ stage: 'report', done: before + slices.length, total: subjects.length * shown.length });
   }
   const parts = {
@@ -108,6 +110,7 @@ async function reportNetwork(
     slices,
     features: await featureReport(study),
     faithfulness: await readFindings(study.dir),
+    stability,
     audit: await auditReport(study, reporter.shelves?.train),
   };
   return {

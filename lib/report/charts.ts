@@ -43,7 +43,7 @@ export interface Size {
 }
 
 /** Room around the plot for axes and words. */
-export const MARGIN = { left: 52, right: 20, top: 30, bottom: 44 };
+export const MARGIN = { left: 44, right: 14, top: 32, bottom: 46 };
 
 export interface Tick {
   /** In pixels. */
@@ -77,7 +77,7 @@ export function chart({ width, height, label, title, x, y, marks }: Chart, ink: 
     height="${height}"
     viewBox="0 0 ${width} ${height}"
     font-family="system-ui, sans-serif"
-    font-size="13"
+    font-size="14"
   >
     <rect width="100%" height="100%" fill="${ink.paper}" />
     ${text(0, 18, 'start', title, ink.text)}

@@ -3,7 +3,7 @@ import { chart, MARGIN, type Drawing, type Ink } from './charts';
 import { html, type Html } from './html';
 import type { CheckpointReport } from './model';
 
-const SIZE = { width: 560, height: 280 };
+const SIZE = { width: 460, height: 260 };
 const TICKS = 4;
 
 export function drawCheckpoints(
@@ -42,7 +42,7 @@ export function drawCheckpoints(
     {
       ...SIZE,
       label: `Share of each checkpoint in the terms of T: ${checkpoints.map((one, t) => `${nameOf(one, t)}: ${one.share.map((value, k) => `${classes[k]!} ${percent(value)}`).join(', ')}`).join('; ')}`,
-      title: 'Share of each checkpoint in Σ |η g′·g|, pairs of one class',
+      title: 'Share of each checkpoint in Σ |η g′·g|, same class',
       x: {
         ticks: checkpoints.flatMap((one, t) => (t % every === 0 ? [{ at: middle(t), words: nameOf(one, t) }] : [])),
         label: isEpoch ? 'checkpoint after epoch' : 'checkpoint',

@@ -1,5 +1,6 @@
 /** What tests of a study found: the verdict in words, then every figure with its interval. */
 import type { Findings } from '../faithfulness/findings';
+import { PARTS, type Part } from '../faithfulness/files';
 import { inWords } from '../faithfulness/verdict';
 import { html, type Html } from './html';
 import { counted } from './numbers';
@@ -10,14 +11,30 @@ export function faithfulnessSection(findings: Findings, place: number): Html {
   return html`<section aria-labelledby="faithfulness-${place}">
     <h3 id="faithfulness-${place}">What was shown, and what was not</h3>
     <p class="quiet">Tests: ${mode}, seed ${seed}; 95 % intervals in brackets, from ${resamples} resamples of patients.</p>
-    <ul class="verdict">
-      ${verdict.map(({ shown, words }) => html`<li class="${shown ? 'shown' : 'unshown'}">${emphasised(words)}</li>`)}
-    </ul>
+    ${PARTS.map((part) => claims(part, verdict))}
     <details>
       <summary>The figures</summary>
       <div class="tables">${correlations(findings)}${ablation(findings)}${faults(findings)}${retraining(findings)}</div>
     </details>
   </section>`;
+}
+
+const TITLES: Readonly<Record<Part, string>> = {
+  correlation: 'Do influential regions look alike to the network?',
+  ablation: 'Does the network need the features that influence points at?',
+  faults: 'Does influence find planted label errors?',
+  retraining: 'Does training without influential patients hurt?',
+};
+
+function claims(part: Part, verdict: Findings['verdict']): Html | false {
+  const found = verdict.filter((claim) => claim.part === part);
+  return (
+    found.length > 0 &&
+    html`<h4>${TITLES[part]}</h4>
+      <ul class="verdict">
+        ${found.map(({ shown, words }) => html`<li class="${shown && 'shown'}">${emphasised(words)}</li>`)}
+      </ul>`
+  );
 }
 
 /** `not shown: …` with what was found in bold. */

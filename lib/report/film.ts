@@ -1,7 +1,7 @@
 /** Pictures with their overlays, as SVG. The bytes of a picture stand once in the page, at its head; each showing refers to them. */
 import { html, type Html } from './html';
 import type { Report } from './model';
-import { pathBounds } from './outline';
+import { largestLoop, type Bounds } from './outline';
 import type { Picture } from './picture';
 
 const idOf = (picture: number): string => `picture-${picture}`;
@@ -33,8 +33,8 @@ const CLOSEST = 1 / 3;
 const ROOM = 0.35;
 
 /** A window of the picture's own shape around a region. */
-function windowAround(outline: string, { width, height }: Picture): { x: number; y: number; width: number; height: number } {
-  const bounds = pathBounds(outline);
+function windowAround(outline: string, { width, height }: Picture): Bounds {
+  const bounds = largestLoop(outline);
   if (!bounds) return { x: 0, y: 0, width, height };
   const share = Math.min(1, Math.max(CLOSEST, (bounds.width / width) * (1 + 2 * ROOM), (bounds.height / height) * (1 + 2 * ROOM)));
   const along = (length: number, from: number, extent: number): number =>

@@ -3,11 +3,11 @@ import { casedLine, chart, MARGIN, text, type Drawing, type Ink } from './charts
 import { html, type Html } from './html';
 import type { FeatureCurve, FeatureReport, InterpretativeMap } from './model';
 
-const SIZE = { width: 560, height: 340 };
+const SIZE = { width: 420, height: 300 };
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 /** Selected features named at the end of their curves, those of strongest contrast. */
 const NAMED = 6;
-const NAMES = 62;
+const NAMES = 70;
 
 /** @param k which class */
 export function drawInterpretativeMap(
@@ -31,7 +31,7 @@ export function drawInterpretativeMap(
     {
       ...SIZE,
       label: `${name}: feature importance FI against rank, ${similarity}, mean over ${tests} test regions and ${trainings} ranks; ${words}`,
-      title: `${name}: FI by rank (${similarity}, mean over ${tests} test regions)`,
+      title: `${name}: FI by rank, ${similarity}, ${tests} test regions`,
       x: {
         ticks: [1, ...ticks.filter((tick) => tick > 1)].map((tick) => ({ at: x(tick), words: String(tick) })),
         label: 'rank of the training region, by falling influence',
@@ -59,7 +59,7 @@ export function drawInterpretativeMap(
         ...ends(selected.slice(0, NAMED).map(({ feature, points }) => ({ feature, at: y(points.at(-1)!) }))).map(({ feature, at }) =>
           text(right + 6, at + 4, 'start', `feature ${feature}`, ink.text),
         ),
-        selected.length === 0 && tests > 0 ? text(right + 6, MARGIN.top + 4, 'start', 'none', ink.quiet) : html``,
+        selected.length === 0 && tests > 0 ? text(right + 6, MARGIN.top + 10, 'start', 'none chosen', ink.quiet) : html``,
         tests === 0 ? text((MARGIN.left + right) / 2, SIZE.height / 2, 'middle', 'no test region of this class', ink.quiet) : html``,
       ],
     },

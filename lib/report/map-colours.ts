@@ -1,8 +1,8 @@
 /** How strongly and in which colour a pixel of an influence map is shown. */
 
 /** Told apart by people with any of the common colour blindnesses (Okabe & Ito 2008), and of about the same lightness on black. */
-const PUSHES = [255, 150, 30] as const;
-const PULLS = [60, 170, 255] as const;
+export const PUSHES = [255, 150, 30] as const;
+export const PULLS = [60, 170, 255] as const;
 /** Share of the region's pixels, by weight, that are shown in a paler colour than the strongest. */
 const FULL = 0.99;
 

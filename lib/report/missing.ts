@@ -2,9 +2,9 @@
 import type { ReportSubject } from './build';
 import type { Missing, NetworkReport } from './model';
 
-type Parts = Pick<NetworkReport, 'dice' | 'slices' | 'features' | 'faithfulness' | 'audit'>;
+type Parts = Pick<NetworkReport, 'dice' | 'slices' | 'features' | 'faithfulness' | 'stability' | 'audit'>;
 
-export function missingParts({ test, train }: ReportSubject, { dice, slices, features, faithfulness, audit }: Parts): Missing[] {
+export function missingParts({ test, train }: ReportSubject, { dice, slices, features, faithfulness, stability, audit }: Parts): Missing[] {
   const pictured = test !== undefined && train !== undefined;
   const rankings = slices.flatMap((slice) => slice.regions.flatMap((region) => region.rankings));
   const mapped = rankings.some((ranking) => [...ranking.proponents, ...ranking.opponents].some(({ maps }) => maps));
@@ -20,6 +20,7 @@ export function missingParts({ test, train }: ReportSubject, { dice, slices, fea
     unless(features, 'Interpretative maps of features', 'explain STUDY --features'),
     unless(faithfulness, 'Tests of what the study claims', 'faithfulness STUDY --quick'),
     unless(!faithfulness || (ablation && !('skipped' in ablation)), 'Dice lost without features', 'faithfulness STUDY --held-out CASES'),
+    unless(stability, 'Other training seeds', 'stability STUDY STUDY_OF_ANOTHER_SEED'),
     unless(audit, 'Labels to look at first', 'audit STUDY'),
   ].flat();
 }

@@ -1,6 +1,7 @@
 /** What a report says, free of how it looks: plain data, fit for JSON. K foreground classes. */
 import type { Audit } from '../faithfulness/audit';
 import type { Findings } from '../faithfulness/findings';
+import type { Stability } from '../faithfulness/stability-file';
 import type { CaseDice } from '../inference/dice-table';
 import type { Normalisation } from '../influence/normalisation';
 import type { RankedRegion, Ranking } from '../influence/ranking';
@@ -35,6 +36,8 @@ export interface NetworkReport {
   readonly slices: readonly SliceReport[];
   readonly features: FeatureReport | undefined;
   readonly faithfulness: Findings | undefined;
+  /** Against studies of other training seeds. */
+  readonly stability: Stability | undefined;
   readonly audit: AuditReport | undefined;
   /** What the page would show of this study had it been made, and which command makes it; one line each. */
   readonly missing: readonly Missing[];
@@ -125,6 +128,8 @@ export interface PicturedRegion extends RankedRegion {
   /** Absent where the data were not at hand. */
   readonly shown: { readonly modality: string; readonly picture: number; readonly outline: string } | undefined;
   readonly maps: PicturedMaps | undefined;
+  /** Whether it leads in every one of the studies that this one was compared with; undefined for lists that were not compared. */
+  readonly stable: boolean | undefined;
 }
 
 /** Influence maps of the region on the test region, as layers over their slices. */

@@ -8,6 +8,7 @@ import { html, type Html } from './html';
 import type { CheckpointReport, NetworkReport, Report } from './model';
 import { cosine, counted, dice, roughly } from './numbers';
 import { sliceCard } from './slice-card';
+import { stabilitySection, stabilityWarning } from './stability-section';
 import { quiet, table } from './table';
 
 export function networkSection(report: Report, network: NetworkReport, place: number, drawing: Drawing): Html {
@@ -15,6 +16,7 @@ export function networkSection(report: Report, network: NetworkReport, place: nu
   const { classes } = report;
   return html`<section aria-labelledby="network-${place}">
     <h2 id="network-${place}">${name}</h2>
+    ${network.stability && stabilityWarning(network.stability, place)}
     <p>
       Gradients of ${counted(parameterCount, 'parameter')} at ${counted(checkpoints.length, 'checkpoint')}
       (${checkpointWords(checkpoints)}), between ${counted(sides.test.slices, 'test slice')} and
@@ -23,14 +25,15 @@ export function networkSection(report: Report, network: NetworkReport, place: nu
     <div class="tables">
       ${matrix('Influence T between classes', influence.raw, classes, roughly, 'ranking-none')}
       ${matrix('Cosine between classes', influence.cosine, classes, cosine, 'ranking-cosine')} ${dominance(network)}
+      ${checkpoints.length > 1 && html`<figure class="plot">${drawCheckpoints(checkpoints, classes, drawing, PAGE_INK)}</figure>`}
     </div>
-    ${checkpoints.length > 1 && html`<figure class="plot">${drawCheckpoints(checkpoints, classes, drawing, PAGE_INK)}</figure>`}
     ${network.dice && diceTable(network.dice, classes)}
     <h3 id="slices-${place}">Test slices</h3>
     ${slices.map((slice, i) => sliceCard(report, slice, `slice-${place}-${i}`))}
     ${network.features && featureSection(network.features, network.faithfulness, classes, place, drawing)}
     ${network.faithfulness && faithfulnessSection(network.faithfulness, place)}
-    ${network.audit && auditSection(report, network.audit, place)} ${missing(network)}
+    ${network.stability && stabilitySection(network.stability, place)} ${network.audit && auditSection(report, network.audit, place)}
+    ${missing(network)}
   </section>`;
 }
 

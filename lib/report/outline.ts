@@ -1,19 +1,25 @@
 /** The border of a region as an SVG path along the edges of its pixels. */
 
-/** What a path of {@link outlinePath} lies within, in pixels; undefined for an empty one. */
-export function pathBounds(
-  path: string,
-): { readonly x: number; readonly y: number; readonly width: number; readonly height: number } | undefined {
-  let [x, y] = [0, 0];
-  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const [, verb, first, second] of path.matchAll(/([Mhv])(-?\d+)(?: (\d+))?/g)) {
-    if (verb === 'M') [x, y] = [Number(first), Number(second)];
-    else if (verb === 'h') x += Number(first);
-    else y += Number(first);
-    [left, right] = [Math.min(left, x), Math.max(right, x)];
-    [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
-  }
-  return left <= right ? { x: left, y: top, width: right - left, height: bottom - top } : undefined;
+export interface Bounds {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** What the largest loop of a path of {@link outlinePath} lies within, in pixels: specks far off do not count. Undefined for an empty path. */
+export function largestLoop(path: string): Bounds | undefined {
+  const loops = [...path.matchAll(/M(\d+) (\d+)([^M]*)z/g)].map(([, startX, startY, steps]): Bounds => {
+    let [x, y] = [Number(startX), Number(startY)];
+    let [left, top, right, bottom] = [x, y, x, y];
+    for (const [, verb, length] of steps!.matchAll(/([hv])(-?\d+)/g)) {
+      if (verb === 'h') x += Number(length);
+      else y += Number(length);
+      [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
+    }
+    return { x: left, y: top, width: right - left, height: bottom - top };
+  });
+  return loops.sort((a, b) => b.width * b.height - a.width * a.height)[0];
 }
 
 /** Steps right, down, left, up. */

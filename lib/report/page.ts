@@ -3,6 +3,7 @@ import { loadDrawing } from './charts';
 import { cohortCard } from './cohort-card';
 import { pictureStore } from './film';
 import { html, Html } from './html';
+import { PULLS, PUSHES } from './map-colours';
 import type { NetworkReport, Report } from './model';
 import { networkSection } from './network-section';
 import { styleSheet } from './style';
@@ -43,19 +44,21 @@ export async function renderPage(report: Report): Promise<string> {
     </html> `.text;
 }
 
+const css = (colour: readonly number[]): string => `rgb(${colour.join(' ')})`;
+
 function contents(networks: readonly NetworkReport[]): Html {
   const link = (id: string, words: string): Html => html`<li><a href="#${id}">${words}</a></li>`;
   return html`<nav aria-label="Contents">
     <ul class="contents">
       ${link('how', 'How to read this page')}
       ${networks.map(
-        ({ name, slices, features, faithfulness, audit }, i) =>
+        ({ name, slices, features, faithfulness, stability, audit }, i) =>
           html`<li>
             <a href="#network-${i}">${name}</a>
             <ul>
               ${slices.map((slice, s) => link(`slice-${i}-${s}`, `${slice.case}, slice ${slice.slice}`))}
               ${features && link(`features-${i}`, 'Features')} ${faithfulness && link(`faithfulness-${i}`, 'What was shown')}
-              ${audit && link(`audit-${i}`, 'Labels to look at')}
+              ${stability && link(`stability-${i}`, 'Other seeds')} ${audit && link(`audit-${i}`, 'Labels to look at')}
             </ul>
           </li>`,
       )}
@@ -95,9 +98,9 @@ function toolbar({ classes, networks }: Report): Html {
       ])}
       <label class="switch"><input type="checkbox" id="large" /> large</label>
     </div>
-    <p class="map-legend maps" aria-live="polite">
-      <span class="swatch" style="--colour:rgb(255 150 30)"></span>pushed towards the test region
-      <span class="swatch" style="--colour:rgb(60 170 255)"></span>pulled away from it
+    <p class="map-legend maps">
+      <span><span class="swatch" style="--colour:${css(PUSHES)}"></span>pushed towards the test region</span>
+      <span><span class="swatch" style="--colour:${css(PULLS)}"></span>pulled away from it</span>
     </p>
   </div>`;
 }

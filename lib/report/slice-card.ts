@@ -82,7 +82,8 @@ function neighbour(report: Report, test: RegionReport, ranking: PicturedRanking,
     <figcaption>
       <span class="bar" style="--share:${(Math.abs(region.score) / scale).toFixed(3)}"></span>
       ${bound === undefined ? html`<span class="score number">${written}</span>` : html`<span class="score number">${cosine(region.score / bound)}</span> <span class="quiet number">${written}</span>`}<br />
-      ${by === 'patient' && html`${whole(region.patient)} ${quietly(counted(region.regions, 'region'))}<br />`} ${where}<br />
+      ${by === 'patient' && html`${whole(region.patient)} ${quietly(counted(region.regions, 'region'))}<br />`}
+      ${where}${region.stable !== undefined && html`<br />${quietly(region.stable ? '★ leads in every seed' : 'not in every seed')}`}<br />
       <span class="quiet"
         >${region.shown && html`${whole(`${region.shown.modality},`)} `}${whole(counted(region.pixels, 'pixel'))}${
           region.maps && html`<span class="maps"><br />maps sum to T = <span class="number">${score(region.maps.score)}</span></span>`

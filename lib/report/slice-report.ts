@@ -4,6 +4,7 @@ import type { RegionAxis } from '../influence/folder';
 import type { Normalisation } from '../influence/normalisation';
 import { rank, type RankedRegion, type Ranking } from '../influence/ranking';
 import type { Role } from '../influence/batches';
+import type { Stability } from '../faithfulness/stability-file';
 import type { CaseDice } from '../inference/dice-table';
 import type { Album, Shelf } from './album';
 import type { ReportSubject } from './build';
@@ -32,6 +33,13 @@ export interface RankedSlice {
   readonly row: number;
   /** [K] */
   readonly rankings: readonly (readonly Ranking[])[];
+}
+
+/** What is told along with the rankings of a slice. */
+export interface Beside {
+  readonly dice: readonly CaseDice[] | undefined;
+  readonly maps: MapLayers | undefined;
+  readonly stability: Stability | undefined;
 }
 
 export class SliceReporter {
@@ -66,11 +74,7 @@ export class SliceReporter {
   }
 
   /** @throws ERR_TRACIN_DATA when the sources do not have the slice */
-  async report(
-    { slice, row, rankings }: RankedSlice,
-    dice: readonly CaseDice[] | undefined,
-    maps: MapLayers | undefined,
-  ): Promise<SliceReport> {
+  async report({ slice, row, rankings }: RankedSlice, beside: Beside): Promise<SliceReport> {
     const { study } = this.#subject;
     const shelf = this.shelves?.test;
     const pictures = [];
@@ -83,7 +87,7 @@ export class SliceReporter {
     const regions: RegionReport[] = [];
     for (const [k, name] of study.classes.entries()) {
       const pictured: PicturedRanking[] = [];
-      for (const ranking of rankings[k]!) pictured.push(await this.#picture(ranking, maps));
+      for (const ranking of rankings[k]!) pictured.push(await this.#picture(ranking, beside));
       const modality = shelf && bestSeenIn(name, shelf.modalities);
       regions.push({
         class: name,
@@ -96,7 +100,7 @@ export class SliceReporter {
     return {
       ...{ case: slice.case, patient: slice.patient, slice: slice.index },
       ...{ pictures, regions, predicted: ofPrediction, truth: ofTruth },
-      dice: dice?.find((one) => one.case === slice.case)?.dice,
+      dice: beside.dice?.find((one) => one.case === slice.case)?.dice,
     };
   }
 
@@ -112,12 +116,13 @@ export class SliceReporter {
     };
   }
 
-  async #picture({ dominance: _, ...ranking }: Ranking, maps: MapLayers | undefined): Promise<PicturedRanking> {
+  async #picture({ dominance: _, ...ranking }: Ranking, { maps, stability }: Beside): Promise<PicturedRanking> {
     const { learningRates } = this.#subject.study;
     const pictures = async (regions: readonly RankedRegion[]): Promise<PicturedRegion[]> => {
       const pictured: PicturedRegion[] = [];
       for (const region of regions) {
-        pictured.push({ ...region, shown: await this.#shown(region), maps: maps?.(pairOf(ranking, region)) });
+        const shown = await this.#shown(region);
+        pictured.push({ ...region, shown, maps: maps?.(pairOf(ranking, region)), stable: isStable(stability, ranking, region) });
       }
       return pictured;
     };
@@ -171,6 +176,19 @@ function pairOf({ test }: Pick<Ranking, 'test'>, region: RankedRegion): MapPair 
     train: { case: region.case, slice: region.slice },
     trainClass: region.class,
   };
+}
+
+/** Of a proponent: whether every study that was compared has it on its list. */
+function isStable(
+  stability: Stability | undefined,
+  { test, by, normalize }: Omit<Ranking, 'dominance'>,
+  region: RankedRegion,
+): boolean | undefined {
+  if (stability?.by !== by || stability.normalize !== normalize || region.score <= 0 || region.class !== test.class) return undefined;
+  const of = stability.regions.find((one) => one.case === test.case && one.slice === test.slice && one.class === test.class);
+  return of?.stable.some((one) =>
+    by === 'patient' ? one.patient === region.patient : one.case === region.case && one.slice === region.slice,
+  );
 }
 
 function rowsOf({ slices }: RegionAxis): Map<string, number> {

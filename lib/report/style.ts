@@ -22,7 +22,7 @@ export function styleSheet(classes: number): string {
   }
 }
 * { box-sizing: border-box; }
-html { scroll-padding-top: 4.5rem; }
+html { scroll-padding-top: 5.5rem; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 header, main, footer { max-width: var(--page); margin: 0 auto; padding: 0 clamp(0.75rem, 3vw, 2rem); }
 h1 { font-size: clamp(1.5rem, 1rem + 2vw, 2.1rem); line-height: 1.2; margin: 1.5rem 0 0.5rem; }
@@ -85,11 +85,13 @@ figcaption { font-size: 0.8rem; line-height: 1.35; overflow-wrap: anywhere; }
 .strip li, .gallery li { min-width: 0; }
 figure > .maps { font-size: 0.8rem; line-height: 1.35; }
 .gallery { display: grid; gap: 0.75rem; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); list-style: none; margin: 0.75rem 0; padding: 0; max-width: none; }
-.plots { display: grid; gap: var(--gap); grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
-.plot { background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); padding: 0.75rem; margin: var(--gap) 0; max-width: 40rem; }
+.plots { display: grid; gap: var(--gap); grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); }
+.plot { background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); padding: 0.75rem; margin: var(--gap) 0; max-width: 36rem; }
+.tables > .plot { flex: 1 1 24rem; margin: 0; }
 .chart { display: block; width: 100%; height: auto; }
 main h3 { margin-top: 2rem; }
 .card > h3:first-child { margin-top: 0; }
+main h4 { margin-top: 1rem; }
 .verdict { padding-left: 0; list-style: none; max-width: 110ch; }
 .verdict li { border-left: 4px solid var(--line); padding: 0.1rem 0.75rem; margin: 0.5rem 0; }
 .verdict .shown { border-color: var(--proponent); }
@@ -100,7 +102,7 @@ summary { cursor: pointer; padding: 0.25rem 0; }
 .contents ul { list-style: none; padding: 0; margin: 0; columns: 2; column-gap: 1.5rem; }
 .skip { position: absolute; left: -100vw; z-index: 2; background: var(--card); padding: 0.5rem 1rem; }
 .skip:focus { left: 0; }
-.map-legend { margin: 0 auto; padding-top: 0; padding-bottom: 0.4rem; font-size: 0.85rem; }
+.toolbar .map-legend { padding-top: 0; font-size: 0.85rem; }
 footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 1px solid var(--line); }
 
 @media (min-width: 700px) {
@@ -108,6 +110,7 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 
 }
 @media (min-width: 1000px) {
   .slice { grid-template-columns: minmax(18rem, 1fr) minmax(0, 2.2fr); }
+  .slice > :first-child:not(:only-child) { position: sticky; top: 5rem; align-self: start; }
   .explained { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .cohort { grid-template-columns: minmax(0, 1fr) auto; align-items: start; }
 }
@@ -116,6 +119,11 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 
   body { font-size: 1rem; }
   :root { --page: 3000px; }
   p, ul, dl { max-width: 90ch; }
+}
+@media (max-width: 700px) {
+  .toolbar > div { flex-wrap: nowrap; overflow-x: auto; white-space: nowrap; gap: 0.35rem 1.1rem; }
+  .toolbar .legend { flex-wrap: nowrap; }
+  .toolbar legend { margin-right: 0; }
 }
 @media (max-width: 480px) {
   .card { padding: 0.75rem; }
@@ -131,6 +139,7 @@ body:has(#by-slice:checked) .by-patient, body:has(#by-patient:checked) .by-slice
 body:not(:has(#show-maps:checked)) .maps, body:has(#show-maps:checked) figure:has(.maps) .unmapped, body:has(#show-plain:checked) :is(.outlines, .labels) { display: none; }
 body:has(#large:checked) :is(.lists, .slice, .films) { grid-template-columns: minmax(0, 1fr); }
 body:has(#large:checked) .strip, body:has(#large:checked) .gallery { grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
+body:has(#large:checked) .slice > :first-child { position: static; }
 body:has(#large:checked) .films { grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
 @media print {
   :root { color-scheme: light; --paper: #fff; --card: #fff; --ink: #000; --quiet: #444; --line: #bbb; --proponent: #0b7a75; --opponent: #a3327d; }
@@ -143,6 +152,7 @@ body:has(#large:checked) .films { grid-template-columns: repeat(auto-fill, minma
   .region, figure, table, .lists { break-inside: avoid; }
   h2, h3, h4 { break-after: avoid; }
   .slice { grid-template-columns: 5cm minmax(0, 1fr); }
+  .slice > :first-child:not(:only-child) { position: static; }
   .skip, nav { display: none; }
   a { text-decoration: none; }
 }

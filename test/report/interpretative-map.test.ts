@@ -18,15 +18,15 @@ const draw = async (k: number): Promise<string> =>
 test('a curve for each feature over its ranks, the selected one named, on top, in the colour of the class', async () => {
   const svg = await draw(0);
   const curves = [...svg.matchAll(/<path\s+d="([^"]*)"[^>]*?\sstroke="([^"]*)"/g)].map(([, points, stroke]) => ({ points, stroke }));
-  // 478 − 52 by 266 pixels from (52, 30): FI 1 at the top, 0 at the bottom, the last rank at the right
-  const flat = 'M52,229.5L265,229.5L478,229.5';
+  // 292 × 222 pixels from (44, 32): FI 1 at the top, 0 at the bottom, the last rank at the right
+  const flat = 'M44,198.5L190,198.5L336,198.5';
   expect(curves).toEqual([
-    { points: 'M52,30L265,163L478,296', stroke: FILE_INK.quiet },
+    { points: 'M44,32L190,143L336,254', stroke: FILE_INK.quiet },
     { points: flat, stroke: FILE_INK.text },
     { points: flat, stroke: 'rgb(213,94,0)' },
   ]);
   expect(svg).toContain('feature 1</text>');
-  expect(svg).toContain('mean over 4 test regions');
+  expect(svg).toContain('4 test regions');
 });
 
 test('a class without test regions has no curves, and its name is escaped', async () => {

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { outlinePath } from '../../lib/report/outline';
+import { largestLoop, outlinePath } from '../../lib/report/outline';
 
 /** Corners of each closed loop of a path of M, h, v and z. */
 function loops(path: string): [number, number][][] {
@@ -56,4 +56,12 @@ test('loops are closed and hold as many pixels as the region has; their length i
       },
     ),
   );
+});
+
+test('the largest loop: specks do not count, nor where they lie', () => {
+  const labels = new Uint8Array(70);
+  labels[0] = 1;
+  for (const [x, y] of [[4, 2], [5, 2], [6, 2], [4, 3]] as const) labels[y * 10 + x] = 1; // prettier-ignore
+  expect(largestLoop(outlinePath(labels, 10, 7, 1))).toEqual({ x: 4, y: 2, width: 3, height: 2 });
+  expect(largestLoop('')).toBeUndefined();
 });
