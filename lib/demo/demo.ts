@@ -1,4 +1,4 @@
-/** Everything once, on synthetic patients: train two networks, predict, compute influence, rank, and write a page about it. */
+/** Everything once, on synthetic patients: train two networks, predict, compute influence, rank, explain, test, and write a page about it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openDataset, type Dataset } from '../dataset/dataset';
@@ -18,6 +18,7 @@ import { train } from '../training/train';
 import { VERSION } from '../version';
 import { buildNetwork } from '../../models/registry';
 import { claimFolder, demoPaths } from './folder';
+import { lookInto } from './look-into';
 import { RECIPE, trainingOf, type DemoNetwork, type Recipe } from './recipe';
 
 export interface DemoOptions {
@@ -154,6 +155,8 @@ async function study(
     resume: true,
     ...common,
   });
+  onNotice?.(`${name}: what explains it, and whether to believe it`);
+  await lookInto({ study: influence, engine, test, train: training, heldOut: validation, ...common });
   return { name, study: influence, test, train: training, engine, dice: prediction.dice };
 }
 

@@ -76,14 +76,12 @@ function rankingLists(report: Report, test: RegionReport, ranking: PicturedRanki
 function neighbour(report: Report, test: RegionReport, ranking: PicturedRanking, region: PicturedRegion, scale: number): Html {
   const { bound, by } = ranking;
   const written = score(region.score);
-  const where = html`${whole(`${region.case},`)} ${whole(`slice ${region.slice}`)}`;
   return html`<figure>
     ${films(report, test, region)}
     <figcaption>
       <span class="bar" style="--share:${(Math.abs(region.score) / scale).toFixed(3)}"></span>
       ${bound === undefined ? html`<span class="score number">${written}</span>` : html`<span class="score number">${cosine(region.score / bound)}</span> <span class="quiet number">${written}</span>`}<br />
-      ${by === 'patient' && html`${whole(region.patient)} ${quietly(counted(region.regions, 'region'))}<br />`}
-      ${where}${region.stable !== undefined && html`<br />${quietly(region.stable ? '★ leads in every seed' : 'not in every seed')}`}<br />
+      ${where(region, by)}${region.stable !== undefined && html`<br />${quietly(region.stable ? '★ leads in every seed' : 'not in every seed')}`}<br />
       <span class="quiet"
         >${region.shown && html`${whole(`${region.shown.modality},`)} `}${whole(counted(region.pixels, 'pixel'))}${
           region.maps && html`<span class="maps"><br />maps sum to T = <span class="number">${score(region.maps.score)}</span></span>`
@@ -91,6 +89,12 @@ function neighbour(report: Report, test: RegionReport, ranking: PicturedRanking,
       >
     </figcaption>
   </figure>`;
+}
+
+function where({ case: name, slice, patient, regions }: PicturedRegion, by: 'slice' | 'patient'): Html {
+  if (by === 'slice') return html`${whole(`${name},`)} ${whole(`slice ${slice}`)}`;
+  const strongest = name === patient ? `slice ${slice}` : `${name}, slice ${slice}`;
+  return html`${whole(`${patient},`)} ${whole(counted(regions, 'region'))}<br />${quietly(`shown: ${strongest}`)}`;
 }
 
 /** The training slice; where maps are looked at, what lies around the two regions instead. */

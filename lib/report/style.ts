@@ -88,10 +88,12 @@ figure > .maps { font-size: 0.8rem; line-height: 1.35; }
 .plots { display: grid; gap: var(--gap); grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); }
 .plot { background: var(--card); border: 1px solid var(--line); border-radius: var(--radius); padding: 0.75rem; margin: var(--gap) 0; max-width: 36rem; }
 .tables > .plot { flex: 1 1 24rem; margin: 0; }
+.plots > .plot { margin: 0; }
 .chart { display: block; width: 100%; height: auto; }
 main h3 { margin-top: 2rem; }
 .card > h3:first-child { margin-top: 0; }
 main h4 { margin-top: 1rem; }
+.region:first-child h4 { margin-top: 0; }
 .verdict { padding-left: 0; list-style: none; max-width: 110ch; }
 .verdict li { border-left: 4px solid var(--line); padding: 0.1rem 0.75rem; margin: 0.5rem 0; }
 .verdict .shown { border-color: var(--proponent); }
@@ -116,6 +118,7 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 
 }
 @media (min-width: 2200px) {
   html { font-size: 125%; }
+  .film text { font-size: 4.5px; stroke-width: 1px; }
   body { font-size: 1rem; }
   :root { --page: 3000px; }
   p, ul, dl { max-width: 90ch; }
@@ -140,11 +143,13 @@ body:not(:has(#show-maps:checked)) .maps, body:has(#show-maps:checked) figure:ha
 body:has(#large:checked) :is(.lists, .slice, .films) { grid-template-columns: minmax(0, 1fr); }
 body:has(#large:checked) .strip, body:has(#large:checked) .gallery { grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
 body:has(#large:checked) .slice > :first-child { position: static; }
+body:has(#large:checked) .film text { font-size: 3.5px; stroke-width: 0.8px; }
 body:has(#large:checked) .films { grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
 @media print {
   :root { color-scheme: light; --paper: #fff; --card: #fff; --ink: #000; --quiet: #444; --line: #bbb; --proponent: #0b7a75; --opponent: #a3327d; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  body { font-size: 9pt; }
+  html { font-size: 8.5pt; }
+  body { font-size: 1rem; }
   .warning, h1, h2 { margin-top: 0.5rem; }
   .toolbar { position: static; }
   .toolbar fieldset, .toolbar .switch { display: none; }

@@ -48,7 +48,9 @@ test('stopped half-way it leaves nothing unfinished under a final name; run agai
   expect([...stages]).toEqual([
     'phantom',
     'index',
-    ...['train', 'predict', 'regions', 'influence', 'writing'].map((stage) => `attention-unet: ${stage}`),
+    ...['train', 'predict', 'regions', 'influence', 'writing', 'features', 'correlation', 'ablation', 'audit'].map(
+      (stage) => `attention-unet: ${stage}`,
+    ),
     'resunet: train',
   ]);
   expect(page).toBe(join(out, 'index.html'));

@@ -9,7 +9,7 @@ export function addDemo(program: Command, { signal, reporter }: Context): void {
     .command('demo')
     .summary('everything once on synthetic patients, ending in a page to read: a few minutes')
     .description(
-      'Draws synthetic patients, trains two small networks, predicts unseen patients, computes influence, and writes a page with the proponents and opponents of each predicted region.',
+      'Draws synthetic patients, trains two small networks, predicts unseen patients, computes influence, looks into it, and writes a page with the proponents and opponents of predicted regions and what can be said of them.',
     )
     .option('--out <dir>', 'folder for all of it; a demo that is already there is gone on with', 'demo');
   addEngineFlags(command)
