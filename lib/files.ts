@@ -36,7 +36,8 @@ export async function assertWritable(path: string): Promise<void> {
     const there = await stat(path).catch(() => undefined); // mostly there is none yet
     if (there?.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' });
   } catch (error) {
-    throw fileError(error, 'write', path);
+    const isFile = (error as NodeJS.ErrnoException).code === 'EEXIST'; // where mkdir wants a folder
+    throw fileError(isFile ? Object.assign(new Error(path), { code: 'ENOTDIR' }) : error, 'write', path);
   }
 }
 
