@@ -27,5 +27,10 @@ export function stabilitySection({ studies, normalize, by, top, correlation, lis
 
 /** Told before anything else of the network. */
 export function stabilityWarning({ verdict }: Stability, place: number): Html | false {
-  return verdict.warning && html`<p class="warning">${verdict.words} <a href="#stability-${place}">More</a></p>`;
+  return (
+    verdict.warning &&
+    html`<p class="warning">
+      Trained again from other seeds, these rankings are ${verdict.level}. <a href="#stability-${place}">What stays and what does not</a>
+    </p>`
+  );
 }

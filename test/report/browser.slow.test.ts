@@ -77,7 +77,7 @@ const ask = <T>(page: Page, expression: string): Promise<T> => page.evaluate(exp
 test('it is small and opens at once', async () => {
   const { page, milliseconds } = await open(1400, 1000);
   const megabytes = statSync(file).size / 1e6;
-  console.log(`${megabytes.toFixed(1)} MB, painted after ${milliseconds} ms`);
+  process.stderr.write(`${megabytes.toFixed(1)} MB, painted after ${milliseconds} ms\n`);
   expect(megabytes).toBeLessThan(25);
   expect(milliseconds).toBeLessThan(2000);
   expect(await ask<number>(page, 'document.querySelectorAll("article").length')).toBe(4);
