@@ -14,6 +14,7 @@ import { readNpy } from '../lib/npy';
 import { spearman } from '../lib/statistics';
 import { inTurns, secondsOf, type Timing } from './measure';
 import { PYTHON } from './peer';
+import { readProfile, type Spent } from './profile';
 import type { Report } from './subject';
 import { inWords, ratio } from './table';
 
@@ -24,10 +25,6 @@ const execute = promisify(execFile);
 
 export const PAGE = 'docs/performance.md';
 
-/** A line of TRACIN_PROFILE (native/cpu/profile.h). */
-const spentSchema = z.object({ type: z.string(), pass: z.string(), seconds: z.number(), operations: z.number() });
-type Spent = z.infer<typeof spentSchema>;
-
 interface Comparison {
   readonly precision: Precision;
   readonly ours: Timing;
@@ -35,7 +32,7 @@ interface Comparison {
   /** Largest difference from the peer's float32 scores over the largest of those, and the rank correlation with them. */
   readonly error: number;
   readonly rank: number;
-  /** Where our time went, by kind of layer and pass, largest first. */
+  /** Where our time went. */
   readonly profile: readonly Spent[];
 }
 
@@ -110,17 +107,7 @@ async function compare(script: string, network: string, dir: string, precision: 
   const found = (await readNpy(join(study, 'scores.npy'))).data as Float32Array;
   const largest = (numbers: Float64Array): number => numbers.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
   const error = largest(exact.map((x, i) => x - found[i]!)) / largest(exact);
-  return { precision, ...timings, error, rank: spearman(exact, found), profile: await passes(profile) };
-}
-
-async function passes(path: string): Promise<Spent[]> {
-  const all = new Map<string, Spent>();
-  for (const line of (await readFile(path, 'utf8')).trim().split('\n')) {
-    const { type, pass, seconds, operations } = spentSchema.parse(JSON.parse(line));
-    const so = all.get(`${type} ${pass}`) ?? { type, pass, seconds: 0, operations: 0 };
-    all.set(`${type} ${pass}`, { ...so, seconds: so.seconds + seconds, operations: so.operations + operations });
-  }
-  return [...all.values()].sort((a, b) => b.seconds - a.seconds);
+  return { precision, ...timings, error, rank: spearman(exact, found), profile: await readProfile(profile) };
 }
 
 function given(name: string): string {

@@ -16,8 +16,9 @@ import * as promise from './promise';
 import type { Subject } from './subject';
 import * as training from './training';
 import { renderTable, replaceTable } from './table';
+import * as zoo from './zoo';
 
-const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, gpu, growth, influence, promise, training };
+const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, gpu, growth, influence, promise, training, zoo };
 /** The sources' folder, seen from dist/bench. */
 const ROOT = resolve(__dirname, '../..');
 
