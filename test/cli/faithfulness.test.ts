@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { decode } from 'fast-png';
 import { parseCsv } from '../../lib/csv';
 import type { Features } from '../../lib/explanation/files';
+import { readFindings } from '../../lib/faithfulness/findings';
 import type { Faithfulness } from '../../lib/faithfulness/files';
 import type { Audit } from '../../lib/faithfulness/audit';
 import { refusal, tracin } from '../support/cli';
@@ -46,6 +47,10 @@ test('faithfulness of a run, every part; what is done is not done again', async 
     expect(words).toMatch(new RegExp(`^${part}: quick, seed 1, 200 resamples$`, 'm'));
   const read = (): Faithfulness => JSON.parse(readFileSync(join(cwd, 'run', 'study', 'faithfulness', 'faithfulness.json'), 'utf8')) as Faithfulness; // prettier-ignore
   const first = read();
+  // What the report reads of it is what is there, part by part.
+  const told = (await readFindings(join(cwd, 'run', 'study')))!;
+  expect(first).toMatchObject(told);
+  expect(Object.keys(told)).toEqual(expect.arrayContaining(['verdict', 'correlation', 'ablation', 'faults', 'retraining']));
   expect(first).toMatchObject({ mode: 'quick', seed: 1, resamples: 200, faults: { patients: 6, faulty: 2 } });
   expect(first.verdict.every(({ words }) => /^(shown|not shown|not tested): /.test(words))).toBe(true);
   expect(first.retraining).toMatchObject({ removal: { removed: 1, patients: 6, draws: 3 }, datamodel: { subsets: 8 } });
