@@ -73,6 +73,7 @@ export async function runDemo(options: DemoOptions): Promise<Demo> {
     onNotice('writing the page');
     const report = await buildReport({
       title: 'Which training patients shaped these predictions?',
+      patients: 3, // the best, the middle and the worst predicted
       cohort: cohortWords(recipe, split, slices),
       subjects,
       signal,
