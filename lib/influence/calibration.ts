@@ -1,5 +1,6 @@
 /** What the work costs here: measured on a few real training slices, by the program, the predictor and the data that will do it. */
 import type { Block, RegionBatch } from '../engine/engine';
+import type { Predictor } from '../inference/predictor';
 import { readBatch, withRegions, type Range } from './batches';
 import { needsPrediction, regionLoss } from './definition';
 import { predictorOf, type Job } from './job';
@@ -35,24 +36,34 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
   const { definition, sources, record } = job;
   const program = job.programs[0]!;
   const loss = regionLoss(definition);
-  const { batches, read, predict } = await readSample(job, plan.batch, signal);
-  const held = process.memoryUsage.rss();
-  const slices = batches.reduce((sum, { start, end }) => sum + end - start, 0);
+  const once = async (batch: RegionBatch, block?: Block): Promise<number> => {
+    const began = performance.now();
+    await program.contract(block, batch, loss, { signal });
+    return secondsSince(began);
+  };
   /** Seconds of all batches, each at its better time of two: what else the machine does only ever adds, and the first makes what is made once. */
   const contract = async (given: readonly RegionBatch[], block?: Block): Promise<number> => {
     const seconds = given.map(() => Infinity);
-    for (let round = 0; round < 2; round++) {
-      for (const [i, batch] of given.entries()) {
-        const began = performance.now();
-        await program.contract(block, batch, loss, { signal });
-        seconds[i] = Math.min(seconds[i]!, secondsSince(began));
-      }
-    }
+    for (let round = 0; round < 2; round++)
+      for (const [i, batch] of given.entries()) seconds[i] = Math.min(seconds[i]!, await once(batch, block));
     return seconds.reduce((sum, one) => sum + one, 0);
   };
-  const single = await contract([firstSlice(batches[0]!)]);
-  const brief = single > SECONDS || single * plan.slicesToCompute < SHORT || plan.slicesToCompute < WORTH * slices;
-  if (brief) return { read, predict, gradients: single, row: 0, process: held };
+  const predictor = needsPrediction(definition) ? await predictorOf(job) : undefined;
+  let sample: Sample;
+  try {
+    sample = await readSample(job, predictor, [{ start: 0, end: 1 }], signal);
+    const held = process.memoryUsage.rss();
+    const single = await once(sample.batches[0]!);
+    const ranges = spread(sources.train.slices.length, plan.batch);
+    const brief = single > SECONDS || single * plan.slicesToCompute < SHORT || plan.slicesToCompute < WORTH * slicesOf(ranges);
+    if (brief) return { read: sample.read, predict: sample.predict, gradients: single, row: 0, process: held };
+    sample = await readSample(job, predictor, ranges, signal);
+  } finally {
+    await predictor?.close();
+  }
+  const { batches, read, predict } = sample;
+  const held = process.memoryUsage.rss();
+  const slices = slicesOf(batches);
   const gradients = (await contract(batches)) / slices;
   if (sources.test.slices.length === 0) return { read, predict, gradients, row: 0, process: held };
 
@@ -86,31 +97,35 @@ export function secondsOf(plan: InfluencePlan, { read, predict, gradients, row }
   return UNSEEN * (once + checkpoints * (tests * (gradients + again) + passes * trainings * training));
 }
 
+interface Sample {
+  readonly batches: readonly (Range & RegionBatch)[];
+  /** Seconds of a slice. */
+  readonly read: number;
+  readonly predict: number;
+}
+
 /** Batches of training slices with their regions, and the seconds of reading and of predicting one slice. */
-async function readSample(job: Job, length: number, signal?: AbortSignal) {
-  const { definition, sources } = job;
-  const source = sources.train;
-  const predictor = needsPrediction(definition) ? await predictorOf(job) : undefined;
-  try {
-    const batches: (Range & RegionBatch)[] = [];
-    let [read, predict] = [Infinity, predictor ? Infinity : 0];
-    for (const range of spread(source.slices.length, length)) {
-      const began = performance.now();
-      const found = await readBatch(source, range, signal);
-      read = Math.min(read, secondsSince(began) / casesIn(range));
-      const shape = [range.end - range.start, source.modalities.length, ...source.size];
-      if (batches.length === 0) await predictor?.labels(found.images, shape, { signal }); // makes what is made once
-      const called = performance.now();
-      const predicted = await predictor?.labels(found.images, shape, { signal });
-      predict = Math.min(predict, secondsSince(called) / (range.end - range.start));
-      batches.push(await withRegions({ role: 'train', source }, definition, found, predicted));
-    }
-    // Cases are decoded whole.
-    const all = casesIn({ start: 0, end: source.slices.length });
-    return { batches, read: (read * all) / source.slices.length, predict };
-  } finally {
-    await predictor?.close();
+async function readSample(
+  { definition, sources: { train: source } }: Job,
+  predictor: Predictor | undefined,
+  ranges: readonly Range[],
+  signal?: AbortSignal,
+): Promise<Sample> {
+  const batches: (Range & RegionBatch)[] = [];
+  let [read, predict] = [Infinity, predictor ? Infinity : 0];
+  for (const range of ranges) {
+    const began = performance.now();
+    const found = await readBatch(source, range, signal);
+    read = Math.min(read, secondsSince(began) / casesIn(range));
+    const shape = [range.end - range.start, source.modalities.length, ...source.size];
+    const called = performance.now();
+    const predicted = await predictor?.labels(found.images, shape, { signal });
+    predict = Math.min(predict, secondsSince(called) / (range.end - range.start));
+    batches.push(await withRegions({ role: 'train', source }, definition, found, predicted));
   }
+  // Cases are decoded whole.
+  const all = casesIn({ start: 0, end: source.slices.length });
+  return { batches, read: (read * all) / source.slices.length, predict };
 
   function casesIn({ start, end }: Range): number {
     return new Set(source.slices.slice(start, end).map((slice) => slice.case)).size;
@@ -126,10 +141,8 @@ function spread(total: number, length: number): Range[] {
   });
 }
 
-/** The batch's first slice alone. */
-function firstSlice({ start, end, images, targets, masks }: Range & RegionBatch): RegionBatch {
-  const share = <T extends Float32Array | Uint8Array>(array: T): T => array.subarray(0, array.length / (end - start)) as T;
-  return { images: share(images), targets: share(targets), masks: share(masks) };
+function slicesOf(ranges: readonly Range[]): number {
+  return ranges.reduce((sum, { start, end }) => sum + end - start, 0);
 }
 
 function secondsSince(began: number): number {

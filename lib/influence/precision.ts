@@ -7,8 +7,10 @@ import { regionBatch, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
 import type { Networks } from './networks';
 
-/** Slices of the sample, evenly spread over either side. */
-const SLICES: Readonly<Record<Role, number>> = { test: 4, train: 24 };
+/** Slices of the sample, evenly spread over either side: of all so large a part, and no more and no fewer than that. */
+const SHARE = 8;
+const MOST: Readonly<Record<Role, number>> = { test: 4, train: 24 };
+const LEAST: Readonly<Record<Role, number>> = { test: 1, train: 3 };
 /** Digits kept, so that the same numbers are found again. */
 const DIGITS = 3;
 
@@ -36,8 +38,7 @@ export interface PrecisionOptions {
 
 export async function samplePrecision(options: PrecisionOptions): Promise<PrecisionSample> {
   const { sides, scores } = options;
-  const tests = spread(sides.test.source.slices.length, SLICES.test);
-  const trainings = spread(sides.train.source.slices.length, SLICES.train);
+  const [tests, trainings] = [sample(sides.test), sample(sides.train)];
   const exact = await exactScores(options, tests, trainings);
   const file = await openNpy(scores);
   try {
@@ -45,6 +46,10 @@ export async function samplePrecision(options: PrecisionOptions): Promise<Precis
   } finally {
     await file.close();
   }
+}
+
+function sample({ role, source: { slices } }: Side): number[] {
+  return spread(slices.length, Math.max(LEAST[role], Math.min(MOST[role], Math.ceil(slices.length / SHARE))));
 }
 
 /** T of one test region with some training regions, in float32; `train` counts along the axes [trainings, K] of the scores. */

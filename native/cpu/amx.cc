@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include "running.h"
+
 namespace tracin::cpu::amx {
 
 namespace {
@@ -43,12 +45,13 @@ inline const float* at(const Maps& m, const float* map, int y, int x) {
   return y >= 0 && y < m.height && x >= 0 && x < m.width ? map + y * m.line + int64_t(x) * kLanes : nullptr;
 }
 
-// What windows of `out` read, rounded: [image][32 channels][row][column][32], columns for whole tiles of 16 results.
+// What windows of a pair's `out` read of its `in`, rounded: [32 channels][row][column][32], columns for whole tiles of 16 results.
 struct Window {
-  int pairs, rows, columns;
-  Window(const Maps& in, const Maps& out) : pairs(ceilDiv(in.blocks, 2)), rows(out.height + 2), columns(ceilDiv(out.width, 16) * 16 + 2) {}
-  int64_t map() const { return int64_t(rows) * columns * 32; }
-  int64_t image() const { return pairs * map(); }
+  int halves, rows, columns;
+  explicit Window(const Pair& p) : halves(ceilDiv(p.in.blocks, 2)), rows(p.out.height + 2), columns(ceilDiv(p.out.width, 16) * 16 + 2) {}
+  int64_t line() const { return int64_t(columns) * 32; }
+  int64_t map() const { return rows * line(); }
+  int64_t image() const { return halves * map(); }
 };
 
 // For correlate: x by channel, [image][block][row][16][column], columns for whole tiles of 32 positions; y by pairs of positions,
@@ -104,25 +107,31 @@ void pack(const Kernel& kernel, int inBlocks, int outBlocks, float* tiles) {
   }
 }
 
-int64_t convolveFloats(int images, const Maps& in, const Maps& out) { return floatsOf(images * Window(in, out).image()); }
+int64_t convolveFloats(const Pair* pairs, int count) {
+  return floatsOf(Running(count, [&](int p) { return Window(pairs[p]).image(); }).total());
+}
 
-void convolve(int images, const Maps& in, const float* tiles, const Maps& out, int offsetY, int offsetX, const float* bias, float slope,
-              float* room) {
-  const Window window(in, out);
+void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int offsetX, const float* bias, float slope, float* room) {
+  if (!count) return;
+  const int outs = pairs[0].out.blocks, ins = pairs[0].in.blocks, columns = ceilDiv(outs, 2), halves = ceilDiv(ins, 2);
+  const Running images(count, [&](int p) { return Window(pairs[p]).image(); });
+  const Running lines(count, [&](int p) { return halves * Window(pairs[p]).rows; });
+  const Running doubles(count, [&](int p) { return ceilDiv(pairs[p].out.height, 2); });
   Brief* const packed = reinterpret_cast<Brief*>(room);
-  const int top = out.y + offsetY - in.y, left = out.x + offsetX - in.x;
-  const int across = ceilDiv(out.width, 16), doubles = ceilDiv(out.height, 2), columns = ceilDiv(out.blocks, 2);
-  const int64_t line = int64_t(window.columns) * 32;
 #pragma omp parallel
   {
 #pragma omp for schedule(static)
-    for (int task = 0; task < images * window.pairs * window.rows; ++task) {
-      const int row = task % window.rows, pair = task / window.rows % window.pairs, image = task / window.rows / window.pairs;
-      const float* first = in.data + image * in.image + 2 * pair * in.block;
-      auto* to = reinterpret_cast<__m512i*>(packed + image * window.image() + pair * window.map() + row * line);
-      const bool second = 2 * pair + 1 < in.blocks;
+    for (int64_t task = 0; task < lines.total(); ++task) {
+      const int p = lines.ownerOf(task);
+      const auto& [in, out] = pairs[p];
+      const Window window(pairs[p]);
+      const int row = int(task - lines[p]) % window.rows, half = int(task - lines[p]) / window.rows;
+      const int y = out.y + offsetY - in.y + row, left = out.x + offsetX - in.x;
+      const float* first = in.data + 2 * half * in.block;
+      auto* to = reinterpret_cast<__m512i*>(packed + images[p] + half * window.map() + row * window.line());
+      const bool second = 2 * half + 1 < in.blocks;
       for (int x = 0; x < window.columns; ++x) {
-        const float* low = at(in, first, top + row, left + x);
+        const float* low = at(in, first, y, left + x);
         to[x] = rounded(load(low), load(low && second ? low + in.block : nullptr));
       }
     }
@@ -130,19 +139,23 @@ void convolve(int images, const Maps& in, const float* tiles, const Maps& out, i
     alignas(64) float result[4][kBlock];
     // two rows of sixteen results for two blocks of channels
 #pragma omp for schedule(dynamic, 4)
-    for (int task = 0; task < columns * images * doubles; ++task) {
-      const int y = task % doubles * 2, image = task / doubles % images, o = task / doubles / images * 2;
-      const Brief* x0 = packed + image * window.image() + y * line;
+    for (int64_t task = 0; task < columns * doubles.total(); ++task) {
+      const int o = int(task / doubles.total()) * 2, p = doubles.ownerOf(task % doubles.total());
+      const int y = int(task % doubles.total() - doubles[p]) * 2;
+      const Maps& out = pairs[p].out;
+      const Window window(pairs[p]);
+      const int64_t line = window.line();
+      const Brief* x0 = packed + images[p] + y * line;
       const int second = y + 1 < out.height ? 1 : 0;
-      for (int a = 0; a < across; ++a) {
+      for (int a = 0; a < ceilDiv(out.width, 16); ++a) {
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
         _tile_zero(3);
-        for (int pair = 0; pair < window.pairs; ++pair) {
-          const Brief* w0 = reinterpret_cast<const Brief*>(tiles) + (int64_t(o) * window.pairs + pair) * kTaps * kTile;
-          const Brief* w1 = w0 + int64_t(window.pairs) * kTaps * kTile;
-          const Brief* x = x0 + pair * window.map() + a * 16 * 32;
+        for (int half = 0; half < halves; ++half) {
+          const Brief* w0 = reinterpret_cast<const Brief*>(tiles) + (int64_t(o) * halves + half) * kTaps * kTile;
+          const Brief* w1 = w0 + int64_t(halves) * kTaps * kTile;
+          const Brief* x = x0 + half * window.map() + a * 16 * 32;
           for (int tap = 0; tap < kTaps; ++tap) {
             const Brief* from = x + tap / 3 * line + tap % 3 * 32;
             _tile_loadd(4, from, 64);
@@ -162,9 +175,9 @@ void convolve(int images, const Maps& in, const float* tiles, const Maps& out, i
         const int count = least(16, out.width - a * 16);
         for (int part = 0; part < 4; ++part) {
           const int block = o + part % 2, row = y + part / 2;
-          if (block >= out.blocks || row >= out.height) continue;
+          if (block >= outs || row >= out.height) continue;
           const __m512 shift = load(bias ? bias + block * kLanes : nullptr), zero = _mm512_setzero_ps();
-          float* to = out.data + image * out.image + block * out.block + row * out.line + int64_t(a) * kBlock;
+          float* to = out.data + block * out.block + row * out.line + int64_t(a) * kBlock;
           for (int i = 0; i < count; ++i) {
             const __m512 z = _mm512_add_ps(_mm512_load_ps(result[part] + i * kLanes), shift);
             const __mmask16 below = _mm512_cmp_ps_mask(z, zero, _CMP_LE_OQ);

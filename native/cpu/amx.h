@@ -10,15 +10,15 @@ namespace tracin::cpu::amx {
 
 using winograd::Kernel;
 using winograd::Maps;
+using winograd::Pair;
 
 // A kernel as tiles: floats of room for it, and the rounding.
 int64_t kernelFloats(int inBlocks, int outBlocks);
 void pack(const Kernel&, int inBlocks, int outBlocks, float* tiles);
 
 // As in winograd.h; `tiles` from `pack`, `room` of so many floats.
-int64_t convolveFloats(int images, const Maps& in, const Maps& out);
-void convolve(int images, const Maps& in, const float* tiles, const Maps& out, int offsetY, int offsetX, const float* bias, float slope,
-              float* room);
+int64_t convolveFloats(const Pair* pairs, int count);
+void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int offsetX, const float* bias, float slope, float* room);
 
 int64_t correlateFloats(int images, int gradients, const Maps& in, const Maps& out);
 void correlate(int images, int gradients, const Maps& in, const Maps& out, int offsetY, int offsetX, float* gradient, float* room);

@@ -1,5 +1,7 @@
 // Aligned memory, and a pool that gives back what was released so that a steady state allocates nothing.
 #pragma once
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -14,14 +16,18 @@ class Buffer {
   explicit Buffer(size_t floats) : floats_(floats) {
     if (!floats) return;
     // a multiple of the alignment, as aligned_alloc demands
-    const size_t bytes = (floats * sizeof(float) + 63) / 64 * 64;
-    data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+    const size_t bytes = floats * sizeof(float), unit = bytes < kHuge ? 64 : kHuge, whole = (bytes + unit - 1) / unit * unit;
+    data_.reset(static_cast<float*>(std::aligned_alloc(unit, whole)));
     if (!data_) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+    if (unit == kHuge) madvise(data_.get(), whole, MADV_HUGEPAGE);  // kernels walk maps in lines that lie pages apart
+#endif
   }
   float* data() const { return data_.get(); }
   size_t size() const { return floats_; }
 
  private:
+  static constexpr size_t kHuge = size_t(2) << 20;  // bytes of a large page
   struct Free {
     void operator()(float* p) const { std::free(p); }
   };

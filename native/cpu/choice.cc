@@ -58,9 +58,9 @@ class Trial {
       if (pass == Pass::forward)
         layer_.gather(1, x, y, nullptr, 1.f);
       else if (pass == Pass::data)
-        layer_.scatter(1, y, x);
+        layer_.scatter({{x, y}});
       else
-        layer_.correlate(1, 1, x, y, gradient_.data());
+        layer_.correlate({{1, 1, x, y, gradient_.data()}});
     }
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / calls_;
   }

@@ -119,7 +119,7 @@ memory Correlation::weights(const Desc& wanted, bool scaled) {
   return to;
 }
 
-void Correlation::scaleGradient(float* gradient, const float* factors, double* sums) {
+void Correlation::scaleGradient(float* gradient, double* sums) {
   const bool plain = gradientTag_ == plainWeights(shape_.rank, shape_.groups > 1);
   const Desc desc = weightDesc(shape_.out, gradientTag_);
   const float* kernel = static_cast<const float*>(weights(desc, false).get_data_handle());
@@ -133,14 +133,14 @@ void Correlation::scaleGradient(float* gradient, const float* factors, double* s
     float* g = gradient + b * each;
     if (plain) {
       double sum = 0;
-      for (int64_t i = 0; i < each; ++i) sum += double(w[i]) * g[i], g[i] *= factors[b];
+      for (int64_t i = 0; i < each; ++i) sum += double(w[i]) * g[i], g[i] *= factors_[b];
       sums[b] = sum;
       continue;
     }
     double all[kLanes] = {};
     alignas(Lanes) float factor[kLanes] = {};
     const int used = std::min(kLanes, shape_.out - b * kLanes);
-    std::copy_n(factors + b * kLanes, used, factor);
+    std::copy_n(factors_ + b * kLanes, used, factor);
     // sixteen by sixteen numbers, or fewer at the end, of sixteen channels: along the faster axis or the slower
     for (int64_t i = 0; i < each; i += kLanes * kLanes) {
       const int64_t end = std::min(each, i + kLanes * kLanes);
@@ -168,6 +168,20 @@ Desc Correlation::within(const Part& part, int rows, int channels) const {
   Extent start;
   for (int a = 0; a < kAxes; ++a) start[a] = part.box.lo[a] - part.frame.lo[a];
   return all.submemory_desc(sideDims(rows, channels, part.box.size()), sideDims(0, 0, start));
+}
+
+int64_t Correlation::floats(int channels, const Part& p) const {
+  return (p.plain ? channels : blocksOf(channels) * kLanes) * volume(p.frame.size());
+}
+
+template <class Item, class Run>
+void Correlation::byMethod(Pass pass, const std::vector<Item>& items, Run run) {
+  for (Method m : {Method::direct, Method::winograd, Method::tiles}) {
+    std::vector<Item> some;
+    for (const Item& item : items)
+      if (method(pass, item.x, item.y) == m) some.push_back(item);
+    if (!some.empty()) run(m, some);
+  }
 }
 
 // The numbers of a part in the order a kernel wants: copied together where the part is not all of its array.
@@ -225,47 +239,54 @@ winograd::Maps Correlation::maps(int channels, const Part& part) const {
 
 Pool::Piece Correlation::scratch() { return work_.pool.take(omp_get_max_threads() * winograd::scratchFloats()); }
 
+const float* Correlation::inBlocks(const float* numbers, int channels, Buffer& room) const {
+  if (!numbers) return nullptr;
+  if (!room.size()) room = Buffer(blocksOf(channels) * kLanes), std::fill_n(room.data(), room.size(), 0.f);
+  std::copy_n(numbers, channels, room.data());
+  return room.data();
+}
+
 // The relation read forwards, or backwards with the kernel turned round.
-Method Correlation::method(Pass pass, const Part& y) const {
+Method Correlation::method(Pass pass, const Part& x, const Part& y) const {
+  if (!minimal_ || x.plain || y.plain) return Method::direct;
   return work_.choice.of(pass, shape_.in, shape_.out, volume(y.box.size()), work_.precision);
 }
 
-void Correlation::convolve(Method method, int rows, const Part& from, int fromChannels, const Part& to, int toChannels, bool turned,
-                           const float* bias, float slope) {
+void Correlation::convolve(Method method, const std::vector<Pair>& rows, bool turned, const float* bias, float slope) {
   const memory w = weights(weightDesc(shape_.out, turned ? Tag::OIhw16o16i : Tag::OIhw16i16o));
   const int64_t taps = volume(shape_.kernel) * kLanes * kLanes, line = blocksOf(shape_.in) * taps;
   const winograd::Kernel kernel{static_cast<const float*>(w.get_data_handle()), turned ? line : taps, turned ? taps : line, turned};
   const auto offset = [&](int axis) { return turned ? shape_.before[axis] - 2 : -shape_.before[axis]; };
-  if (bias) {
-    if (!bias_.size()) bias_ = Buffer(blocksOf(toChannels) * kLanes), std::fill_n(bias_.data(), bias_.size(), 0.f);
-    std::copy_n(bias, toChannels, bias_.data());
+  bias = inBlocks(bias, shape_.out, bias_);
+  std::vector<winograd::Pair> pairs;
+  for (const auto& [x, y] : rows) {
+    const winograd::Maps in = maps(shape_.in, x), out = maps(shape_.out, y);
+    pairs.push_back(turned ? winograd::Pair{out, in} : winograd::Pair{in, out});
   }
-  const winograd::Maps in = maps(fromChannels, from), out = maps(toChannels, to);
+  const int count = static_cast<int>(pairs.size());
   if constexpr (kX86) {
     if (method == Method::tiles) {
+      const auto& [in, out] = pairs[0];
       Brief& tiles = brief_[turned];
       if (!tiles.tiles.size()) tiles.tiles = Buffer(amx::kernelFloats(in.blocks, out.blocks));
       if (tiles.version != kernelVersion() || tiles.scaling != scaling_) {
         amx::pack(kernel, in.blocks, out.blocks, tiles.tiles.data());
         tiles.version = kernelVersion(), tiles.scaling = scaling_;
       }
-      const Pool::Piece room = work_.pool.take(amx::convolveFloats(rows, in, out));
-      return amx::convolve(rows, in, tiles.tiles.data(), out, offset(1), offset(2), bias ? bias_.data() : nullptr, slope, room.data());
+      const Pool::Piece room = work_.pool.take(amx::convolveFloats(pairs.data(), count));
+      return amx::convolve(pairs.data(), count, tiles.tiles.data(), offset(1), offset(2), bias, slope, room.data());
     }
   }
   const Pool::Piece room = scratch();
-  winograd::convolve(rows, in, kernel, out, offset(1), offset(2), bias ? bias_.data() : nullptr, slope, room.data());
+  winograd::convolve(pairs.data(), count, kernel, offset(1), offset(2), bias, slope, room.data());
 }
 
 void Correlation::gather(int rows, Part x, Part y, const float* bias, float slope) {
   if (y.box.empty()) return;
   count(rows, y);
-  if (minimal_ && !x.plain && !y.plain) {
-    const Method m = method(Pass::forward, y);
-    if (m != Method::direct) return convolve(m, rows, x, shape_.in, y, shape_.out, false, bias, slope);
-  } else {
-    x.box = x.frame, y.box = y.frame;  // whoever wants less gets more
-  }
+  const Method m = method(Pass::forward, x, y);
+  if (m != Method::direct) return convolve(m, batch(rows, x, y), false, bias, slope);
+  if (!minimal_ || x.plain || y.plain) x.box = x.frame, y.box = y.frame;  // whoever wants less gets more
   const Desc biasDesc = bias ? Desc({shape_.out}, memory::data_type::f32, Tag::x) : Desc();
   const Primitive& p = compiled_.get(key(Pass::forward, rows, 1, x, y, (bias ? 1 : 0) + (slope != 1.f ? 2 : 0)), [&]() -> Primitive {
     dnn::Convolution c = convolution(rows, shape_.out, x, y);
@@ -288,12 +309,35 @@ void Correlation::gather(int rows, Part x, Part y, const float* bias, float slop
   }
 }
 
-void Correlation::scatter(int rows, const Part& y, const Part& x) {
-  count(rows, y);
-  if (minimal_ && !x.plain && !y.plain) {
-    const Method m = method(Pass::data, y);
-    if (m != Method::direct) return convolve(m, rows, y, shape_.out, x, shape_.in, true, nullptr, 1.f);
+std::vector<Correlation::Pair> Correlation::batch(int rows, const Part& x, const Part& y) const {
+  std::vector<Pair> pairs(rows, {x, y});
+  for (int r = 1; r < rows; ++r) pairs[r].x.data += r * floats(shape_.in, x), pairs[r].y.data += r * floats(shape_.out, y);
+  return pairs;
+}
+
+void Correlation::scatter(const std::vector<Pair>& pairs) {
+  for (const Pair& p : pairs) count(1, p.y);
+  byMethod(Pass::data, pairs, [&](Method m, const std::vector<Pair>& some) {
+    m == Method::direct ? scatterDirectly(some) : convolve(m, some, true, nullptr, 1.f);
+  });
+}
+
+void Correlation::scatterDirectly(const std::vector<Pair>& pairs) {
+  // those on one box that lie one after another are a batch to the library
+  for (size_t first = 0, next; first < pairs.size(); first = next) {
+    const auto& [x, y] = pairs[first];
+    for (next = first + 1; next < pairs.size(); ++next) {
+      const auto& [a, b] = pairs[next];
+      const int64_t n = next - first;
+      if (!(a.box == x.box && b.box == y.box && a.data == x.data + n * floats(shape_.in, x) &&
+            b.data == y.data + n * floats(shape_.out, y)))
+        break;
+    }
+    scatterTogether(static_cast<int>(next - first), y, x);
   }
+}
+
+void Correlation::scatterTogether(int rows, const Part& y, const Part& x) {
   const Primitive& p = compiled_.get(key(Pass::data, rows, 1, x, y), [&]() -> Primitive {
     auto pd = dnn::backwardData(work_.engine, convolution(rows, shape_.out, x, y));
     return {dnnl::convolution_backward_data(pd), pd.diff_src_desc(), pd.weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
@@ -348,23 +392,56 @@ void Correlation::unpackGradient(const float* row, float* plain) {
   if (padded) std::copy_n(room.data(), tracin::count(work_.dims(kernel_)), plain);
 }
 
-void Correlation::correlate(int rows, int stack, const Part& x, const Part& y, float* gradient) {
-  gradientFloats();
-  count(rows * stack, y);
-  const Method m = minimal_ ? method(Pass::weights, y) : Method::direct;
-  if (m != Method::direct) {
-    const winograd::Maps in = maps(shape_.in, x), out = maps(shape_.out, y);
-    const int images = stack > 1 ? stack : rows;
-    if constexpr (kX86) {
-      if (m == Method::tiles) {
-        const Pool::Piece room = work_.pool.take(amx::correlateFloats(images, stack, in, out));
-        return amx::correlate(images, stack, in, out, -shape_.before[1], -shape_.before[2], gradient, room.data());
-      }
+void Correlation::correlate(const std::vector<Sum>& sums) {
+  const int64_t n = gradientFloats();
+  for (const Sum& s : sums) count(s.rows * s.stack, s.y);
+  byMethod(Pass::weights, sums, [&](Method m, const std::vector<Sum>& some) {
+    if (m == Method::winograd) return correlateMinimally(some);
+    for (const Sum& s : some) {
+      m == Method::tiles ? correlateInTiles(s) : correlateDirectly(s.rows, s.stack, s.x, s.y, s.gradient);
+      for (int g = 0; s.dots && g < s.stack; ++g) scaleGradient(s.gradient + g * n, s.dots + g * shape_.out);
     }
-    const int parts = winograd::correlateParts(images, stack, in, out);
-    const Pool::Piece room = scratch(), partial = parts > 1 ? work_.pool.take(parts * stack * gradientFloats()) : Pool::Piece();
-    return winograd::correlate(images, stack, in, out, -shape_.before[1], -shape_.before[2], gradient, partial.data(), room.data());
+  });
+}
+
+void Correlation::correlateMinimally(const std::vector<Sum>& sums) {
+  std::vector<winograd::Sum> all;
+  int gradients = 0;
+  for (const Sum& s : sums) {
+    all.push_back({std::max(s.rows, s.stack), s.stack, maps(shape_.in, s.x), maps(shape_.out, s.y), s.gradient});
+    gradients += s.stack;
   }
+  const int number = static_cast<int>(all.size()), ins = blocksOf(shape_.in), outs = blocksOf(shape_.out);
+  const Pool::Piece room = work_.pool.take(winograd::correlateFloats(all.data(), number)), own = scratch();
+  const bool scaled = sums[0].dots != nullptr;
+  Pool::Piece blocks;
+  winograd::Scaling scaling{};
+  if (scaled) {
+    blocks = work_.pool.take(int64_t(gradients) * outs * ins * kLanes);
+    scaling = {inBlocks(factors_, shape_.out, factorBlocks_),
+               static_cast<const float*>(weights(weightDesc(shape_.out, gradientTag_), false).get_data_handle()), blocks.data()};
+  }
+  winograd::correlate(all.data(), number, -shape_.before[1], -shape_.before[2], scaled ? &scaling : nullptr, room.data(), own.data());
+  if (!scaled) return;
+  const float* from = blocks.data();
+  for (const Sum& s : sums)
+    for (int g = 0; g < s.stack; ++g, from += int64_t(outs) * ins * kLanes)
+      for (int c = 0; c < shape_.out; ++c) {
+        double& dot = s.dots[g * shape_.out + c] = 0;
+        for (int b = 0; b < ins; ++b) dot += from[(int64_t(c / kLanes) * ins + b) * kLanes + c % kLanes];
+      }
+}
+
+void Correlation::correlateInTiles(const Sum& s) {
+  if constexpr (kX86) {
+    const winograd::Maps in = maps(shape_.in, s.x), out = maps(shape_.out, s.y);
+    const int images = std::max(s.rows, s.stack);
+    const Pool::Piece room = work_.pool.take(amx::correlateFloats(images, s.stack, in, out));
+    amx::correlate(images, s.stack, in, out, -shape_.before[1], -shape_.before[2], s.gradient, room.data());
+  }
+}
+
+void Correlation::correlateDirectly(int rows, int stack, const Part& x, const Part& y, float* gradient) {
   const int out = shape_.groups == 1 ? paddedOut() * stack : shape_.out;
   const Primitive& p = compiled_.get(key(Pass::weights, rows, stack, x, y), [&]() -> Primitive {
     dnn::Convolution c = convolution(rows, out, x, y);

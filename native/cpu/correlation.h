@@ -38,18 +38,30 @@ class Correlation {
 
   // y = kernel ∗ x (+ bias), through a leaky Relu of this slope (1: none). Where the boxes are smaller than their arrays, y's box at least.
   void gather(int rows, Part x, Part y, const float* bias, float slope);
-  // x = kernelᵀ ∗ y
-  void scatter(int rows, const Part& y, const Part& x);
-  // kernel gradient: summed over `rows` pairs (x, y); or, `stack` of them at once, one gradient for each y with the single x
-  void correlate(int rows, int stack, const Part& x, const Part& y, float* gradient);
+  // Two sides of one row.
+  struct Pair {
+    Part x, y;
+  };
+  // Rows one after another.
+  std::vector<Pair> batch(int rows, const Part& x, const Part& y) const;
+  // x = kernelᵀ ∗ y for each
+  void scatter(const std::vector<Pair>& pairs);
+  // A kernel gradient: summed over `rows` pairs (x, y); or, `stack` of them at once, one gradient for each y with the single x.
+  // With dots: for each gradient and channel of the out side, Σ kernel · gradient by the kernel as it is, and then the gradient times the
+  // factors of `scaleOut`. All sums of a call have them, or none.
+  struct Sum {
+    int rows, stack;
+    Part x, y;
+    float* gradient;
+    double* dots = nullptr;
+  };
+  void correlate(const std::vector<Sum>& sums);
   // Whether there are several kernels for it: see choice.h.
   bool hasChoice() const { return minimal_; }
   // More than one gradient a call: not possible between grouped channels.
   bool stacks() const { return shape_.groups == 1; }
   // Takes the kernel times these factors, one for each channel of the out side; call again when they have changed.
   void scaleOut(const float* factors) { factors_ = factors, ++scaling_; }
-  // For each channel of the out side: sums[c] = Σ kernel · gradient, by the kernel as it is; then gradient times factors[c].
-  void scaleGradient(float* gradient, const float* factors, double* sums);
 
   int64_t gradientFloats();
   void unpackGradient(const float* row, float* plain);
@@ -81,7 +93,7 @@ class Correlation {
     uint64_t version, scaling;
   };
   std::list<Packed> packed_;
-  Buffer bias_;
+  Buffer bias_, factorBlocks_;
   // Kernels as tiles of bfloat16, by direction, and the packed numbers they are from.
   struct Brief {
     Buffer tiles;
@@ -104,10 +116,21 @@ class Correlation {
   void chooseGradientLayout(const Part& x, const Part& y);
   dnnl::memory bring(int rows, const Part&, int channels, const dnn::Desc& ours, const dnn::Desc& wanted, Pool::Piece& room);
   winograd::Maps maps(int channels, const Part&) const;
+  int64_t floats(int channels, const Part&) const;  // of the array it lies in
   Pool::Piece scratch();
-  Method method(Pass, const Part& y) const;
-  void convolve(Method, int rows, const Part& from, int fromChannels, const Part& to, int toChannels, bool turned, const float* bias,
-                float slope);
+  Method method(Pass, const Part& x, const Part& y) const;
+  // run(method, those of the items that are its)
+  template <class Item, class Run>
+  void byMethod(Pass, const std::vector<Item>& items, Run run);
+  void convolve(Method, const std::vector<Pair>& rows, bool turned, const float* bias, float slope);
+  void scatterDirectly(const std::vector<Pair>& pairs);
+  void scatterTogether(int rows, const Part& y, const Part& x);
+  void correlateDirectly(int rows, int stack, const Part& x, const Part& y, float* gradient);
+  void correlateMinimally(const std::vector<Sum>& sums);
+  void correlateInTiles(const Sum& sum);
+  void scaleGradient(float* gradient, double* sums);
+  // Copies of a number for each channel, with zeros up to whole blocks.
+  const float* inBlocks(const float* numbers, int channels, Buffer& room) const;
   int paddedOut() const { return shape_.groups == 1 ? blocksOf(shape_.out) * kLanes : shape_.out; }
 };
 

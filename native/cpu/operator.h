@@ -96,6 +96,10 @@ class Operator {
   virtual ~Operator() = default;
   virtual void forward(int images) = 0;
   virtual void backward(Backward&) = 0;
+  // Of several units; operators whose kernels take many rows at once override it.
+  virtual void backwardTogether(std::vector<Backward>& units) {
+    for (Backward& b : units) backward(b);
+  }
   // After a forward of the same images, by running statistics.
   virtual void tangent(const Tangent&) = 0;
 

@@ -38,8 +38,8 @@ struct RowSink : Sink {
 // Compiled kernels that the library itself keeps, for whoever makes the same again.
 constexpr int kLibraryKernels = 256;
 
-// Activations of the slices that run together: as many slices as fit, for they are read again soon.
-constexpr int64_t kActivationBytes = int64_t(64) << 20;
+// Of slices that run together: kernels are better at several than at one, but memory never touched before is slow, too.
+constexpr int64_t kTogetherBytes = int64_t(800) << 20;
 
 class CpuProgram final : public Program {
  public:
@@ -47,7 +47,7 @@ class CpuProgram final : public Program {
     work_.precision = options.precision;
     omp_set_num_threads(threads_);
     runner_.emplace(work_);
-    together_ = static_cast<int>(std::max<int64_t>(1, kActivationBytes / sliceBytes()));
+    together_ = static_cast<int>(std::max<int64_t>(1, kTogetherBytes / sliceBytes()));
   }
 
   int64_t parameterCount() const override {

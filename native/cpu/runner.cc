@@ -179,12 +179,14 @@ void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, co
       gradientRoom[i] = room.data();
     });
 
+    std::vector<Backward> backward;
+    std::vector<std::vector<Cotangent>> parts;  // by unit and input: contributions that are added to others
     int firstRow = 0;
     for (size_t u = 0; u < units.size(); firstRow += units[u].rows, ++u) {
       const Unit& unit = units[u];
-      Cotangent& dy = cotangents[u][op.outputValue()];
-      Backward b{unit, dy.rows, std::vector<Rows*>(inputs.size(), nullptr), std::vector<float*>(inputs.size(), nullptr)};
-      std::vector<Cotangent> parts(inputs.size());  // contributions that are added to others
+      Backward& b = backward.emplace_back(Backward{unit, cotangents[u][op.outputValue()].rows, std::vector<Rows*>(inputs.size(), nullptr),
+                                                   std::vector<float*>(inputs.size(), nullptr)});
+      parts.emplace_back(inputs.size());
       forEachParameter(op, [&](int i, int s) { b.gradients[i] = gradientRoom[i] + (unit.shared ? firstRow * uses_[s].floats : 0); });
       for (size_t i = 0; i < inputs.size(); ++i) {
         const int v = inputs[i];
@@ -202,23 +204,25 @@ void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, co
           }
           for (const Row& row : target.rows.list) std::fill_n(row.data, tensor.floats(row.box), 0.f);
         }
-        open(parts[i], boxes, tensor);
-        b.dx[i] = &parts[i].rows;
+        open(parts[u][i], boxes, tensor);
+        b.dx[i] = &parts[u][i].rows;
       }
-      work_.profile.time(op.op(), Profile::backward, [&] { op.backward(b); });
+    }
+    work_.profile.time(op.op(), Profile::backward, [&] { op.backwardTogether(backward); });
+    for (size_t u = 0; u < units.size(); ++u) {
       for (size_t i = 0; i < inputs.size(); ++i) {
-        if (!parts[i].room) continue;
+        if (!parts[u][i].room) continue;
         const Tensor& tensor = work_.tensors[inputs[i]];
         const auto& to = cotangents[u][inputs[i]].rows.list;
-        for (int r = 0; r < unit.rows; ++r) {
-          const Row& part = parts[i].rows.list[r];
+        for (int r = 0; r < units[u].rows; ++r) {
+          const Row& part = parts[u][i].rows.list[r];
           if (tensor.flat)
             for (int64_t n = 0; n < tensor.floats(); ++n) to[r].data[n] += part.data[n];
           else
             addInto(to[r].data, to[r].box, part.data, part.box, tensor.shape.blocks());
         }
       }
-      dy = Cotangent();
+      cotangents[u][op.outputValue()] = Cotangent();
     }
 
     forEachParameter(op, [&](int i, int s) {

@@ -1,12 +1,16 @@
 #include "winograd.h"
 
+#include <immintrin.h>
 #include <omp.h>
+
+#include "running.h"
 
 namespace tracin::cpu::winograd {
 
 namespace {
 
 constexpr int kLanes = 16, kTile = 4, kWide = kTile + 2, kPoints = kWide * kWide, kTaps = 9;
+constexpr int64_t kBlock = kTaps * kLanes * kLanes;
 // A task's share of tiles, input and output channels: three arrays of [36][…] that fit a second-level cache of 2 MiB together.
 constexpr int kTiles = 56, kIn = 64, kOut = 64;
 // correlate: tiles transformed at a time, channels of either side of a task
@@ -27,7 +31,7 @@ constexpr float kA = 1.f / (2 * p * (p - q)), kB = 1.f / (2 * q * (q - p)), k0 =
 struct Input {  // Bᵀ
   static constexpr int from = kWide, to = kWide;
   template <class In, class Out>
-  static void apply(In d, Out v) {
+  [[gnu::always_inline]] static inline void apply(In d, Out v) {
     const Vector ea = d(4) - q * d(2), oa = d(3) - q * d(1), eb = d(4) - p * d(2), ob = d(3) - p * d(1);
     v(0, (d(4) - (p + q) * d(2)) + (p * q) * d(0));
     v(1, ea + a * oa);
@@ -40,7 +44,7 @@ struct Input {  // Bᵀ
 struct Output {  // Aᵀ
   static constexpr int from = kWide, to = kTile;
   template <class In, class Out>
-  static void apply(In m, Out y) {
+  [[gnu::always_inline]] static inline void apply(In m, Out y) {
     const Vector sa = m(1) + m(2), da = m(1) - m(2), sb = m(3) + m(4), db = m(3) - m(4);
     y(0, m(0) + sa + sb);
     y(1, a * da + b * db);
@@ -51,7 +55,7 @@ struct Output {  // Aᵀ
 struct Spread {  // A
   static constexpr int from = kTile, to = kWide;
   template <class In, class Out>
-  static void apply(In y, Out m) {
+  [[gnu::always_inline]] static inline void apply(In y, Out m) {
     const Vector ea = y(0) + p * y(2), oa = a * y(1) + (p * a) * y(3), eb = y(0) + q * y(2), ob = b * y(1) + (q * b) * y(3);
     m(0, y(0));
     m(1, ea + oa);
@@ -64,7 +68,7 @@ struct Spread {  // A
 struct Taps {  // G
   static constexpr int from = 3, to = kWide;
   template <class In, class Out>
-  static void apply(In w, Out u) {
+  [[gnu::always_inline]] static inline void apply(In w, Out u) {
     const Vector ea = kA * w(0) + (kA * p) * w(2), oa = (kA * a) * w(1), eb = kB * w(0) + (kB * q) * w(2), ob = (kB * b) * w(1);
     u(0, k0 * w(0));
     u(1, ea + oa);
@@ -77,7 +81,7 @@ struct Taps {  // G
 struct Gather {  // Gᵀ
   static constexpr int from = kWide, to = 3;
   template <class In, class Out>
-  static void apply(In u, Out w) {
+  [[gnu::always_inline]] static inline void apply(In u, Out w) {
     const Vector sa = u(1) + u(2), da = u(1) - u(2), sb = u(3) + u(4), db = u(3) - u(4);
     w(0, k0 * u(0) + kA * sa + kB * sb);
     w(1, (kA * a) * da + (kB * b) * db);
@@ -87,19 +91,31 @@ struct Gather {  // Gᵀ
 
 // Both axes: value (i, j) is read by `in` and result (i, j) handed to `out`.
 template <class T, class In, class Out>
-inline void transform(In in, Out out) {
+[[gnu::always_inline]] inline void transform(In in, Out out) {
   Vector half[T::to][T::from];
 #pragma GCC unroll 6
-  for (int j = 0; j < T::from; ++j) T::apply([&](int i) { return in(i, j); }, [&](int i, const Vector& v) { half[i][j] = v; });
+  for (int j = 0; j < T::from; ++j)
+    T::apply(
+        [&](int i) __attribute__((always_inline)) { return in(i, j); }, [&](int i, const Vector& v)
+                                                                            __attribute__((always_inline)) { half[i][j] = v; });
 #pragma GCC unroll 6
-  for (int i = 0; i < T::to; ++i) T::apply([&](int j) { return half[i][j]; }, [&](int j, const Vector& v) { out(i, j, v); });
+  for (int i = 0; i < T::to; ++i)
+    T::apply(
+        [&](int j) __attribute__((always_inline)) { return half[i][j]; }, [&](int j, const Vector& v)
+                                                                              __attribute__((always_inline)) { out(i, j, v); });
 }
+
+// Whose tile, and where its first position is.
+struct Place {
+  int owner, y, x;
+};
 
 // The tiles of 4 × 4 positions that cover a map.
 struct Grid {
   int down, across;
   explicit Grid(const Maps& m) : down(ceilDiv(m.height, kTile)), across(ceilDiv(m.width, kTile)) {}
-  int perImage() const { return down * across; }
+  int tiles() const { return down * across; }
+  Place place(int owner, int tile) const { return {owner, tile / across * kTile, tile % across * kTile}; }
 };
 
 // Transforms the `Side`² values from (y, x) of a block's map on; positions beyond the map are zero.
@@ -108,16 +124,18 @@ inline void fromMap(const Maps& maps, const float* map, int y, int x, Out out) {
   constexpr int side = T::from;
   const float* at = map + y * maps.line + int64_t(x) * kLanes;
   if (y >= 0 && x >= 0 && y + side <= maps.height && x + side <= maps.width) {
-    transform<T>([&](int i, int j) { return load(at + i * maps.line + j * kLanes); }, out);
+    transform<T>(
+        [&](int i, int j) __attribute__((always_inline)) { return load(at + i * maps.line + j * kLanes); }, out);
     return;
   }
-  Vector held[side][side];
-  for (int i = 0; i < side; ++i)
-    for (int j = 0; j < side; ++j) {
-      const bool inside = y + i >= 0 && y + i < maps.height && x + j >= 0 && x + j < maps.width;
-      held[i][j] = inside ? load(at + i * maps.line + j * kLanes) : Vector{};
-    }
-  transform<T>([&](int i, int j) { return held[i][j]; }, out);
+  // all or none of sixteen numbers
+  __mmask16 rows[side], columns[side];
+  for (int i = 0; i < side; ++i) rows[i] = y + i >= 0 && y + i < maps.height ? 0xffff : 0;
+  for (int j = 0; j < side; ++j) columns[j] = x + j >= 0 && x + j < maps.width ? 0xffff : 0;
+  transform<T>(
+      [&](int i, int j)
+          __attribute__((always_inline)) { return Vector(_mm512_maskz_load_ps(rows[i] & columns[j], at + i * maps.line + j * kLanes)); },
+      out);
 }
 
 // Rows of [36][rows][width], a little apart so that the 36 do not fall on the same cache lines.
@@ -203,14 +221,15 @@ void productRows(int rows, int depth, const float* left, int64_t leftStep, const
   }
 }
 
-// sums[i][j] += Σ_t left[t][i] · right[t][j] for R values i and 16 N values j
+// sums[i][j] (+)= Σ_t left[t][i] · right[t][j] for R values i and 16 N values j
 template <int R, int N>
-inline void outer(int depth, const float* left, int64_t leftStep, const float* right, int64_t rightStep, float* sums, int64_t sumStep) {
+inline void outer(int depth, const float* left, int64_t leftStep, const float* right, int64_t rightStep, float* sums, int64_t sumStep,
+                  bool add) {
   Vector s[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 3
-    for (int n = 0; n < N; ++n) s[r][n] = load(sums + r * sumStep + n * kLanes);
+    for (int n = 0; n < N; ++n) s[r][n] = add ? load(sums + r * sumStep + n * kLanes) : Vector{};
   for (int t = 0; t < depth; ++t) {
     Vector u[N];
 #pragma GCC unroll 3
@@ -242,8 +261,10 @@ void transformKernels(const Kernel& kernel, int first, int last, int from, int t
       for (int l = 0; l < kLanes; ++l) {
         const float* w = kernel.data + i * kernel.inStride + o * kernel.outStride + l * kLanes;
         float* at = u + (int64_t(pair) * 2 * depth + ((i - first) * kLanes + l) * width + (o - from) % 2) * kLanes;
-        transform<Taps>([&](int y, int x) { return load(w + (kernel.turned ? kTaps - 1 - y * 3 - x : y * 3 + x) * kLanes * kLanes); },
-                        [&](int y, int x, const Vector& v) { store(at + (y * kWide + x) * step, v); });
+        transform<Taps>(
+            [&](int y, int x)
+                __attribute__((always_inline)) { return load(w + (kernel.turned ? kTaps - 1 - y * 3 - x : y * 3 + x) * kLanes * kLanes); },
+            [&](int y, int x, const Vector& v) __attribute__((always_inline)) { store(at + (y * kWide + x) * step, v); });
       }
   }
 }
@@ -255,32 +276,41 @@ int64_t scratchFloats() {
   return forward > backward ? forward : backward;
 }
 
-void convolve(int images, const Maps& in, const Kernel& kernel, const Maps& out, int offsetY, int offsetX, const float* bias, float slope,
+void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, int offsetX, const float* bias, float slope,
               float* scratch) {
-  const Grid grid(out);
-  const int tiles = images * grid.perImage(), chunks = ceilDiv(tiles, kTiles), length = ceilDiv(tiles, chunks);
-  const int columns = ceilDiv(out.blocks * kLanes, kOut), wide = ceilDiv(out.blocks, columns);
-  const int steps = ceilDiv(in.blocks * kLanes, kIn), deep = ceilDiv(in.blocks, steps);
+  if (!count) return;
+  const Running starts(count, [&](int p) { return Grid(pairs[p].out).tiles(); });
+  const int tiles = int(starts.total()), chunks = ceilDiv(tiles, kTiles), length = ceilDiv(tiles, chunks);
+  const int ins = pairs[0].in.blocks, outs = pairs[0].out.blocks;
+  const int columns = ceilDiv(outs * kLanes, kOut), wide = ceilDiv(outs, columns);
+  const int steps = ceilDiv(ins * kLanes, kIn), deep = ceilDiv(ins, steps);
 #pragma omp parallel
   {
     float* v = scratch + omp_get_thread_num() * scratchFloats();
     float *u = v + kInputs, *m = u + kKernels;
     int kernels = -1;  // whose transformed kernels lie in u
+    Place places[kTiles];
 #pragma omp for schedule(dynamic, 1)
     for (int task = 0; task < columns * chunks; ++task) {
-      const int from = task / chunks * wide, to = least(from + wide, out.blocks);
-      const int start = task % chunks * length, count = least(length, tiles - start);
-      if (from >= to || count <= 0) continue;
+      const int from = task / chunks * wide, to = least(from + wide, outs);
+      const int start = task % chunks * length, n = least(length, tiles - start);
+      if (from >= to || n <= 0) continue;
+      for (int t = 0; t < n; ++t) {
+        const int p = starts.ownerOf(start + t);
+        places[t] = Grid(pairs[p].out).place(p, start + t - int(starts[p]));
+      }
       for (int s = 0; s < steps; ++s) {
-        const int first = s * deep, last = least(first + deep, in.blocks), depth = (last - first) * kLanes;
+        const int first = s * deep, last = least(first + deep, ins), depth = (last - first) * kLanes;
         if (depth <= 0) continue;
         for (int i = first; i < last; ++i)
-          for (int t = 0; t < count; ++t) {
-            const int image = (start + t) / grid.perImage(), tile = (start + t) % grid.perImage();
-            const int y = tile / grid.across * kTile + out.y + offsetY - in.y, x = tile % grid.across * kTile + out.x + offsetX - in.x;
+          for (int t = 0; t < n; ++t) {
+            const auto& [in, out] = pairs[places[t].owner];
             float* at = v + int64_t(t) * depth + (i - first) * kLanes;
-            fromMap<Input>(in, in.data + image * in.image + i * in.block, y, x,
-                           [&](int r, int c, const Vector& value) { store(at + (r * kWide + c) * plane(kTiles, kIn), value); });
+            fromMap<Input>(
+                in, in.data + i * in.block, places[t].y + out.y + offsetY - in.y,
+                places[t].x + out.x + offsetX - in.x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                  store(at + (r * kWide + c) * plane(kTiles, kIn), value);
+                });
           }
         if (kernels != from * steps + s) transformKernels(kernel, first, last, from, to, u), kernels = from * steps + s;
         for (int point = 0; point < kPoints; ++point)
@@ -288,106 +318,169 @@ void convolve(int images, const Maps& in, const Kernel& kernel, const Maps& out,
             const float *left = v + point * plane(kTiles, kIn), *right = u + point * plane(kIn, kOut) + int64_t(o - from) * depth * kLanes;
             float* sums = m + point * plane(kTiles, kOut) + (o - from) * kLanes;
             if (to - o > 1)
-              productRows<2>(count, depth, left, depth, right, sums, kOut, s > 0);
+              productRows<2>(n, depth, left, depth, right, sums, kOut, s > 0);
             else
-              productRows<1>(count, depth, left, depth, right, sums, kOut, s > 0);
+              productRows<1>(n, depth, left, depth, right, sums, kOut, s > 0);
           }
       }
       for (int o = from; o < to; ++o)
-        for (int t = 0; t < count; ++t) {
-          const int image = (start + t) / grid.perImage(), tile = (start + t) % grid.perImage();
-          const int y = tile / grid.across * kTile, x = tile % grid.across * kTile;
-          const int high = least(kTile, out.height - y), across = least(kTile, out.width - x);
+        for (int t = 0; t < n; ++t) {
+          const Maps& out = pairs[places[t].owner].out;
+          const int y = places[t].y, x = places[t].x, high = least(kTile, out.height - y), across = least(kTile, out.width - x);
           const float* at = m + int64_t(t) * kOut + (o - from) * kLanes;
-          float* to = out.data + image * out.image + o * out.block + y * out.line + int64_t(x) * kLanes;
+          float* to = out.data + o * out.block + y * out.line + int64_t(x) * kLanes;
           const Vector shift = bias ? load(bias + o * kLanes) : Vector{};
-          transform<Output>([&](int r, int c) { return load(at + (r * kWide + c) * plane(kTiles, kOut)); },
-                            [&](int r, int c, const Vector& value) {
-                              if (r >= high || c >= across) return;
-                              const Vector z = value + shift;
-                              store(to + r * out.line + c * kLanes, slope == 1.f ? z : z > 0.f ? z : z * slope);
-                            });
+          transform<Output>(
+              [&](int r, int c) __attribute__((always_inline)) { return load(at + (r * kWide + c) * plane(kTiles, kOut)); },
+              [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                if (r >= high || c >= across) return;
+                const Vector z = value + shift;
+                store(to + r * out.line + c * kLanes, slope == 1.f ? z : z > 0.f ? z : z * slope);
+              });
         }
     }
   }
 }
 
-int correlateParts(int images, int gradients, const Maps& in, const Maps& out) {
-  const int tiles = (gradients > 1 ? 1 : images) * Grid(out).perImage();
-  const int tasks = ceilDiv(in.blocks * kLanes, kRows) * ceilDiv(gradients * out.blocks * kLanes, kColumns);
-  const int parts = least(ceilDiv(8, tasks), ceilDiv(tiles, 4 * kSpan));
-  return parts > 1 ? parts : 1;
+namespace {
+
+// How one sum is shared out: by its shape alone, so that no result depends on what else is computed or on how many threads do.
+struct Cut {
+  int perImage, tiles, blocks, parts, length, rows, high, columns, wide;
+  int64_t total;
+  explicit Cut(const Sum& s) {
+    perImage = Grid(s.out).tiles(), tiles = (s.gradients > 1 ? 1 : s.images) * perImage, blocks = s.gradients * s.out.blocks;
+    rows = ceilDiv(s.in.blocks * kLanes, kRows), high = ceilDiv(s.in.blocks, rows);
+    columns = ceilDiv(blocks * kLanes, kColumns), wide = ceilDiv(blocks, columns);
+    const int most = least(ceilDiv(8, rows * columns), ceilDiv(tiles, 4 * kSpan));
+    parts = most > 1 ? most : 1, length = ceilDiv(tiles, parts);
+    total = int64_t(blocks) * s.in.blocks * kBlock;
+  }
+  int tasks() const { return parts * rows * columns; }
+  int64_t room() const { return parts > 1 ? parts * total : 0; }
+};
+
+// What Scaling asks of the 9 · 256 numbers of one output and one input block, number by number.
+struct Finish {
+  const Scaling* scaling;
+  const float* kernel = nullptr;
+  int at;
+  Vector factor{}, dot{};
+
+  Finish(const Scaling* given, const Sum& sum, int o, int i) : scaling(given), at(o * sum.in.blocks + i) {
+    if (!scaling) return;
+    const int block = o % sum.out.blocks;
+    kernel = scaling->kernel + (int64_t(block) * sum.in.blocks + i) * kBlock, factor = load(scaling->factors + block * kLanes);
+  }
+  inline Vector operator()(int64_t offset, const Vector& value) {
+    if (!scaling) return value;
+    dot += load(kernel + offset) * value;
+    return value * factor;
+  }
+  void keep(int64_t first) const {
+    if (scaling) store(scaling->dots + (first + at) * kLanes, dot);
+  }
+};
+
+}  // namespace
+
+int64_t correlateFloats(const Sum* sums, int count) {
+  return Running(count, [&](int s) { return Cut(sums[s]).room(); }).total();
 }
 
-void correlate(int images, int gradients, const Maps& in, const Maps& out, int offsetY, int offsetX, float* gradient, float* room,
-               float* scratch) {
-  const Grid grid(out);
-  const int tiles = (gradients > 1 ? 1 : images) * grid.perImage(), parts = correlateParts(images, gradients, in, out);
-  const int length = ceilDiv(tiles, parts), blocks = gradients * out.blocks;
-  const int rows = ceilDiv(in.blocks * kLanes, kRows), high = ceilDiv(in.blocks, rows);
-  const int columns = ceilDiv(blocks * kLanes, kColumns), wide = ceilDiv(blocks, columns);
-  const int64_t total = int64_t(blocks) * in.blocks * kTaps * kLanes * kLanes;
+void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scaling* scaling, float* room, float* scratch) {
+  const Running starts(count, [&](int s) { return Cut(sums[s]).tasks(); });
+  const Running rooms(count, [&](int s) { return Cut(sums[s]).room(); });
+  // (output block, input block) of all gradients
+  const Running firsts(count, [&](int s) { return Cut(sums[s]).blocks * sums[s].in.blocks; });
 #pragma omp parallel
   {
     float* left = scratch + omp_get_thread_num() * scratchFloats();
-    float *right = left + kLefts, *sums = right + kRights;
+    float *right = left + kLefts, *totals = right + kRights;
+    Place places[kSpan];
 #pragma omp for schedule(dynamic, 1)
-    for (int task = 0; task < parts * rows * columns; ++task) {
-      const int part = task / (rows * columns), first = task / columns % rows * high, from = task % columns * wide;
-      const int last = least(first + high, in.blocks), to = least(from + wide, blocks);
+    for (int task = 0; task < starts.total(); ++task) {
+      const int s = starts.ownerOf(task), within = task - int(starts[s]);
+      const Sum& sum = sums[s];
+      const Cut cut(sum);
+      const auto& [images, gradients, in, out, gradient] = sum;
+      const int part = within / (cut.rows * cut.columns), first = within / cut.columns % cut.rows * cut.high,
+                from = within % cut.columns * cut.wide;
+      const int last = least(first + cut.high, in.blocks), to = least(from + cut.wide, cut.blocks);
       if (first >= last || from >= to) continue;
-      for (int64_t i = 0; i < kSums; i += kLanes) store(sums + i, Vector{});
-      const int end = least((part + 1) * length, tiles);
-      for (int start = part * length; start < end; start += kSpan) {
-        const int count = least(kSpan, end - start);
-        for (int t = 0; t < count; ++t) {
-          const int image = (start + t) / grid.perImage(), tile = (start + t) % grid.perImage();
-          const int y = tile / grid.across * kTile, x = tile % grid.across * kTile;
+      const Grid grid(out);
+      const int begin = part * cut.length, end = least(begin + cut.length, cut.tiles);
+      if (begin >= end)
+        for (int64_t i = 0; i < kSums; i += kLanes) store(totals + i, Vector{});
+      for (int start = begin; start < end; start += kSpan) {
+        const int n = least(kSpan, end - start);
+        for (int t = 0; t < n; ++t) places[t] = grid.place((start + t) / grid.tiles(), (start + t) % grid.tiles());
+        for (int t = 0; t < n; ++t) {
+          const auto& [image, y, x] = places[t];
           for (int i = first; i < last; ++i) {
             float* at = left + t * kRows + (i - first) * kLanes;
-            fromMap<Input>(in, in.data + image * in.image + i * in.block, y + out.y + offsetY - in.y, x + out.x + offsetX - in.x,
-                           [&](int r, int c, const Vector& value) { store(at + (r * kWide + c) * plane(kSpan, kRows), value); });
+            fromMap<Input>(
+                in, in.data + image * in.image + i * in.block, y + out.y + offsetY - in.y,
+                x + out.x + offsetX - in.x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                  store(at + (r * kWide + c) * plane(kSpan, kRows), value);
+                });
           }
           for (int o = from; o < to; ++o) {
             float* at = right + t * kColumns + (o - from) * kLanes;
             const float* map = out.data + (gradients > 1 ? o / out.blocks : image) * out.image + o % out.blocks * out.block;
-            fromMap<Spread>(out, map, y, x,
-                            [&](int r, int c, const Vector& value) { store(at + (r * kWide + c) * plane(kSpan, kColumns), value); });
+            fromMap<Spread>(
+                out, map, y, x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                  store(at + (r * kWide + c) * plane(kSpan, kColumns), value);
+                });
           }
         }
+        const bool add = start > begin;
         for (int point = 0; point < kPoints; ++point)
           for (int o = from; o < to;) {
-            const int n = least(3, to - o);
+            const int width = least(3, to - o);
             for (int i = 0; i < (last - first) * kLanes; i += 8) {
               const float *l = left + point * plane(kSpan, kRows) + i, *r = right + point * plane(kSpan, kColumns) + (o - from) * kLanes;
-              float* s = sums + point * plane(kRows, kColumns) + i * kColumns + (o - from) * kLanes;
-              if (n == 3)
-                outer<8, 3>(count, l, kRows, r, kColumns, s, kColumns);
-              else if (n == 2)
-                outer<8, 2>(count, l, kRows, r, kColumns, s, kColumns);
+              float* all = totals + point * plane(kRows, kColumns) + i * kColumns + (o - from) * kLanes;
+              if (width == 3)
+                outer<8, 3>(n, l, kRows, r, kColumns, all, kColumns, add);
+              else if (width == 2)
+                outer<8, 2>(n, l, kRows, r, kColumns, all, kColumns, add);
               else
-                outer<8, 1>(count, l, kRows, r, kColumns, s, kColumns);
+                outer<8, 1>(n, l, kRows, r, kColumns, all, kColumns, add);
             }
-            o += n;
+            o += width;
           }
       }
-      float* whole = parts > 1 ? room + part * total : gradient;
+      float* whole = cut.parts > 1 ? room + rooms[s] + part * cut.total : gradient;
       for (int o = from; o < to; ++o)
-        for (int i = first; i < last; ++i)
+        for (int i = first; i < last; ++i) {
+          Finish finish(cut.parts > 1 ? nullptr : scaling, sum, o, i);
           for (int l = 0; l < kLanes; ++l) {
-            const float* at = sums + ((i - first) * kLanes + l) * kColumns + (o - from) * kLanes;
-            float* w = whole + ((int64_t(o) * in.blocks + i) * kTaps * kLanes + l) * kLanes;
-            transform<Gather>([&](int r, int c) { return load(at + (r * kWide + c) * plane(kRows, kColumns)); },
-                              [&](int r, int c, const Vector& value) { store(w + (r * 3 + c) * kLanes * kLanes, value); });
+            const float* at = totals + ((i - first) * kLanes + l) * kColumns + (o - from) * kLanes;
+            float* w = whole + (int64_t(o) * in.blocks + i) * kBlock + l * kLanes;
+            transform<Gather>(
+                [&](int r, int c) __attribute__((always_inline)) { return load(at + (r * kWide + c) * plane(kRows, kColumns)); },
+                [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                  const int64_t tap = (r * 3 + c) * kLanes * kLanes;
+                  store(w + tap, finish(tap + l * kLanes, value));
+                });
           }
+          finish.keep(firsts[s]);
+        }
     }
-    if (parts > 1) {
 #pragma omp for schedule(static)
-      for (int64_t i = 0; i < total; i += kLanes) {
-        Vector sum = load(room + i);
-        for (int part = 1; part < parts; ++part) sum += load(room + part * total + i);
-        store(gradient + i, sum);
+    for (int block = 0; block < firsts.total(); ++block) {
+      const int s = firsts.ownerOf(block), at = block - int(firsts[s]);
+      const Cut cut(sums[s]);
+      if (cut.parts == 1) continue;
+      Finish finish(scaling, sums[s], at / sums[s].in.blocks, at % sums[s].in.blocks);
+      for (int64_t i = 0; i < kBlock; i += kLanes) {
+        const float* from = room + rooms[s] + at * kBlock + i;
+        Vector sum = load(from);
+        for (int part = 1; part < cut.parts; ++part) sum += load(from + part * cut.total);
+        store(sums[s].gradient + at * kBlock + i, finish(i, sum));
       }
+      finish.keep(firsts[s]);
     }
   }
 }

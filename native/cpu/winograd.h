@@ -27,16 +27,31 @@ struct Kernel {
 // Floats of scratch memory that each thread needs.
 int64_t scratchFloats();
 
-// out(o) = leaky(Σ_k kernel(k) · in(o + k + offset) + bias): images × output blocks; bias of whole blocks or null.
-void convolve(int images, const Maps& in, const Kernel&, const Maps& out, int offsetY, int offsetX, const float* bias, float slope,
-              float* scratch);
+// A map and what it becomes: boxes may differ from pair to pair, the kernel is one.
+struct Pair {
+  Maps in, out;
+};
 
-// Parts that `correlate` sums up one after another; its room: that many · gradients · out.blocks · in.blocks · 9 · 256 floats.
-int correlateParts(int images, int gradients, const Maps& in, const Maps& out);
+// out(o) = leaky(Σ_k kernel(k) · in(o + k + offset) + bias), pair by pair; bias of whole blocks or null.
+void convolve(const Pair* pairs, int count, const Kernel&, int offsetY, int offsetX, const float* bias, float slope, float* scratch);
 
 // gradient(k) = Σ_o out(o) · in(o + k + offset), summed over images. With `gradients` > 1 there is one image of `in`, and each of the
 // images of `out` has a gradient of its own. Each is [out block][in block][3 · 3][16 in][16 out].
-void correlate(int images, int gradients, const Maps& in, const Maps& out, int offsetY, int offsetX, float* gradient, float* room,
-               float* scratch);
+struct Sum {
+  int images, gradients;
+  Maps in, out;
+  float* gradient;
+};
+
+// What becomes of a gradient G in the end: G times a factor for each output channel, and dots[gradient][out block][in block][16 out], each
+// the sum of kernel · G over a block, `kernel` laid out as G is.
+struct Scaling {
+  const float *factors, *kernel;
+  float* dots;  // the gradients of all sums, one after another
+};
+
+// Floats of room that `correlate` needs for what it adds up at the end.
+int64_t correlateFloats(const Sum* sums, int count);
+void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scaling*, float* room, float* scratch);
 
 }  // namespace tracin::cpu::winograd

@@ -40,12 +40,12 @@ class ConvTranspose final : public Convolution {
 
   void forward(int images) override {
     const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
-    product_.scatter(images, {whole(x), x.of(0), x.flat}, {whole(y), y.of(0), y.flat});
+    scatter(product_, images, {whole(x), x.of(0), x.flat}, {whole(y), y.of(0), y.flat});
     if (bias()) lift(images, bias(), y.of(0));
   }
 
   void tangent(const Tangent& t) override {
-    move(t, [&](Correlation& product, const Correlation::Part& x, const Correlation::Part& y) { product.scatter(t.images, x, y); });
+    move(t, [&](Correlation& product, const Correlation::Part& x, const Correlation::Part& y) { scatter(product, t.images, x, y); });
   }
 
   void backward(Backward& b) override {
@@ -55,19 +55,24 @@ class ConvTranspose final : public Convolution {
     Pool::Piece kernels;
     float* gradients = kernelRoom(b, kernels);
     if (gradients && !b.unit.shared)
-      product_.correlate(b.unit.rows, 1, {dy[0].box, dy[0].data}, window(input(0), b.unit.image, Box::whole(small)), gradients);
+      product_.correlate({{b.unit.rows, 1, {dy[0].box, dy[0].data}, window(input(0), b.unit.image, Box::whole(small)), gradients}});
     for (int r = 0; r < b.dy.count(); ++r) {
       const Box inner = b.dx[0] ? b.dx[0]->list[r].box : meeting(shape_, dy[r].box, small);
       Pool::Piece wide;
       const Correlation::Part y = widened(dy[r], covered(shape_, inner, map), wide);
       if (gradients && b.unit.shared)
-        product_.correlate(1, 1, y, window(input(0), b.unit.image, inner), gradients + r * product_.gradientFloats());
+        product_.correlate({{1, 1, y, window(input(0), b.unit.image, inner), gradients + r * product_.gradientFloats()}});
       if (b.dx[0]) product_.gather(1, y, {inner, b.dx[0]->list[r].data}, nullptr, 1.f);
     }
     unpackKernels(b, kernels);
   }
 
  private:
+  // From the side that a convolution would call its output.
+  static void scatter(Correlation& product, int images, const Correlation::Part& from, const Correlation::Part& to) {
+    product.scatter(product.batch(images, to, from));
+  }
+
   // The cotangent over everything the windows touch: zero outside its own box.
   Correlation::Part widened(const Row& row, const Box& box, Pool::Piece& room) {
     if (box == row.box) return {box, row.data};

@@ -116,12 +116,20 @@ class Conv : public Convolution {
   }
 
   void backward(Backward& b) override {
-    if (slope_ != 1.f) maskByOutput(work, output, slope_, b.unit, b.dy);
-    Pool::Piece kernels;
-    if (float* gradients = kernelRoom(b, kernels)) kernelGradient(b, gradients);
-    unpackKernels(b, kernels);
-    biasGradient(b);
-    dataGradient(b);
+    std::vector<Backward> units{b};
+    backwardTogether(units);
+  }
+
+  void backwardTogether(std::vector<Backward>& units) override {
+    std::vector<Pool::Piece> rooms(units.size());
+    std::vector<float*> gradients;
+    for (size_t u = 0; u < units.size(); ++u) {
+      if (slope_ != 1.f) maskByOutput(work, output, slope_, units[u].unit, units[u].dy);
+      gradients.push_back(kernelRoom(units[u], rooms[u]));
+    }
+    if (gradients[0]) product_.correlate(sums(units, gradients));
+    for (size_t u = 0; u < units.size(); ++u) unpackKernels(units[u], rooms[u]), biasGradient(units[u]);
+    dataGradients(units);
   }
 
   void tangent(const Tangent& t) override {
@@ -134,25 +142,35 @@ class Conv : public Convolution {
  protected:
   float slope_ = 1.f;
 
-  void dataGradient(Backward& b) {
-    if (!b.dx[0]) return;
-    const Rows &dy = b.dy, &dx = *b.dx[0];
-    const bool together = dy.stacked && dx.stacked;
-    for (int r = 0; r < (together ? 1 : dy.count()); ++r)
-      product_.scatter(together ? dy.count() : 1, {dy.list[r].box, dy.list[r].data}, {dx.list[r].box, dx.list[r].data});
+  void dataGradients(const std::vector<Backward>& units) {
+    std::vector<Correlation::Pair> pairs;
+    for (const Backward& b : units)
+      for (int r = 0; b.dx[0] && r < b.dy.count(); ++r) {
+        const Row &x = b.dx[0]->list[r], &y = b.dy.list[r];
+        pairs.push_back({{x.box, x.data}, {y.box, y.data}});
+      }
+    product_.scatter(pairs);
   }
 
-  void kernelGradient(Backward& b, float* gradients) {
-    const auto& dy = b.dy.list;
+  // The kernel gradients of units, each into its own array; classes of a slice at once where they lie on one box. `dots`: [rows, out].
+  std::vector<Correlation::Sum> sums(const std::vector<Backward>& units, const std::vector<float*>& gradients, double* dots = nullptr) {
+    std::vector<Correlation::Sum> all;
     const Extent map = shape(input(0)).extent;
-    const int64_t n = product_.gradientFloats();
-    if (!b.unit.shared)
-      return product_.correlate(b.unit.rows, 1, window(input(0), b.unit.image, Box::whole(map)), {dy[0].box, dy[0].data}, gradients);
-    const bool together = b.dy.stacked && product_.stacks();
-    for (int r = 0; r < (together ? 1 : b.dy.count()); ++r) {
-      const auto x = window(input(0), b.unit.image, covered(shape_, dy[r].box, map));
-      product_.correlate(1, together ? b.dy.count() : 1, x, {dy[r].box, dy[r].data}, gradients + r * n);
+    for (size_t u = 0; u < units.size(); ++u) {
+      const auto& [unit, dy, dx, parameters] = units[u];
+      if (!unit.shared) {
+        all.push_back({unit.rows, 1, window(input(0), unit.image, Box::whole(map)), {dy.list[0].box, dy.list[0].data}, gradients[u]});
+        continue;
+      }
+      const int stack = dy.stacked && product_.stacks() ? dy.count() : 1;
+      for (int r = 0; r < dy.count(); r += stack) {
+        const Row& y = dy.list[r];
+        const auto x = window(input(0), unit.image, covered(shape_, y.box, map));
+        all.push_back({1, stack, x, {y.box, y.data}, gradients[u] + r * product_.gradientFloats(), dots});
+        if (dots) dots += stack * shape_.out;
+      }
     }
+    return all;
   }
 };
 

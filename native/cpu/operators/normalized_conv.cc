@@ -44,23 +44,29 @@ class NormalizedConv final : public Conv {
     Conv::forward(images);
   }
 
-  void backward(Backward& b) override {
-    if (work.training) return apart(b);
-    const int rows = b.unit.rows, channels = shape_.out;
-    std::vector<float> sums(rows * channels);
-    for (int r = 0; r < rows; ++r) {
-      float* sum = sums.data() + r * channels;
-      if (slope_ == 1.f)
-        sumPositions(b.dy.list[r], channels, sum);
-      else
-        maskAndSum(work, output, slope_, b.unit.imageOf(r), b.dy.list[r], channels, sum);
-      for (int c = 0; c < channels; ++c) {
-        if (b.gradients[kBias]) b.gradients[kBias][r * channels + c] = factors_[c] * sum[c];
-        if (b.gradients[kShift]) b.gradients[kShift][r * channels + c] = sum[c];
+  void backwardTogether(std::vector<Backward>& units) override {
+    if (work.training) {
+      for (Backward& b : units) apart(b);
+      return;
+    }
+    const int channels = shape_.out;
+    std::vector<float> sums;  // of the cotangents, over all rows
+    for (Backward& b : units) {
+      sums.resize(sums.size() + b.unit.rows * channels);
+      float* sum = sums.data() + sums.size() - b.unit.rows * channels;
+      for (int r = 0; r < b.unit.rows; ++r, sum += channels) {
+        if (slope_ == 1.f)
+          sumPositions(b.dy.list[r], channels, sum);
+        else
+          maskAndSum(work, output, slope_, b.unit.imageOf(r), b.dy.list[r], channels, sum);
+        for (int c = 0; c < channels; ++c) {
+          if (b.gradients[kBias]) b.gradients[kBias][r * channels + c] = factors_[c] * sum[c];
+          if (b.gradients[kShift]) b.gradients[kShift][r * channels + c] = sum[c];
+        }
       }
     }
-    if (b.gradients[kKernel] || b.gradients[kScale]) kernelAndScale(b, sums);
-    dataGradient(b);
+    if (units[0].gradients[kKernel] || units[0].gradients[kScale]) kernelsAndScales(units, sums);
+    dataGradients(units);
   }
 
   // The kernel and the bias of both together move when any of their parameters does.
@@ -101,21 +107,25 @@ class NormalizedConv final : public Conv {
     product_.scaleOut(factors_.data());
   }
 
-  void kernelAndScale(Backward& b, const std::vector<float>& sums) {
+  void kernelsAndScales(const std::vector<Backward>& units, const std::vector<float>& sums) {
+    int rows = 0;
+    for (const Backward& b : units) rows += b.unit.rows;
     const int64_t n = product_.gradientFloats();
     Pool::Piece room;
-    float* kernels = b.gradients[kKernel];
-    if (!kernels) room = work.pool.take(b.unit.rows * n), kernels = room.data();
-    kernelGradient(b, kernels);
-    std::vector<double> dots(shape_.out);
-    for (int r = 0; r < b.unit.rows; ++r) {
-      product_.scaleGradient(kernels + r * n, factors_.data(), dots.data());
-      if (!b.gradients[kScale]) continue;
-      for (int c = 0; c < shape_.out; ++c) {
-        const double offset = double(plainBias(c)) - work.numbers(input(kMean))[c];
-        b.gradients[kScale][r * shape_.out + c] = static_cast<float>(inverse_[c] * (dots[c] + offset * sums[r * shape_.out + c]));
-      }
-    }
+    if (!units[0].gradients[kKernel]) room = work.pool.take(rows * n);
+    std::vector<float*> kernels;
+    int row = 0;
+    for (const Backward& b : units) kernels.push_back(room ? room.data() + row * n : b.gradients[kKernel]), row += b.unit.rows;
+    std::vector<double> dots(rows * shape_.out);
+    product_.correlate(Conv::sums(units, kernels, dots.data()));
+    row = 0;
+    for (const Backward& b : units)
+      for (int r = 0; r < b.unit.rows; ++r, ++row)
+        for (int c = 0; b.gradients[kScale] && c < shape_.out; ++c) {
+          const double offset = double(plainBias(c)) - work.numbers(input(kMean))[c];
+          const int at = row * shape_.out + c;
+          b.gradients[kScale][r * shape_.out + c] = static_cast<float>(inverse_[c] * (dots[at] + offset * sums[at]));
+        }
   }
 
   void apart(Backward& b) {
