@@ -9,6 +9,7 @@ import { replaceFile } from '../lib/files';
 import { toJson } from '../lib/json';
 import * as dataset from './dataset';
 import * as engines from './engines';
+import * as faithfulness from './faithfulness';
 import * as gpu from './gpu';
 import * as growth from './growth';
 import * as influence from './influence';
@@ -18,7 +19,7 @@ import * as training from './training';
 import { renderTable, replaceTable } from './table';
 import * as zoo from './zoo';
 
-const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, gpu, growth, influence, promise, training, zoo };
+const SUBJECTS: Readonly<Record<string, Subject>> = { dataset, engines, faithfulness, gpu, growth, influence, promise, training, zoo };
 /** The sources' folder, seen from dist/bench. */
 const ROOT = resolve(__dirname, '../..');
 
@@ -34,9 +35,10 @@ async function main(name = 'engines'): Promise<void> {
   if (!subject) throw new Error(`no subject ${name}: choose one of ${Object.keys(SUBJECTS).join(', ')}`);
   const dir = await mkdtemp(join(tmpdir(), 'tracin-bench-'));
   try {
-    const { results, rows, about } = await subject.run(dir);
+    const { results, rows, others = [], about } = await subject.run(dir);
     const where = `${machine.processor}, ${machine.cores} cores, Node ${machine.node}`;
-    const table = renderTable(rows, [...about, where].join('; '));
+    const further = others.map((one) => `### ${one.title}\n\n${renderTable(one.rows)}`);
+    const table = [renderTable(rows), `${[...about, where].join('; ')}.`, ...further].join('\n\n');
     await replaceFile(join(ROOT, 'bench', 'results', `${name}.json`), toJson({ machine, ...results }));
     await replaceTable(join(ROOT, subject.PAGE), name, table);
     console.log(table);

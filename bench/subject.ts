@@ -1,10 +1,18 @@
 /** What a subject of the bench is: a module that times something side by side and reports it. */
 
+export interface Table {
+  readonly title: string;
+  /** As {@link Report.rows}. */
+  readonly rows: readonly (readonly string[])[];
+}
+
 export interface Report {
   /** For results/SUBJECT.json, beside the machine's description. */
   readonly results: object;
   /** The table: its head, then a row each. */
   readonly rows: readonly (readonly string[])[];
+  /** What follows it, each under a heading of its own. */
+  readonly others?: readonly Table[];
   /** What was timed and by which versions, said under the table. */
   readonly about: readonly string[];
 }

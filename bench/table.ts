@@ -3,12 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { replaceFile } from '../lib/files';
 import type { Timing } from './measure';
 
-/** @param rows the head, then a row each; `about` the line under the table */
-export function renderTable(rows: readonly (readonly string[])[], about: string): string {
+/** @param rows the head, then a row each */
+export function renderTable(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const line = (cells: readonly string[]): string => `| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
   const [head, ...body] = rows.map(line);
-  return [head, line(widths.map((width) => '-'.repeat(width))), ...body, '', `${about}.`].join('\n');
+  return [head, line(widths.map((width) => '-'.repeat(width))), ...body].join('\n');
 }
 
 /** Median and, in brackets, 95th percentile; two digits are all that timings are worth. */

@@ -65,7 +65,7 @@ export function faithfulnessPaths(dir: string) {
 
 const keptSchema = z.looseObject({
   features: z.looseObject({}).nullable(),
-  tested: z.partialRecord(z.enum(PARTS), testedSchema),
+  tested: z.partialRecord(z.enum(PARTS), testedSchema).default({}),
   verdict: z.array(z.strictObject({ part: z.enum(PARTS), shown: z.boolean(), words: z.string() })),
 });
 
