@@ -161,8 +161,8 @@ async function recordOf(
 }
 
 /**
- * The last checkpoint, which says what is predicted: by the engine itself where it is fast and computes in float32, for its kernels
- * outdo onnxruntime's; else by onnxruntime, where an output of the network is what it needs.
+ * The last checkpoint, which says what is predicted: by the engine itself where it is fast and tells logits in float32 (cpu does in every
+ * precision), for its kernels outdo onnxruntime's; else by onnxruntime, where an output of the network is what it needs.
  */
 export async function predictorOf({
   networks,
@@ -172,7 +172,8 @@ export async function predictorOf({
   const { checkpoints, graph, lowered, read, network } = networks;
   const last = checkpoints.at(-1)!;
   const output = plainOutput(graph, lowered);
-  const fast = record.engine.name !== 'reference' && record.engine.precision === 'f32';
+  const { name, precision } = record.engine;
+  const fast = name === 'cpu' || (name !== 'reference' && precision === 'f32');
   if (output !== undefined && !fast) return openInference(network ? await read(last) : last.file, { output });
   await program!.load(await read(last));
   return programPredictor(program!, graph.source, output === undefined ? undefined : 'fast');

@@ -51,8 +51,8 @@ a { color: inherit; }
 
 .tables { display: flex; flex-wrap: wrap; gap: var(--gap) 2.5rem; }
 .tables > * { min-width: 0; max-width: 100%; }
-.cohort { display: grid; gap: 0.5rem 2.5rem; }
-.explained { display: grid; gap: 0 3rem; }
+.cohort { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0.5rem 2.5rem; }
+.explained { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0 3rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; margin: 0.5rem 0; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; white-space: normal; }

@@ -41,6 +41,13 @@ constexpr int kLibraryKernels = 256;
 // Of slices that run together: kernels are better at several than at one, but memory never touched before is slow, too.
 constexpr int64_t kTogetherBytes = int64_t(800) << 20;
 
+// Logits and their tangents are told in float32 whatever the precision: regions are predicted from them.
+struct Exact {
+  Workspace& work;
+  const Precision before = std::exchange(work.precision, Precision::f32);
+  ~Exact() { work.precision = before; }
+};
+
 class CpuProgram final : public Program {
  public:
   CpuProgram(Network network, const CompileOptions& options) : network_(std::move(network)), threads_(options.threads), work_(network_) {
@@ -98,6 +105,7 @@ class CpuProgram final : public Program {
   }
 
   void forward(int slices, const float* images, float* logits, float* features, const Abort& abort) override {
+    const Exact exact{work_};
     omp_set_num_threads(threads_);
     const int head = network_.operations[network_.head].inputs[0];
     for (int first = 0, n; first < slices; first += n) {
@@ -109,11 +117,7 @@ class CpuProgram final : public Program {
   }
 
   void tangent(int slices, const float* images, const float* direction, float* logits, float* tangents, const Abort& abort) override {
-    struct Exact {
-      Workspace& work;
-      const Precision before = std::exchange(work.precision, Precision::f32);
-      ~Exact() { work.precision = before; }
-    } exact{work_};
+    const Exact exact{work_};
     const int64_t maps = count(network_.values[network_.logits].dims);
     for (int first = 0, n; first < slices; first += n) {
       n = std::min(together_, slices - first);

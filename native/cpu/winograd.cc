@@ -372,7 +372,7 @@ struct Finish {
     const int block = o % sum.out.blocks;
     kernel = scaling->kernel + (int64_t(block) * sum.in.blocks + i) * kBlock, factor = load(scaling->factors + block * kLanes);
   }
-  inline Vector operator()(int64_t offset, const Vector& value) {
+  [[gnu::always_inline]] inline Vector operator()(int64_t offset, const Vector& value) {
     if (!scaling) return value;
     dot += load(kernel + offset) * value;
     return value * factor;
