@@ -15,6 +15,27 @@ typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float)), aligned(
 inline const Lanes& lanes(const float* p) { return *reinterpret_cast<const Lanes*>(p); }
 inline Lanes& lanes(float* p) { return *reinterpret_cast<Lanes*>(p); }
 
+// to = a > b (or a == b) ? yes : no, number by number; `to` may be any of them. Comparisons of vectors wider than the processor's the
+// compiler takes apart into single numbers, so they are made piece by piece.
+#if defined(__AVX__)
+constexpr int kPieceBytes = 32;
+#else
+constexpr int kPieceBytes = 16;
+#endif
+typedef float Piece __attribute__((vector_size(kPieceBytes), aligned(kPieceBytes), may_alias));
+template <class Test>
+inline void choose(Test test, const Lanes& a, const Lanes& b, const Lanes& yes, const Lanes& no, Lanes& to) {
+  const auto piece = [](const Lanes& v, size_t i) -> const Piece& { return reinterpret_cast<const Piece*>(&v)[i]; };
+  for (size_t i = 0; i < sizeof(Lanes) / sizeof(Piece); ++i)
+    reinterpret_cast<Piece*>(&to)[i] = test(piece(a, i), piece(b, i)) ? piece(yes, i) : piece(no, i);
+}
+inline void whereAbove(const Lanes& a, const Lanes& b, const Lanes& yes, const Lanes& no, Lanes& to) {
+  choose([](const Piece& p, const Piece& q) { return p > q; }, a, b, yes, no, to);
+}
+inline void whereEqual(const Lanes& a, const Lanes& b, const Lanes& yes, const Lanes& no, Lanes& to) {
+  choose([](const Piece& p, const Piece& q) { return p == q; }, a, b, yes, no, to);
+}
+
 inline int blocksOf(int channels) { return (channels + kLanes - 1) / kLanes; }
 
 // Shape of a feature map: channels over a grid.

@@ -14,7 +14,8 @@ void maskByOutput(const Workspace& work, int value, float slope, const Unit& uni
     forLines(s.blocks(), n, [&](int b, int z, int row) {
       const float* from = y + lineStart(s.extent, box, b, z, row);
       float* to = g + lineStart(n, b, z, row);
-      for (int i = 0; i < n[2] * kLanes; i += kLanes) lanes(to + i) = lanes(from + i) > 0.f ? lanes(to + i) : lanes(to + i) * slope;
+      for (int i = 0; i < n[2] * kLanes; i += kLanes)
+        whereAbove(lanes(from + i), Lanes{}, lanes(to + i), lanes(to + i) * slope, lanes(to + i));
     });
   }
 }
@@ -57,9 +58,8 @@ void maskAndSum(const Workspace& work, int value, float slope, int image, const 
     const float* from = y + lineStart(map, row.box, b, z, line);
     float* g = row.data + lineStart(n, b, z, line);
     for (int i = 0; i < n[2] * kLanes; i += kLanes) {
-      const Lanes masked = lanes(from + i) > 0.f ? lanes(g + i) : lanes(g + i) * slope;
-      sum += masked;
-      lanes(g + i) = masked;
+      whereAbove(lanes(from + i), Lanes{}, lanes(g + i), lanes(g + i) * slope, lanes(g + i));
+      sum += lanes(g + i);
     }
   });
 }

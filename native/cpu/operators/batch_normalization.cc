@@ -61,7 +61,7 @@ class BatchNormalization final : public Operator {
         const Lanes mean = of(mean_, b), factor = of(factor_, b), shift = of(shift_, b);
         for (int i = 0; i < s.extent[2] * kLanes; i += kLanes) {
           const Lanes v = (lanes(x + i) - mean) * factor + shift;
-          lanes(y + i) = v > 0.f ? v : v * slope_;
+          whereAbove(v, Lanes{}, v, v * slope_, lanes(y + i));
         }
       });
   }
@@ -118,7 +118,7 @@ class BatchNormalization final : public Operator {
         for (int i = 0; i < s.extent[2] * kLanes; i += kLanes) {
           Lanes v = (lanes(x + i) - mean) * scale + shift;
           if (dx) v += lanes(dx + at + i) * factor;
-          lanes(dy + i) = lanes(y + i) > 0.f ? v : v * slope_;
+          whereAbove(lanes(y + i), Lanes{}, v, v * slope_, lanes(dy + i));
         }
       });
   }
@@ -157,7 +157,8 @@ class BatchNormalization final : public Operator {
       Lanes sum{}, product{};
       float* to = scales ? dx : dy;
       for (int i = 0; i < n[2] * kLanes; i += kLanes) {
-        const Lanes up = lanes(dy + i), g = lanes(y + i) > 0.f ? up : up * slope_;
+        Lanes g;
+        whereAbove(lanes(y + i), Lanes{}, lanes(dy + i), lanes(dy + i) * slope_, g);
         sum += g;
         product += g * (lanes(x + i) - mean);
         lanes(to + i) = factor * g;

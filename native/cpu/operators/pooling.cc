@@ -83,7 +83,7 @@ class MaxPool final : public Pool3 {
           Lanes top = Lanes{} - std::numeric_limits<float>::infinity();
           window(from.extent, i, j, k, [&](int a, int c, int d) {
             const float* v = x + ((int64_t(a) * from.extent[1] + c) * from.extent[2] + d) * kLanes;
-            top = lanes(v) > top ? lanes(v) : top;
+            whereAbove(lanes(v), top, lanes(v), top, top);
           });
           lanes(y) = top;
         }
@@ -129,7 +129,8 @@ class MaxPool final : public Pool3 {
         window(from.extent, i, j, k, [&](int a, int c, int d) {
           const float* v = x + (block * m + (int64_t(a) * from.extent[1] + c) * from.extent[2] + d) * kLanes;
           float* to = dx.data + (block * room + offset(dx.box, a, c, d)) * kLanes;
-          const Lanes g = lanes(v) == lanes(top) ? left : Lanes{};
+          Lanes g;
+          whereEqual(lanes(v), lanes(top), left, Lanes{}, g);
           lanes(to) += g;
           left -= g;
         });
@@ -160,9 +161,8 @@ class MaxPool final : public Pool3 {
             const float* v = x + lineStart(from.extent, dx.box, block, a, c) + int64_t(k) * kernel_[2] * kLanes;
             float* to = dx.data + lineStart(m, block, a, c) + int64_t(k) * kernel_[2] * kLanes;
             for (int l = 0; l < kernel_[2] * kLanes; l += kLanes) {
-              const Lanes part = lanes(v + l) == lanes(top) ? left : Lanes{};
-              lanes(to + l) = part;
-              left -= part;
+              whereEqual(lanes(v + l), lanes(top), left, Lanes{}, lanes(to + l));
+              left -= lanes(to + l);
             }
           }
       }
