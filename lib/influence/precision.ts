@@ -129,7 +129,7 @@ function rounded(value: number): number {
 /** Up to `count` positions of `total`, from the first to the last. */
 function spread(total: number, count: number): number[] {
   if (total <= count) return Array.from({ length: total }, (_, i) => i);
-  return Array.from({ length: count }, (_, i) => Math.round((i * (total - 1)) / (count - 1)));
+  return Array.from({ length: count }, (_, i) => Math.round((i * (total - 1)) / Math.max(1, count - 1)));
 }
 
 export function describePrecision(precision: string, { pairs, maxError, rmsError, rankCorrelation }: PrecisionSample): string {
