@@ -136,7 +136,7 @@ function chosenOrder(asked: FoundBy | undefined, evidence: PlantedResult | undef
   }
   if (!evidence) {
     const words =
-      'no planted faults were looked for in this study; on synthetic patients the loss was among the best scores every time, and influence alone was not';
+      'no planted faults were looked for in this study; on synthetic patients the loss found most unless the network had learnt its faulty labels by heart, where self-influence found as many or more';
     return { order: 'loss', words };
   }
   const best = evidence.scores.find(({ overBaseline }) => (overBaseline?.low ?? 0) > 0);
