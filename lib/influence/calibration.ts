@@ -1,6 +1,7 @@
 /** What the work costs here: measured on a few real training slices, by the program, the predictor and the data that will do it. */
 import type { Block, RegionBatch } from '../engine/engine';
 import type { Predictor } from '../inference/predictor';
+import { spread } from '../spread';
 import { readBatch, withRegions, type Range } from './batches';
 import { needsPrediction, regionLoss } from './definition';
 import { predictorOf, type Job } from './job';
@@ -50,11 +51,12 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
   };
   const predictor = needsPrediction(definition) ? await predictorOf(job) : undefined;
   let sample: Sample;
+  let held: number;
   try {
     sample = await readSample(job, predictor, [{ start: 0, end: 1 }], signal);
-    const held = process.memoryUsage.rss();
+    held = process.memoryUsage.rss();
     const single = await once(sample.batches[0]!);
-    const ranges = spread(sources.train.slices.length, plan.batch);
+    const ranges = rangesOf(sources.train.slices.length, plan.batch);
     const brief = single > SECONDS || single * plan.slicesToCompute < SHORT || plan.slicesToCompute < WORTH * slicesOf(ranges);
     if (brief) return { read: sample.read, predict: sample.predict, gradients: single, row: 0, process: held };
     sample = await readSample(job, predictor, ranges, signal);
@@ -62,7 +64,6 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
     await predictor?.close();
   }
   const { batches, read, predict } = sample;
-  const held = process.memoryUsage.rss();
   const slices = slicesOf(batches);
   const gradients = (await contract(batches)) / slices;
   if (sources.test.slices.length === 0) return { read, predict, gradients, row: 0, process: held };
@@ -133,12 +134,9 @@ async function readSample(
 }
 
 /** Ranges of `length` slices, evenly spread over `total`. */
-function spread(total: number, length: number): Range[] {
-  const count = Math.min(BATCHES, Math.ceil(total / length / SHARE));
-  return Array.from({ length: count }, (_, i) => {
-    const start = count === 1 ? 0 : Math.round((i * (total - length)) / (count - 1));
-    return { start, end: Math.min(start + length, total) };
-  });
+function rangesOf(total: number, length: number): Range[] {
+  const starts = spread(Math.max(1, total - length + 1), Math.min(BATCHES, Math.ceil(total / length / SHARE)));
+  return starts.map((start) => ({ start, end: Math.min(start + length, total) }));
 }
 
 function slicesOf(ranges: readonly Range[]): number {

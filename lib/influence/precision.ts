@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Program } from '../engine/engine';
 import { openNpy, type NpyFile } from '../npy';
+import { spread } from '../spread';
 import { mean, spearman } from '../statistics';
 import { regionBatch, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
@@ -124,12 +125,6 @@ function compare(rows: readonly { readonly exact: readonly number[]; readonly st
 
 function rounded(value: number): number {
   return Number(value.toPrecision(DIGITS));
-}
-
-/** Up to `count` positions of `total`, from the first to the last. */
-function spread(total: number, count: number): number[] {
-  if (total <= count) return Array.from({ length: total }, (_, i) => i);
-  return Array.from({ length: count }, (_, i) => Math.round((i * (total - 1)) / Math.max(1, count - 1)));
 }
 
 export function describePrecision(precision: string, { pairs, maxError, rmsError, rankCorrelation }: PrecisionSample): string {

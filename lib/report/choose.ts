@@ -2,6 +2,7 @@
 import { TracinError } from '../errors';
 import type { RegionAxis } from '../influence/folder';
 import type { CaseDice } from '../inference/dice-table';
+import { spread } from '../spread';
 
 type Slice = RegionAxis['slices'][number];
 
@@ -24,8 +25,7 @@ export function chooseSlices(tests: RegionAxis, dice: readonly CaseDice[] | unde
   const slices = [...best.values()].map((row) => tests.slices[row]!);
   const quality = new Map(dice?.map((row) => [row.case, mean(row.dice)]));
   slices.sort((a, b) => (quality.get(b.case) ?? 0) - (quality.get(a.case) ?? 0));
-  const count = Math.min(patients, slices.length);
-  return Array.from({ length: count }, (_, i) => slices[count === 1 ? 0 : Math.round((i * (slices.length - 1)) / (count - 1))]!);
+  return spread(slices.length, patients).map((i) => slices[i]!);
 }
 
 /**

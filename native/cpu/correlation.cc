@@ -246,12 +246,12 @@ const float* Correlation::inBlocks(const float* numbers, int channels, Buffer& r
   return room.data();
 }
 
-// The relation read forwards, or backwards with the kernel turned round.
 Method Correlation::method(Pass pass, const Part& x, const Part& y) const {
   if (!minimal_ || x.plain || y.plain) return Method::direct;
   return work_.choice.of(pass, shape_.in, shape_.out, volume(y.box.size()), work_.precision);
 }
 
+// The relation read forwards, or backwards with the kernel turned round.
 void Correlation::convolve(Method method, const std::vector<Pair>& rows, bool turned, const float* bias, float slope) {
   const memory w = weights(weightDesc(shape_.out, turned ? Tag::OIhw16o16i : Tag::OIhw16i16o));
   const int64_t taps = volume(shape_.kernel) * kLanes * kLanes, line = blocksOf(shape_.in) * taps;
