@@ -9,7 +9,7 @@ function mismatch(message: string): TracinError {
 }
 
 function typedLike(tensor: Tensor, values: Float32Array | Float64Array): Tensor['data'] {
-  return tensor.type === 'float64' ? Float64Array.from(values) : Float32Array.from(values);
+  return tensor.type === 'float64' ? new Float64Array(values) : new Float32Array(values);
 }
 
 /**

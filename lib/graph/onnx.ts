@@ -1,7 +1,9 @@
 /** ONNX files, opset 9 to 22: read into a Graph and written from one. */
+import type { Hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileError, replaceFile } from '../files';
+import { updateInTurns } from '../hash';
 import type { Graph, Tensor } from './graph';
 import { loadExternalData } from './onnx/external';
 import { assemble, decodeModel, encodeModel, graphOf } from './onnx/model';
@@ -15,9 +17,15 @@ const TURN = 4 * 2 ** 20;
  * @throws TracinError ERR_TRACIN_IO, or ERR_TRACIN_GRAPH for a file that is damaged or holds what is not supported
  */
 export async function readOnnx(path: string): Promise<Graph> {
+  return readHashed(path, undefined);
+}
+
+/** As {@link readOnnx}. @param hash is given the bytes of the file */
+export async function readHashed(path: string, hash: Hash | undefined): Promise<Graph> {
   const bytes = await readFile(path).catch((error: unknown) => {
     throw fileError(error, 'read', path);
   });
+  if (hash) await updateInTurns(hash, bytes);
   const model = decodeModel(bytes, path);
   await loadExternalData(model, path);
   const tensors: Tensor[] = [];
@@ -36,7 +44,7 @@ export async function readOnnx(path: string): Promise<Graph> {
 
 /** A model from its bytes; one with external data needs `readOnnx`. @param source for messages */
 export function parseOnnx(bytes: Uint8Array, source: string): Graph {
-  const model = decodeModel(bytes, source);
+  const model = decodeModel(new Uint8Array(bytes), source);
   const tensors = graphOf(model, source).initializer.map((proto) => decodeTensor(proto, `initializer '${proto.name ?? ''}'`, source));
   return assemble(model, tensors, source);
 }

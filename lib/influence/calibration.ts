@@ -4,7 +4,7 @@ import type { Predictor } from '../inference/predictor';
 import { spread } from '../spread';
 import { readBatch, withRegions, type Range } from './batches';
 import { needsPrediction, regionLoss } from './definition';
-import { predictorOf, type Job } from './job';
+import type { Job } from './job';
 import type { InfluencePlan } from './plan';
 
 /** Seconds of a slice, and bytes of this process. */
@@ -49,21 +49,14 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
       for (const [i, batch] of given.entries()) seconds[i] = Math.min(seconds[i]!, await once(batch, block));
     return seconds.reduce((sum, one) => sum + one, 0);
   };
-  const predictor = needsPrediction(definition) ? await predictorOf(job) : undefined;
-  let sample: Sample;
-  let held: number;
-  try {
-    sample = await readSample(job, predictor, [{ start: 0, end: 1 }], signal);
-    held = process.memoryUsage.rss();
-    const single = await once(sample.batches[0]!);
-    const ranges = rangesOf(sources.train.slices.length, plan.batch);
-    const brief = single > SECONDS || single * plan.slicesToCompute < SHORT || plan.slicesToCompute < WORTH * slicesOf(ranges);
-    if (brief) return { read: sample.read, predict: sample.predict, gradients: single, row: 0, process: held };
-    sample = await readSample(job, predictor, ranges, signal);
-  } finally {
-    await predictor?.close();
-  }
-  const { batches, read, predict } = sample;
+  const predictor = needsPrediction(definition) ? await job.predictor.open() : undefined;
+  const first = await readSample(job, predictor, [{ start: 0, end: 1 }], signal);
+  const held = process.memoryUsage.rss();
+  const single = await once(first.batches[0]!);
+  const ranges = rangesOf(sources.train.slices.length, plan.batch);
+  const brief = single > SECONDS || single * plan.slicesToCompute < SHORT || plan.slicesToCompute < WORTH * slicesOf(ranges);
+  if (brief) return { read: first.read, predict: first.predict, gradients: single, row: 0, process: held };
+  const { batches, read, predict } = await readSample(job, predictor, ranges, signal);
   const slices = slicesOf(batches);
   const gradients = (await contract(batches)) / slices;
   if (sources.test.slices.length === 0) return { read, predict, gradients, row: 0, process: held };

@@ -1,6 +1,7 @@
 /** The work itself: checkpoint by checkpoint, test gradients stay resident while the training slices stream past. */
 import type { Block, Program, RegionBatch, RegionNorms } from '../engine/engine';
 import { TracinError } from '../errors';
+import { readAhead } from '../read-ahead';
 import { rangesAhead, regionBatches, type Batches, type Range, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
 import type { Networks } from './networks';
@@ -42,18 +43,21 @@ interface Pass {
 /** Computes every tile that is not there yet. */
 export async function contractAll(options: ContractionOptions): Promise<void> {
   const { programs, networks, plan } = options;
-  const { checkpoints } = networks;
   const lanes = programs.map((program): Lane => ({ program, block: undefined }));
   try {
-    for (let checkpoint = 0; checkpoint < checkpoints.length; checkpoint++) {
+    const left: { readonly checkpoint: number; readonly passes: readonly Pass[] }[] = [];
+    for (const checkpoint of networks.checkpoints.keys()) {
       const passes = await unfinishedPasses(checkpoint, options);
-      if (passes.length === 0) continue;
-      const graph = await networks.read(checkpoints[checkpoint]!);
+      if (passes.length > 0) left.push({ checkpoint, passes });
+    }
+    const graphs = readAhead(left.length, (item) => networks.read(networks.checkpoints[left[item]!.checkpoint]!));
+    let next = 0;
+    for await (const graph of graphs) {
       await together(lanes, options.signal, async (lane) => {
         if (plan.tests > 0) lane.block ??= await lane.program.resident(plan.capacity);
         await lane.program.load(graph);
       });
-      for (const pass of passes) await contractPass(lanes, pass, options);
+      for (const pass of left[next++]!.passes) await contractPass(lanes, pass, options);
     }
   } finally {
     for (const { block } of lanes) block?.dispose();

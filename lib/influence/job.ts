@@ -73,7 +73,26 @@ export interface Job {
   readonly standing: Standing;
   /** As the study was begun, or would be. */
   readonly record: StudyFile;
-  close(): void;
+  readonly predictor: KeptPredictor;
+  close(): Promise<void>;
+}
+
+/** Opened when it is first asked for, and open until it is closed: calibration and the first stage share it. */
+export interface KeptPredictor {
+  open(): Promise<Predictor>;
+  close(): Promise<void>;
+}
+
+function keptPredictor(open: () => Promise<Predictor>): KeptPredictor {
+  let kept: Promise<Predictor> | undefined;
+  return {
+    open: () => (kept ??= open()),
+    async close() {
+      const predictor = await kept?.catch(() => undefined); // told to who opened it
+      kept = undefined;
+      await predictor?.close();
+    },
+  };
 }
 
 /**
@@ -98,8 +117,12 @@ export async function openJob(options: InfluenceOptions, resume: boolean): Promi
   const sources = { train, test: painting?.source ?? test };
   throwIfAborted(signal);
   const programs: Program[] = [];
-  const close = (): void => programs.forEach((program) => program.dispose());
-  const job = { out, definition, networks, sources, painting, programs, close };
+  const predictor = keptPredictor(() => predictorOf(networks, programs[0]!, engineRecord(options.engine)));
+  const close = async (): Promise<void> => {
+    await predictor.close();
+    programs.forEach((program) => program.dispose());
+  };
+  const job = { out, definition, networks, sources, painting, programs, predictor, close };
   try {
     const parameters = selectParameters(lowered, definition.parameters);
     for (const engine of engines) programs.push(await engine.compile(graph, { size, output, parameters }));
@@ -115,7 +138,7 @@ export async function openJob(options: InfluenceOptions, resume: boolean): Promi
     }
     return { ...job, standing, record };
   } catch (error) {
-    close();
+    await close();
     throw error;
   }
 }
@@ -164,17 +187,15 @@ async function recordOf(
  * The last checkpoint, which says what is predicted: by the engine itself where it is fast and tells logits in float32 (cpu does in every
  * precision), for its kernels outdo onnxruntime's; else by onnxruntime, where an output of the network is what it needs.
  */
-export async function predictorOf({
-  networks,
-  programs: [program],
-  record,
-}: Pick<Job, 'networks' | 'programs' | 'record'>): Promise<Predictor> {
-  const { checkpoints, graph, lowered, read, network } = networks;
+async function predictorOf(
+  { checkpoints, graph, lowered, read, network }: Networks,
+  program: Program,
+  { name, precision }: StudyFile['engine'],
+): Promise<Predictor> {
   const last = checkpoints.at(-1)!;
   const output = plainOutput(graph, lowered);
-  const { name, precision } = record.engine;
   const fast = name === 'cpu' || (name !== 'reference' && precision === 'f32');
   if (output !== undefined && !fast) return openInference(network ? await read(last) : last.file, { output });
-  await program!.load(await read(last));
-  return programPredictor(program!, graph.source, output === undefined ? undefined : 'fast');
+  await program.load(await read(last));
+  return programPredictor(program, graph.source, output === undefined ? undefined : 'fast');
 }

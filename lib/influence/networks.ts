@@ -1,19 +1,19 @@
 /** The checkpoints of a study: θ_1..θ_T with their learning rates η_1..η_T, checked to be one network before work starts. */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { TracinError, throwIfAborted } from '../errors';
 import { fileError } from '../files';
 import { assertSameNetwork } from '../graph/checkpoint';
 import { assertSameConstants, constantInitializers } from '../graph/constants';
-import type { Graph, Tensor } from '../graph/graph';
+import type { Graph } from '../graph/graph';
 import { foldingNotes } from '../graph/inspect';
 import { lower } from '../graph/lower';
 import type { Lowered } from '../graph/lowered';
-import { readOnnx } from '../graph/onnx';
+import { readHashed, readOnnx } from '../graph/onnx';
 import { readStateDict, tensorNames, type NameMap, type Unmatched } from '../graph/state-dict';
+import { updateInTurns } from '../hash';
 import { openRun } from '../training/run';
 import type { Definition } from './definition';
 
@@ -54,7 +54,7 @@ export interface Networks {
   readonly largestFile: number;
   /** One line each, for people: how the network was taken, what of the files is without counterpart. */
   readonly notices: readonly string[];
-  /** The network with the numbers of a checkpoint, read anew. */
+  /** The network with the numbers of a checkpoint; besides `graph`, only the one asked for last is kept. */
   readonly read: (checkpoint: Pick<StudyCheckpoint, 'file'>) => Promise<Graph>;
 }
 
@@ -84,38 +84,49 @@ export async function resolveNetworks(
 ): Promise<Networks> {
   const found = 'run' in source ? await fromRun(source.run, source.checkpoints, learningRates) : fromFiles(source, learningRates);
   const file = 'run' in source ? found[0]!.file : networkFile(source);
-  const graph = await readOnnx(file);
+  const hash = createHash('sha256');
+  const graph = await readHashed(file, hash);
+  const sha256 = await digestOf(hash, file, graph);
   const lowered = lower(graph, options.size, { output: options.output });
   const map = 'map' in source ? source.map : undefined;
   const names = tensorNames(map, graph);
   const constants = constantInitializers(graph, lowered);
   const unmatched: [file: string, Unmatched][] = [];
-  const read: Networks['read'] = async (checkpoint) => {
-    if (!isStateDict(checkpoint.file)) return readOnnx(checkpoint.file);
-    return (await readStateDict(checkpoint.file, graph, lowered, names)).graph;
+  const check = async (path: string): Promise<{ graph: Graph; sha256: string }> => {
+    if (path === file) return { graph, sha256 };
+    const own = createHash('sha256');
+    if (isStateDict(path)) {
+      const dict = await readStateDict(path, graph, lowered, names);
+      unmatched.push([path, dict.unmatched]);
+      assertSameConstants(graph, dict.graph, constants);
+      return { graph: dict.graph, sha256: await digestOfFile(own, path) };
+    }
+    const other = await readHashed(path, own);
+    assertSameNetwork(graph, other);
+    assertSameConstants(graph, other, constants);
+    return { graph: other, sha256: await digestOf(own, path, other) };
+  };
+  let last: { readonly file: string; readonly graph: Promise<Graph> } | undefined;
+  const read: Networks['read'] = ({ file: path }) => {
+    if (path === file) return Promise.resolve(graph);
+    if (last?.file !== path) {
+      const again = isStateDict(path) ? readStateDict(path, graph, lowered, names).then((dict) => dict.graph) : readOnnx(path);
+      last = { file: path, graph: again };
+    }
+    return last.graph;
   };
   let largestFile = (await stat(file)).size;
   const checkpoints: StudyCheckpoint[] = [];
   for (const checkpoint of found) {
     throwIfAborted(options.signal);
-    let own = graph;
-    if (isStateDict(checkpoint.file)) {
-      const dict = await readStateDict(checkpoint.file, graph, lowered, names);
-      unmatched.push([checkpoint.file, dict.unmatched]);
-      own = dict.graph;
-    } else if (checkpoint.file !== file) {
-      own = await readOnnx(checkpoint.file);
-      assertSameNetwork(graph, own);
-    }
-    assertSameConstants(graph, own, constants);
-    const { size } = await stat(checkpoint.file);
-    largestFile = Math.max(largestFile, size);
-    const whole = isStateDict(checkpoint.file) ? [] : externalData(own, size);
-    checkpoints.push({ ...checkpoint, sha256: await sha256Of(checkpoint.file, whole) });
+    last = undefined; // before another is read
+    const own = await check(checkpoint.file);
+    last = { file: checkpoint.file, graph: Promise.resolve(own.graph) };
+    largestFile = Math.max(largestFile, (await stat(checkpoint.file)).size);
+    checkpoints.push({ ...checkpoint, sha256: own.sha256 });
   }
-  const dicts = unmatched.length > 0;
   const notices = [...lowered.notes, ...foldingNotes(graph.nodes), ...unmatchedNotices(unmatched, graph)];
-  const network = dicts ? { file, sha256: await sha256Of(file, externalData(graph, (await stat(file)).size)), map } : undefined;
+  const network = unmatched.length > 0 ? { file, sha256, map } : undefined;
   return { checkpoints, graph, lowered, network, largestFile, notices, read };
 }
 
@@ -193,22 +204,19 @@ function checkedRate(rate: number, file: string): number {
   throw usage(`learning rate ${rate} of checkpoint ${file} must be a number above zero`);
 }
 
-/** The initializers of a network that its file alone is too small to hold; none otherwise. */
-function externalData(graph: Graph, fileSize: number): Tensor['data'][] {
+/** sha256 of a file whose bytes the hash has been given; where its tensors lie in files beside it, of the file and then the tensors. */
+async function digestOf(hash: Hash, file: string, graph: Graph): Promise<string> {
   const data = [...graph.initializers.values()].map((tensor) => tensor.data);
-  return data.reduce((sum, { byteLength }) => sum + byteLength, 0) > fileSize ? data : [];
+  const outside = data.reduce((sum, { byteLength }) => sum + byteLength, 0) > (await stat(file)).size;
+  for (const numbers of outside ? data : []) await updateInTurns(hash, numbers);
+  return hash.digest('hex');
 }
 
-async function sha256Of(file: string, more: readonly Tensor['data'][]): Promise<string> {
-  const hash = createHash('sha256');
+async function digestOfFile(hash: Hash, file: string): Promise<string> {
   try {
     for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
   } catch (error) {
     throw fileError(error, 'read', file);
-  }
-  for (const data of more) {
-    hash.update(data);
-    await setImmediate();
   }
   return hash.digest('hex');
 }

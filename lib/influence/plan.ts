@@ -59,7 +59,7 @@ export interface InfluencePlan extends Layout {
     readonly process: number;
     readonly resident: number;
     readonly scratch: number;
-    /** Slices on their way, products, and the checkpoint while it is read. */
+    /** Slices on their way, products, and a checkpoint with the next one, which is read ahead. */
     readonly batches: number;
     /** Decoded slices kept for reading again. */
     readonly cache: number;

@@ -20,7 +20,7 @@ export interface PrepareOptions {
   readonly classes: readonly string[];
   /** Of the test slices. */
   readonly painted: readonly Painted[] | undefined;
-  /** Opens the last checkpoint to predict with; called only where there are labels to predict. */
+  /** The last checkpoint to predict with; asked for only where there are labels to predict, and left open. */
   readonly openPredictor: () => Promise<Predictor>;
   readonly plan: InfluencePlan;
   readonly tiles: TileFolder;
@@ -49,17 +49,13 @@ export async function prepareRegions(options: PrepareOptions): Promise<void> {
   }
   if (missing.test.length + missing.train.length === 0) return;
   const predictor = needsPrediction(definition) ? await openPredictor() : undefined;
-  try {
-    predictor?.notes.forEach(onNotice);
-    for (const role of ['test', 'train'] as const) {
-      const open = (range: Range) => readBatches(sources[role], range, plan.batch, signal);
-      for await (const { range, batches } of rangesAhead(missing[role], open)) {
-        const { counts, predicted } = await measure(role, range, batches, predictor, options);
-        await tiles.write(tileName.regions(role, range), counts, ...predicted);
-      }
+  predictor?.notes.forEach(onNotice);
+  for (const role of ['test', 'train'] as const) {
+    const open = (range: Range) => readBatches(sources[role], range, plan.batch, signal);
+    for await (const { range, batches } of rangesAhead(missing[role], open)) {
+      const { counts, predicted } = await measure(role, range, batches, predictor, options);
+      await tiles.write(tileName.regions(role, range), counts, ...predicted);
     }
-  } finally {
-    await predictor?.close();
   }
 }
 

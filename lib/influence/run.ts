@@ -12,7 +12,7 @@ import { calibrate, secondsOf } from './calibration';
 import { contractAll } from './contraction';
 import { needsPrediction } from './definition';
 import { studyPaths } from './folder';
-import { openJob, predictorOf, takeKernels, type InfluenceOptions, type Job } from './job';
+import { openJob, takeKernels, type InfluenceOptions, type Job } from './job';
 import { layOut, type InfluencePlan } from './plan';
 import { samplePrecision, type PrecisionSample } from './precision';
 import { predictedLabels, prepareRegions } from './prepare';
@@ -39,7 +39,7 @@ export async function computeInfluence(options: InfluenceOptions): Promise<Study
       await writeFiles(work, options);
     }
   } finally {
-    job.close();
+    await job.close();
   }
   await rm(studyPaths(out).tiles, { recursive: true, force: true });
   return openStudy(out);
@@ -60,7 +60,7 @@ export async function computeShard(options: InfluenceOptions, shard: Shard): Pro
     const { missing } = await missingTiles(tiles.dir, plan);
     return { missing };
   } finally {
-    job.close();
+    await job.close();
   }
 }
 
@@ -74,7 +74,7 @@ export async function planInfluence(options: InfluenceOptions, shard?: Shard): P
   try {
     return await planOf(job, options, shard);
   } finally {
-    job.close();
+    await job.close();
   }
 }
 
@@ -143,7 +143,7 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
     definition,
     classes: record.classes,
     painted,
-    openPredictor: () => predictorOf(job),
+    openPredictor: () => job.predictor.open(),
     plan,
     tiles,
     shard,
@@ -151,6 +151,7 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
     onSlices: counter(options, 'regions', plan.tests + trainings),
     onNotice,
   });
+  await job.predictor.close();
   const sides = sidesOf(work);
   const onSlices = counter(options, 'influence', plan.checkpoints * (plan.tests + plan.passes * trainings));
   await contractAll({ programs, networks, sides, definition, plan, tiles, shard, signal, onSlices });

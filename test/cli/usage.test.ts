@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { refusal, tracin } from '../support/cli';
 
 const COMMANDS = [
@@ -28,6 +29,17 @@ test('--help lists every command, --version is that of the package', async () =>
   for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   const { version } = jest.requireActual<{ version: string }>('../../package.json');
   expect(await tracin(['--version'])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test('a command loads no other', async () => {
+  const told = async (...words: string[]): Promise<string[]> => {
+    const { stderr } = await tracin(words, { env: { NODE_OPTIONS: `--require ${join(__dirname, '../support/loaded-commands.js')}` } });
+    return stderr.trimEnd().split(' ');
+  };
+  expect(await told('rank', '--help')).toEqual(['rank']);
+  expect(await told('--debug', 'influence', '--help')).toEqual(['influence']);
+  expect(await told('help', 'report')).toEqual(['report']);
+  expect((await told('--help')).toSorted()).toEqual(['demo', ...COMMANDS].toSorted());
 });
 
 test('without a command: the help, on stderr, status 2', async () => {

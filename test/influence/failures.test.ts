@@ -7,9 +7,10 @@ import type { SliceSource } from '../../lib/dataset/slices';
 import { chosenSlices } from '../../lib/dataset/views';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { TracinError } from '../../lib/errors';
+import { writeOnnx } from '../../lib/graph/onnx';
 import { computeInfluence, type InfluenceOptions } from '../../lib/influence/run';
 import { contents } from '../support/folders';
-import { LEARNING_RATES, openTiny, type Tiny } from './support/tiny';
+import { LEARNING_RATES, openTiny, tinyNetwork, type Tiny } from './support/tiny';
 
 const MAIN = resolve(__dirname, '../../dist/lib/cli/main.js');
 /** Whether a disk of our own can be made here. */
@@ -45,19 +46,23 @@ async function mended(out: string): Promise<void> {
 }
 
 test('a checkpoint that vanishes', async () => {
-  const [, second] = tiny.checkpoints;
+  const third = join(tiny.dir, 'third.onnx');
+  await writeOnnx(third, tinyNetwork(3));
+  const networks = { checkpoints: [...tiny.checkpoints, third], learningRates: [...LEARNING_RATES, 0.01] };
   let moved: Promise<void> | undefined;
   const onProgress = ({ stage }: { stage: string }): void => {
-    if (stage === 'influence') moved ??= rename(second!, `${second}.away`);
+    if (stage === 'influence') moved ??= rename(third, `${third}.away`);
   };
-  await expect(computeInfluence({ ...settings('vanished'), onProgress })).rejects.toMatchObject({
+  await expect(computeInfluence({ ...settings('vanished'), networks, onProgress })).rejects.toMatchObject({
     code: 'ERR_TRACIN_IO',
-    message: `cannot read ${second}: it does not exist: check the path`,
+    message: `cannot read ${third}: it does not exist: check the path`,
   });
   await moved;
-  expect((await tilesIn('vanished')).filter((name) => name.startsWith('checkpoint-0'))).toHaveLength(4);
-  await rename(`${second}.away`, second!);
-  await mended('vanished');
+  expect((await tilesIn('vanished')).filter((name) => name.startsWith('checkpoint-'))).toHaveLength(2 * 4);
+  await rename(`${third}.away`, third);
+  await computeInfluence({ ...settings('vanished'), networks, resume: true });
+  await computeInfluence({ ...settings('three'), networks });
+  expect(await arraysIn('vanished')).toEqual(await arraysIn('three'));
 });
 
 test('slices that can no longer be read', async () => {

@@ -62,6 +62,20 @@ describe('checkpoint files', () => {
     const mixed = { checkpoints: [first!, other], learningRates: [1, 1] };
     await expect(resolved(mixed)).rejects.toMatchObject(refusal('ERR_TRACIN_CHECKPOINT', other));
   });
+
+  test('are read once while the same one is asked for again, and no more are kept than the first and that one', async () => {
+    const third = join(tiny.dir, 'third.onnx');
+    await writeOnnx(third, tinyNetwork(3));
+    const { checkpoints, graph, read } = await resolved({ checkpoints: [...tiny.checkpoints, third], learningRates: [1, 1, 1] });
+    const last = await read(checkpoints[2]!);
+    expect(last.source).toBe(third);
+    expect(await read(checkpoints[2]!)).toBe(last);
+    expect(await read(checkpoints[0]!)).toBe(graph);
+    expect(await read(checkpoints[2]!)).toBe(last);
+    expect((await read(checkpoints[1]!)).source).toBe(tiny.checkpoints[1]);
+    await rm(third);
+    await expect(read(checkpoints[2]!)).rejects.toMatchObject(refusal('ERR_TRACIN_IO', 'third.onnx'));
+  });
 });
 
 describe('state dicts', () => {

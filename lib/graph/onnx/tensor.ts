@@ -5,6 +5,7 @@ import { decodeHalf, encodeHalf, type HalfType } from './half';
 import type { TensorProto } from './schema';
 
 type Data = Tensor['data'];
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /** TensorProto.DataType, and bytes of an element in raw_data. */
 const ELEMENTS: Record<ElementType, { readonly code: number; readonly bytes: number }> = {
@@ -45,14 +46,30 @@ function isHalf(type: ElementType): type is HalfType {
   return type === 'float16' || type === 'bfloat16';
 }
 
-function fromRaw(type: ElementType, raw: Uint8Array): Data {
-  // A copy of its own: typed arrays want their offset aligned, and the file's buffer should not be held by one tensor.
-  const { buffer } = new Uint8Array(raw);
-  if (type === 'float32') return new Float32Array(buffer);
-  if (type === 'float64') return new Float64Array(buffer);
-  if (isHalf(type)) return decodeHalf(type, new Uint16Array(buffer));
-  if (type === 'int64') return new BigInt64Array(buffer);
-  return BigInt64Array.from(Array.from<number, bigint>(new INTEGER_ARRAYS[type](buffer), BigInt));
+/** Bytes in front of a field of 128 bytes and more: its number and its length, of 1 and 2 bytes at least. */
+const HEAD = 3;
+
+/**
+ * Where typed arrays can see the numbers, which want their offset aligned: where they lie in the file's bytes, else moved over the head of
+ * their field, which has been read, else in a copy.
+ */
+function aligned(raw: Bytes, width: number): Bytes {
+  const askew = raw.byteOffset % width;
+  if (askew === 0) return raw;
+  if (askew > HEAD || raw.length < 128) return new Uint8Array(raw);
+  const field = new Uint8Array(raw.buffer, raw.byteOffset - askew, askew + raw.length);
+  return field.copyWithin(0, askew).subarray(0, raw.length);
+}
+
+/** @param raw aligned */
+function fromRaw(type: ElementType, raw: Bytes): Data {
+  const { buffer, byteOffset } = raw;
+  const count = raw.length / ELEMENTS[type].bytes;
+  if (type === 'float32') return new Float32Array(buffer, byteOffset, count);
+  if (type === 'float64') return new Float64Array(buffer, byteOffset, count);
+  if (isHalf(type)) return decodeHalf(type, new Uint16Array(buffer, byteOffset, count));
+  if (type === 'int64') return new BigInt64Array(buffer, byteOffset, count);
+  return BigInt64Array.from(Array.from<number, bigint>(new INTEGER_ARRAYS[type](buffer, byteOffset, count), BigInt));
 }
 
 function fromTyped(type: ElementType, proto: TensorProto): Data {
@@ -77,6 +94,7 @@ export function byteLength(proto: TensorProto, what: string, source: string): nu
   return countOf(proto.dims, what, source) * ELEMENTS[elementType(proto.dataType, what, source)].bytes;
 }
 
+/** The tensor, its numbers seen in the message's bytes where they are stored as they are held: those bytes belong to it from now on. */
 export function decodeTensor(proto: TensorProto, what: string, source: string): Tensor {
   const type = elementType(proto.dataType, what, source);
   const count = countOf(proto.dims, what, source);
@@ -89,7 +107,9 @@ export function decodeTensor(proto: TensorProto, what: string, source: string): 
         `${what} ${shape} needs ${expected} bytes but has ${proto.rawData.length}: the file is damaged, export it again`,
       );
     }
-    return { type, dims: proto.dims, data: fromRaw(type, proto.rawData) };
+    const raw = aligned(proto.rawData as Bytes, ELEMENTS[type].bytes);
+    proto.rawData = raw;
+    return { type, dims: proto.dims, data: fromRaw(type, raw) };
   }
   if (proto.dataLocation === 1)
     throw graphError(source, `${what} is stored in another file, which was not read: open the model by its path`);
