@@ -35,6 +35,11 @@ export interface RankedRegion extends Region {
   readonly rank: number;
   readonly score: number;
   readonly regions: number;
+  /**
+   * With `normalize: 'cosine'` alone: the score as a mean, over checkpoints by their η_t and over the patient's regions, so −1 to 1 whatever
+   * the learning rates and however many regions a patient has.
+   */
+  readonly cosine?: number | undefined;
 }
 
 /** Plain data, fit for JSON. */
@@ -72,8 +77,8 @@ export async function rank(study: Study, query: RankQuery, painted?: RegionInflu
     by,
     normalize,
     candidates: candidates.length,
-    proponents: listed(study, byFalling(candidates), top),
-    opponents: listed(study, byRising(candidates), top),
+    proponents: listed(study, byFalling(candidates), normalize, top),
+    opponents: listed(study, byRising(candidates), normalize, top),
     dominance: await dominance(study, { testClass, trainClasses, by, normalize }),
   };
 }
@@ -139,8 +144,10 @@ function regionAt(study: Study, axis: RegionAxis, row: number, k: number): Regio
   return { case: name, slice: index, patient, class: study.classes[k]!, pixels: axis.pixels[row]![k]! };
 }
 
-function listed(study: Study, sorted: readonly Candidate[], top: number): RankedRegion[] {
-  return sorted
-    .slice(0, top)
-    .map(({ row, k, score, regions }, i) => ({ rank: i + 1, score, regions, ...regionAt(study, study.trainings, row, k) }));
+function listed(study: Study, sorted: readonly Candidate[], normalize: Normalisation, top: number): RankedRegion[] {
+  const rates = study.learningRates.reduce((sum, rate) => sum + rate, 0);
+  return sorted.slice(0, top).map(({ row, k, score, regions }, i) => ({
+    ...{ rank: i + 1, score, regions, ...regionAt(study, study.trainings, row, k) },
+    ...(normalize === 'cosine' && { cosine: score / (rates * regions) }),
+  }));
 }

@@ -117,8 +117,6 @@ export interface RegionReport {
 }
 
 export interface PicturedRanking extends Omit<Ranking, 'proponents' | 'opponents' | 'dominance'> {
-  /** What a score can be at most, where there is such a thing: Σ η_t for cosine, by slice. */
-  readonly bound: number | undefined;
   readonly proponents: readonly PicturedRegion[];
   readonly opponents: readonly PicturedRegion[];
 }

@@ -49,7 +49,6 @@ const NAMES = { none: 'raw', cosine: 'cosine', relative: 'relative' } as const;
 
 function rankingLists(report: Report, test: RegionReport, ranking: PicturedRanking): Html {
   const strongest = Math.max(...[...ranking.proponents, ...ranking.opponents].map((one) => Math.abs(one.score)));
-  const scale = ranking.bound ?? strongest;
   const of =
     ranking.by === 'slice'
       ? `of ${counted(ranking.candidates, `${ranking.trainClass} region`)}`
@@ -64,7 +63,7 @@ function rankingLists(report: Report, test: RegionReport, ranking: PicturedRanki
         regions.length === 0
           ? html`<p class="quiet">None: nothing has a score ${kind === 'proponent' ? 'above' : 'below'} zero.</p>`
           : html`<ol class="strip">
-              ${regions.map((region) => html`<li>${neighbour(report, test, ranking, region, scale)}</li>`)}
+              ${regions.map((region) => html`<li>${neighbour(report, test, ranking, region, strongest)}</li>`)}
             </ol>`
       }
     </div>`;
@@ -73,14 +72,15 @@ function rankingLists(report: Report, test: RegionReport, ranking: PicturedRanki
   </div>`;
 }
 
-function neighbour(report: Report, test: RegionReport, ranking: PicturedRanking, region: PicturedRegion, scale: number): Html {
-  const { bound, by } = ranking;
-  const written = score(region.score);
+function neighbour(report: Report, test: RegionReport, ranking: PicturedRanking, region: PicturedRegion, strongest: number): Html {
+  const { by } = ranking;
+  // A cosine has a largest value of its own; sums have that of the lists.
+  const share = Math.abs(by === 'slice' && region.cosine !== undefined ? region.cosine : region.score / strongest);
   return html`<figure>
     ${films(report, test, region)}
     <figcaption>
-      <span class="bar" style="--share:${(Math.abs(region.score) / scale).toFixed(3)}"></span>
-      ${bound === undefined ? html`<span class="score number">${written}</span>` : html`<span class="score number">${cosine(region.score / bound)}</span> <span class="quiet number">${written}</span>`}<br />
+      <span class="bar" style="--share:${share.toFixed(3)}"></span>
+      ${scoreWords(region, by)}<br />
       ${where(region, by)}${region.stable !== undefined && html`<br />${quietly(region.stable ? '★ leads in every seed' : 'not in every seed')}`}<br />
       <span class="quiet"
         >${region.shown && html`${whole(`${region.shown.modality},`)} `}${whole(counted(region.pixels, 'pixel'))}${
@@ -89,6 +89,14 @@ function neighbour(report: Report, test: RegionReport, ranking: PicturedRanking,
       >
     </figcaption>
   </figure>`;
+}
+
+function scoreWords(region: PicturedRegion, by: 'slice' | 'patient'): Html {
+  const written = score(region.score);
+  if (region.cosine === undefined) return html`<span class="score number">${written}</span>`;
+  const mean = html`<span class="score number">${cosine(region.cosine)}</span>`;
+  if (by === 'slice') return html`${mean} <span class="quiet number">${written}</span>`;
+  return html`${mean} <span class="quiet">mean, sum <span class="number">${written}</span></span>`;
 }
 
 function where({ case: name, slice, patient, regions }: PicturedRegion, by: 'slice' | 'patient'): Html {

@@ -117,7 +117,6 @@ export class SliceReporter {
   }
 
   async #picture({ dominance: _, ...ranking }: Ranking, { maps, stability }: Beside): Promise<PicturedRanking> {
-    const { learningRates } = this.#subject.study;
     const pictures = async (regions: readonly RankedRegion[]): Promise<PicturedRegion[]> => {
       const pictured: PicturedRegion[] = [];
       for (const region of regions) {
@@ -126,10 +125,8 @@ export class SliceReporter {
       }
       return pictured;
     };
-    const isBounded = ranking.normalize === 'cosine' && ranking.by === 'slice';
     return {
       ...ranking,
-      bound: isBounded ? learningRates.reduce((sum, rate) => sum + rate, 0) : undefined,
       proponents: await pictures(ranking.proponents),
       opponents: await pictures(ranking.opponents),
     };

@@ -91,7 +91,10 @@ test('influence and rank of the run; chosen epochs, the table', async () => {
     'cosine',
   );
   for (const name of split.train) expect(table).toContain(name);
-  expect(table).toMatch(/^score: cosine influence$/m);
+  expect(table).toMatch(/^score: cosine influence, the sum over the patient's regions; cosine: its mean, −1 to 1$/m);
+  const means = [...table.matchAll(/^ +\d+ +-?\d\.\d{3}e[+-]\d+ +(-?\d\.\d\d) /gm)].map(([, mean]) => Math.abs(Number(mean)));
+  expect(means).toHaveLength(2 * split.train.length);
+  expect(Math.max(...means)).toBeLessThanOrEqual(1);
 });
 
 test('maps lie on the voxels of their slices', async () => {

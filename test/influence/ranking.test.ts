@@ -100,6 +100,19 @@ describe('rank', () => {
     expect(told(proponents)).toEqual([['A', 0, 1], ['B', 0, 0.5], ['C', 0, 0], ['A', 1, -0.5]]); // prettier-ignore
   });
 
+  test('cosine, as a mean over checkpoints and a patient’s regions beside the sum that orders', async () => {
+    const query = { test: test10, class: 'ED', normalize: 'cosine' } as const;
+    // Σ η = 3; A has two regions, of 1 and −1/2
+    expect((await rank(study, query)).proponents.map(({ cosine }) => cosine)).toEqual([1 / 3, 1 / 6, 0, -1 / 6]);
+    const { proponents } = await rank(study, { ...query, by: 'patient' });
+    expect(proponents.map(({ patient, score, cosine }) => [patient, score, cosine])).toEqual([
+      ['A', 0.5, 1 / 12],
+      ['B', 0.5, 1 / 6],
+      ['C', 0, 0],
+    ]);
+    expect((await rank(study, { ...query, normalize: 'relative' })).proponents[0]).not.toHaveProperty('cosine');
+  });
+
   test('relative: Σ_t η_t g′·g / ‖g‖', async () => {
     const { proponents } = await rank(study, { test: test10, class: 'ED', normalize: 'relative' });
     // A0 1 + 2, A1 −3 + 4, B 1, C 0

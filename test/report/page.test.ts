@@ -8,7 +8,7 @@ import type { Study } from '../../lib/influence/study';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { buildReport } from '../../lib/report/build';
 import type { PicturedRanking, Report } from '../../lib/report/model';
-import { score } from '../../lib/report/numbers';
+import { cosine, score } from '../../lib/report/numbers';
 import { renderPage } from '../../lib/report/page';
 import { CLASSES, LEARNING_RATES, openTiny, type Tiny } from '../influence/support/tiny';
 
@@ -118,7 +118,14 @@ test('the page names everything and its scores, for both rankings', async () => 
   ])
     expect(page).toContain(name);
   for (const ranking of rankings(report))
-    for (const one of [...ranking.proponents, ...ranking.opponents]) expect(page).toContain(`>${score(one.score)}<`);
+    for (const one of [...ranking.proponents, ...ranking.opponents]) {
+      expect(page).toContain(`>${score(one.score)}<`);
+      expect(one.cosine === undefined).toBe(ranking.normalize !== 'cosine');
+      if (one.cosine !== undefined)
+        expect(page).toContain(
+          `>${cosine(one.cosine)}</span> <span class="quiet${ranking.by === 'slice' ? ' number' : '">mean, sum <span class="number'}">${score(one.score)}<`,
+        );
+    }
   for (const line of report.networks[0]!.definition) expect(page).toContain(line.replace("'", '&#39;').replaceAll("'", '&#39;'));
   expect(page).toContain('0.900');
 });

@@ -89,13 +89,13 @@ async function paintedRegion(study: Study, flags: Flags, { signal, reporter }: C
 }
 
 function inWords(ranking: Ranking): string {
-  const { test, trainClass, by, normalize, candidates, dominance } = ranking;
+  const { test, trainClass, by, candidates, dominance } = ranking;
   const what = by === 'patient' ? 'patients' : 'regions';
   const lines = [
     `${test.class} of ${test.case}, slice ${test.slice} (${test.pixels} pixels), ranked ${what} of class ${trainClass}: ${candidates}`,
   ];
-  lines.push(`score: ${normalize === 'none' ? 'influence T' : `${normalize} influence`}`, '');
-  lines.push('proponents', listing(ranking.proponents, by), 'opponents', listing(ranking.opponents, by));
+  lines.push(`score: ${scoreWords(ranking)}`, '');
+  lines.push('proponents', listing(ranking.proponents, ranking), 'opponents', listing(ranking.opponents, ranking));
   const dominant = dominance.patients.filter(({ share }) => share > DOMINANT);
   if (dominant.length > 0 && dominance.tests > 1) {
     lines.push(
@@ -106,18 +106,28 @@ function inWords(ranking: Ranking): string {
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
-function listing(regions: readonly RankedRegion[], by: Ranking['by']): string {
-  const patients = by === 'patient';
-  // By patient, what follows is the strongest of its regions.
-  const head = ['rank', 'score', ...(patients ? ['patient', 'regions'] : []), 'case', 'slice', 'class', 'pixels'];
-  const rows = regions.map((region) => [
-    String(region.rank),
-    region.score.toExponential(3),
-    ...(patients ? [region.patient, String(region.regions)] : []),
-    region.case,
-    String(region.slice),
-    region.class,
-    String(region.pixels),
-  ]);
-  return table([head, ...rows], patients ? [0, 1, 3, 5, 7] : [0, 1, 3, 5]);
+function scoreWords({ by, normalize }: Ranking): string {
+  const influence = normalize === 'none' ? 'influence T' : `${normalize} influence`;
+  const summed = by === 'patient' ? `${influence}, the sum over the patient's regions` : influence;
+  return normalize === 'cosine' ? `${summed}; cosine: its mean, −1 to 1` : summed;
+}
+
+type Column = readonly [head: string, cell: (region: RankedRegion) => string | number];
+
+function listing(regions: readonly RankedRegion[], { by, normalize }: Ranking): string {
+  const only = (shown: boolean, ...columns: Column[]): Column[] => (shown ? columns : []);
+  const columns: Column[] = [
+    ['rank', ({ rank: place }) => place],
+    ['score', ({ score }) => score.toExponential(3)],
+    ...only(normalize === 'cosine', ['cosine', ({ cosine }) => cosine!.toFixed(2)]),
+    // What follows the patient is the strongest of its regions.
+    ...only(by === 'patient', ['patient', ({ patient }) => patient], ['regions', ({ regions: count }) => count]),
+    ['case', ({ case: name }) => name],
+    ['slice', ({ slice }) => slice],
+    ['class', ({ class: name }) => name],
+    ['pixels', ({ pixels }) => pixels],
+  ];
+  const words = ['patient', 'case', 'class'];
+  const right = columns.flatMap(([head], i) => (words.includes(head) ? [] : [i]));
+  return table([columns.map(([head]) => head), ...regions.map((region) => columns.map(([, cell]) => String(cell(region))))], right);
 }
