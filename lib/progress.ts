@@ -6,3 +6,10 @@ export interface Progress {
 }
 
 export type OnProgress = (progress: Progress) => void;
+
+/** `7 s`, `12 min`, `2 h 5 min` */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

@@ -1,9 +1,30 @@
 /** Progress on stderr: a bar on a terminal, plain lines elsewhere. */
 import { Presets, SingleBar } from 'cli-progress';
-import type { OnProgress } from '../progress';
+import { formatSeconds, type OnProgress, type Progress } from '../progress';
 
 /** Milliseconds between plain lines. */
 const LINE_INTERVAL = 3000;
+
+/** Reports that the time left is told from: the latest, for what was there already went by at once. */
+const RECENT = 50;
+
+/** What the reports of a stage say of the time it still takes. */
+class Pace {
+  #stage = '';
+  #recent: { readonly time: number; readonly done: number }[] = [];
+
+  /** `, 7 s left`; empty before a stage's second report, and at its end. */
+  left({ stage, done, total }: Progress): string {
+    if (stage !== this.#stage || done < (this.#recent.at(-1)?.done ?? 0)) this.#recent = [];
+    this.#stage = stage;
+    const time = Date.now();
+    this.#recent.push({ time, done });
+    if (this.#recent.length > RECENT) this.#recent.shift();
+    const first = this.#recent[0]!;
+    if (done <= first.done || done >= total) return '';
+    return `, ${formatSeconds(((time - first.time) / (done - first.done) / 1000) * (total - done))} left`;
+  }
+}
 
 export interface Reporter {
   readonly onProgress: OnProgress;
@@ -21,29 +42,31 @@ class Bar implements Reporter {
   readonly #stream: NodeJS.WriteStream;
   #bar: SingleBar | undefined;
   #stage = '';
+  readonly #pace = new Pace();
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
   }
 
-  readonly onProgress: OnProgress = ({ stage, done, total }) => {
+  readonly onProgress: OnProgress = (progress) => {
+    const { stage, done, total } = progress;
+    const left = this.#pace.left(progress);
     if (!this.#bar || stage !== this.#stage) {
       this.stop();
       this.#stage = stage;
       this.#bar = new SingleBar(
         {
           stream: this.#stream,
-          format: '{stage} {bar} {value}/{total}, {eta_formatted} left',
-          etaBuffer: 50,
+          format: '{stage} {bar} {value}/{total}{left}',
           linewrap: null,
           clearOnComplete: true,
         },
         Presets.shades_classic,
       );
-      this.#bar.start(total, done, { stage });
+      this.#bar.start(total, done, { stage, left });
     } else {
       this.#bar.setTotal(total);
-      this.#bar.update(done);
+      this.#bar.update(done, { left });
     }
   };
 
@@ -63,17 +86,20 @@ class Lines implements Reporter {
   #last = Date.now();
   /** The stage of the line written last. */
   #stage = '';
+  readonly #pace = new Pace();
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
   }
 
-  readonly onProgress: OnProgress = ({ stage, done, total }) => {
+  readonly onProgress: OnProgress = (progress) => {
+    const { stage, done, total } = progress;
+    const left = this.#pace.left(progress);
     const finished = done >= total && stage === this.#stage;
     if (!finished && Date.now() - this.#last < LINE_INTERVAL) return;
     this.#stage = finished ? '' : stage;
     this.#last = Date.now();
-    this.#stream.write(`${stage}: ${done}/${total}\n`);
+    this.#stream.write(`${stage}: ${done}/${total}${left}\n`);
   };
 
   note(line: string): void {

@@ -206,9 +206,10 @@ async function compute(missing: readonly Wanted[], slices: SliceReader, options:
   const all = missing.map((wanted): Computed => ({ wanted, map: new Float64Array(sizeOf(record.size)) }));
   // Each direction is one gradient; the slices it moves are one tangent pass each.
   const moves = movesOf(all);
-  const passes = moves.reduce((sum, { slices }) => sum + 1 + slices.size, 0) * networks.checkpoints.length;
+  const passes = moves.reduce((sum, { slices }) => sum + 1 + slices.size, 0) * learningRates.filter((rate) => rate !== 0).length;
   let done = 0;
-  const onPass = (): void => onProgress?.({ stage: 'maps', done: ++done, total: passes });
+  const tell = (): void => onProgress?.({ stage: 'maps', done: done++, total: passes });
+  tell();
   const parameters = selectParameters(networks.lowered, definition.parameters);
   const program = await engine.compile(networks.graph, { size: record.size, output: record.output, parameters });
   try {
@@ -218,7 +219,7 @@ async function compute(missing: readonly Wanted[], slices: SliceReader, options:
       await program.load(await networks.read(checkpoint));
       for (const move of moves) {
         const direction = await gradientOf(program, await slices(move.from, move.place.row), move.place.k, loss, signal);
-        onPass();
+        tell();
         for (const [row, maps] of move.slices) {
           const slice = await slices(move.from === 'test' ? 'train' : 'test', row);
           const moved = await program.tangent(direction, slice.images, { signal });
@@ -226,7 +227,7 @@ async function compute(missing: readonly Wanted[], slices: SliceReader, options:
             addTerm(map, slice, moved, wanted[wanted.entry.side].k, loss, rate);
             await setImmediate();
           }
-          onPass();
+          tell();
         }
       }
     }

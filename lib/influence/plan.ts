@@ -2,6 +2,7 @@
 import { freemem } from 'node:os';
 import type { Program } from '../engine/engine';
 import { TracinError } from '../errors';
+import { formatSeconds } from '../progress';
 
 /** What the sizes depend on; N training slices, K foreground classes, P parameters. */
 export interface PlanInput {
@@ -220,12 +221,6 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return `${unit === 0 ? value : Math.ceil(value * 10) / 10} ${units[unit]}`;
-}
-
-function formatSeconds(seconds: number): string {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** The plan in lines for people. */

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { computeMaps, type MapOptions, type MapView } from '../../lib/explanation/maps';
 import { readMaps } from '../../lib/explanation/map-files';
+import type { Progress } from '../../lib/progress';
 import { mapPicture } from '../../lib/report/map-picture';
 import { NETWORKS } from '../../models/registry';
 import { NETWORK_NAMES } from '../networks/stored';
@@ -35,14 +36,20 @@ describe('a folder of maps', () => {
   const files = async (): Promise<string[]> => (await readdir(join(asked.study.dir, 'maps'))).sort();
 
   it('keeps what is there and computes what is missing', async () => {
-    let passes = 0;
+    const reports: Progress[] = [];
     const shown: MapView[] = [];
-    const counting = { ...settings, onProgress: () => void passes++, onMap: async (view: MapView) => void shown.push(view) };
+    const counting = {
+      ...settings,
+      onProgress: (progress: Progress) => void reports.push(progress),
+      onMap: async (view: MapView) => void shown.push(view),
+    };
     const one = await computeMaps(counting);
     expect(one.map(({ side }) => side)).toEqual(['train', 'test', 'train', 'test'].slice(0, one.length));
     expect(await files()).toEqual(['index.json', ...one.map(({ file }) => file)].sort());
     // For two checkpoints: one gradient of the test region and each neighbour's, one tangent pass for each map.
-    expect(passes).toBe(2 * (1 + one.length / 2 + one.length));
+    const passes = 2 * (1 + one.length / 2 + one.length);
+    expect(reports.map(({ done }) => done)).toEqual([...Array(passes + 1).keys()]);
+    for (const { total } of reports) expect(total).toBe(passes);
     for (const { map, mask, images, entry } of shown) {
       expect([mask.length, images.length, entry.volume]).toEqual([map.length, 4 * map.length, null]);
       expect(map.every((value, pixel) => mask[pixel] === 1 || value === 0)).toBe(true);
