@@ -29,7 +29,7 @@ export async function drawFigures(work: string, units: readonly PaperUnit[], fol
 }
 
 /** The features of all networks as if they were one's. */
-function pooled(units: readonly PaperUnit[], name: string): Parameters<typeof drawAblationDensity>[0] {
+export function pooled(units: readonly PaperUnit[], name: string): Parameters<typeof drawAblationDensity>[0] {
   const all = units.flatMap(({ ablation }) => ablation.filter((one) => one.class === name));
   const drops = all.flatMap((one) => one.drops);
   const selected = all.flatMap((one, i) =>

@@ -102,7 +102,7 @@ export async function summarise(
   };
 }
 
-function alikeOf(units: readonly Pick<Unit, 'alike'>[], name: string, resampling: Resampling): ClassSummary['alike'] {
+export function alikeOf(units: readonly Pick<Unit, 'alike'>[], name: string, resampling: Resampling): ClassSummary['alike'] {
   const all = units.flatMap(({ alike }) => alike).filter((one) => one.class === name);
   return ['none', 'cosine'].flatMap((influence) =>
     ['features', 'pooled'].map((similarity) => {
@@ -113,7 +113,7 @@ function alikeOf(units: readonly Pick<Unit, 'alike'>[], name: string, resampling
   );
 }
 
-function ablationOf(tested: readonly Pick<Tested, 'ablation'>[], name: string, resampling: Resampling): ClassSummary['ablation'] {
+export function ablationOf(tested: readonly Pick<Tested, 'ablation'>[], name: string, resampling: Resampling): ClassSummary['ablation'] {
   const classes = tested.map(({ ablation }) => ablation.find((one) => one.class === name)!);
   const features = classes.flatMap(({ drops, selected }) =>
     drops.flatMap((drop, k) => (drop === null ? [] : [{ drop, selected: selected.includes(k) }])),
@@ -143,7 +143,7 @@ function ablationOf(tested: readonly Pick<Tested, 'ablation'>[], name: string, r
 }
 
 /** @param name of the subjects' class; all when absent */
-function removalOf(tested: readonly Tested[], name: string | undefined, resampling: Resampling): ClassSummary['removal'] {
+export function removalOf(tested: readonly Tested[], name: string | undefined, resampling: Resampling): ClassSummary['removal'] {
   const subjects = tested.flatMap(({ removal }) => removal.subjects).filter((one) => name === undefined || one.class === name);
   const over = (value: (one: (typeof subjects)[number]) => number): Estimate =>
     groupedMean(subjects.map(value), subjects.map(({ patient }) => patient), resampling); // prettier-ignore
@@ -162,7 +162,7 @@ function ofClass(trained: TrainedHalves, k: number): TrainedHalves {
 }
 
 /** The halves of all seeds are resampled together, and each seed's score is taken over its own. */
-function datamodelOf(trained: readonly TrainedHalves[], resampling: Resampling): ClassSummary['datamodel'] {
+export function datamodelOf(trained: readonly TrainedHalves[], resampling: Resampling): ClassSummary['datamodel'] {
   const units = trained.flatMap(({ halves }, seed) => halves.map((_, half) => ({ seed, half })));
   return PREDICTORS.map((predictor) => {
     const scores = trained.map((one) => predictorScore(one, predictor));
