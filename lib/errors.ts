@@ -23,6 +23,7 @@ const WRONG_INPUT: ReadonlySet<ErrorCode> = new Set([
   'ERR_TRACIN_STUDY',
 ]);
 
+/** The only kind of error that calls of this package end with: a stable `code`, a message of one line, and the `cause` where there is one. */
 export class TracinError extends Error {
   override readonly name = 'TracinError';
   readonly code: ErrorCode;

@@ -5,6 +5,7 @@ export interface Progress {
   readonly total: number;
 }
 
+/** Called on the JS thread, between two steps of the work. */
 export type OnProgress = (progress: Progress) => void;
 
 /** `7 s`, `12 min`, `2 h 5 min` */

@@ -25,6 +25,7 @@ const ENTRIES = {
 
 export type NetworkName = keyof typeof ENTRIES;
 
+/** The networks of the zoo by name. */
 export const NETWORKS = Object.keys(ENTRIES) as readonly NetworkName[];
 
 export interface NetworkOptions {

@@ -105,6 +105,11 @@ export class Dataset implements SliceSource {
     return this.#store.cache;
   }
 
+  /**
+   * Images and labels of the slices at these positions of `slices`, in that order; labels where every case among them has some.
+   * @throws ERR_TRACIN_USAGE a position there is not, or a dataset that is closed; ERR_TRACIN_DATA a file that cannot be decoded or has changed;
+   *   ERR_TRACIN_IO one that is gone; ERR_TRACIN_ABORTED
+   */
   async read(positions: readonly number[], { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<SliceBatch> {
     throwIfAborted(signal);
     if (this.#closed) throw new TracinError('ERR_TRACIN_USAGE', `${this.#store.dir}: the dataset is closed`);
@@ -144,13 +149,13 @@ export class Dataset implements SliceSource {
     return { images, labels };
   }
 
-  /** Grid and window of a case. */
+  /** Grid and window of a case. @throws ERR_TRACIN_DATA for a case that is not in the folder */
   geometry(caseName: string): Geometry {
     const { header, frame } = this.#entry(caseName);
     return { shape: header.shape, affine: header.affine, frame };
   }
 
-  /** Endings of the files that {@link writeLabels} and {@link writeMap} write for a case. */
+  /** Endings of the files that {@link writeLabels} and {@link writeMap} write for a case. @throws as {@link geometry} */
   endings(caseName: string): { readonly labels: string; readonly map: string } {
     return ENDINGS[this.#entry(caseName).header.format];
   }
@@ -160,12 +165,13 @@ export class Dataset implements SliceSource {
    * shape, voxel sizes, units, qform and sform with their codes; a PNG gives a PNG. Slices not given, and voxels outside the window, are 0.
    * @param path with the ending that {@link endings} says, or .nii
    * @param perSlice slice index → labels [H, W] in 0..K
+   * @throws ERR_TRACIN_USAGE an image that does not fit the window, or a slice the volume has not; ERR_TRACIN_DATA an unknown case; ERR_TRACIN_IO
    */
   async writeLabels(caseName: string, path: string, perSlice: ReadonlyMap<number, Uint8Array>): Promise<void> {
     await this.#write(caseName, path, perSlice, (images) => ({ labels: images }));
   }
 
-  /** Writes a float32 volume as {@link writeLabels} does, of a PNG an .npy [H, W]; maps are [H, W] of the window. */
+  /** Writes a float32 volume as {@link writeLabels} does, of a PNG an .npy [H, W]; maps are [H, W] of the window. @throws as {@link writeLabels} */
   async writeMap(caseName: string, path: string, perSlice: ReadonlyMap<number, Float32Array>): Promise<void> {
     await this.#write(caseName, path, perSlice, (images) => ({ map: images }));
   }
@@ -195,6 +201,7 @@ export class Dataset implements SliceSource {
     return this.#store.entries.get(caseName) ?? unknownCase(caseName, this.#store.dir);
   }
 
+  /** As {@link SliceSource.fingerprint}. @throws ERR_TRACIN_IO for a file that is gone */
   async fingerprint(): Promise<string> {
     const { dir, layout, normalisation } = this.#store;
     const hash = createHash('sha256');

@@ -9,6 +9,7 @@ export interface SliceId {
   readonly index: number;
 }
 
+/** Slices as the networks get them. */
 export interface SliceBatch {
   /** [n, M, H, W], normalised. */
   readonly images: Float32Array;
@@ -22,6 +23,7 @@ export interface SliceCache {
   limit(bytes: number): void;
 }
 
+/** Slices of one size, of which any may be read; M modalities, K classes. */
 export interface SliceSource {
   /** Foreground classes in label order: label k + 1 is `classes[k]`. */
   readonly classes: readonly string[];
@@ -36,5 +38,6 @@ export interface SliceSource {
   read(positions: readonly number[], options?: { readonly signal?: AbortSignal | undefined }): Promise<SliceBatch>;
   /** sha256 over what determines the numbers read: paths, sizes, modification times, normalisation, crop, slice choice. */
   fingerprint(): Promise<string>;
+  /** Lets go of files and workers. */
   close(): Promise<void>;
 }

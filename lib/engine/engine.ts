@@ -87,6 +87,7 @@ export interface Block {
   readonly capacity: number;
   /** Slices appended so far. */
   readonly slices: number;
+  /** @throws as {@link Program}; ERR_TRACIN_USAGE when it is full or disposed */
   append(batch: RegionBatch, loss: RegionLoss, options?: CallOptions): Promise<RegionNorms>;
   /** Forgets the rows, keeps the room. */
   clear(): void;
@@ -96,7 +97,11 @@ export interface Block {
 /** Names of kernels by what they compute: of engines that choose between several. */
 export type KernelTable = Readonly<Record<string, string>>;
 
-/** A network compiled for one image size, holding one checkpoint's parameters at a time. Calls run one after another. */
+/**
+ * A network compiled for one image size, holding one checkpoint's parameters at a time. Calls run one after another.
+ * @throws every call: ERR_TRACIN_DATA for arrays of other shapes than it says, or numbers that are not finite; ERR_TRACIN_USAGE once it is
+ *   disposed; ERR_TRACIN_ABORTED; ERR_TRACIN_MEMORY; ERR_TRACIN_ENGINE for a device that failed
+ */
 export interface Program {
   readonly lowered: Lowered;
   /** The selected parameters in gradient order, with their offset into P. */
@@ -109,7 +114,10 @@ export interface Program {
    */
   readonly memory: { readonly fixed: number; readonly slice: number; readonly row: number; readonly device?: number | undefined };
 
-  /** Takes initializers (parameters and running statistics) from a checkpoint of the same network; the optimiser keeps its slots. */
+  /**
+   * Takes initializers (parameters and running statistics) from a checkpoint of the same network; the optimiser keeps its slots.
+   * @throws ERR_TRACIN_CHECKPOINT for one of another network, or with numbers that are not finite
+   */
   load(checkpoint: Graph): Promise<void>;
   /**
    * Takes the kernels of a table, and the engine's rule for what it lacks; with `measure`, what it lacks is timed instead. With equal tables
@@ -127,6 +135,7 @@ export interface Program {
   tangent(direction: Floats, images: Float32Array, options?: CallOptions): Promise<{ logits: Floats; tangents: Floats }>;
   /** [B, K, P], for small work and tests. */
   gradients(batch: RegionBatch, loss: RegionLoss, options?: CallOptions): Promise<RegionNorms & { gradients: Floats }>;
+  /** Room for the gradients of `capacity` slices, empty. */
   resident(capacity: number): Promise<Block>;
   /**
    * products [R, B, K] of every resident row (R = block.slices · K) with every region of the batch, one layer at a time:
@@ -144,10 +153,12 @@ export interface Program {
   snapshot(): Promise<Map<string, Floats>>;
   /** The optimiser's slots: `velocity/NAME` (sgd) or `m/NAME`, `v/NAME` (adam); empty before the first step. */
   optimiserState(): Promise<Map<string, Floats>>;
+  /** Goes on with slots that {@link optimiserState} gave. */
   restoreOptimiserState(state: ReadonlyMap<string, Floats>): Promise<void>;
   dispose(): void;
 }
 
+/** What compiles networks, and runs them. */
 export interface Engine {
   readonly name: EngineName;
   /** What `--device` calls it: its name, of GPUs with the index, e.g. `cuda:1`. */
@@ -155,5 +166,6 @@ export interface Engine {
   readonly precision: Precision;
   /** One line for people: what runs it, e.g. `cpu: oneDNN 2.6.3, avx512_core_amx, 2 threads`. */
   readonly description: string;
+  /** @throws ERR_TRACIN_GRAPH for a network that cannot be run at this size; ERR_TRACIN_USAGE for a parameter that it does not have */
   compile(graph: Graph, options: CompileOptions): Promise<Program>;
 }

@@ -72,7 +72,12 @@ export async function openEngines(
   throw new TracinError('ERR_TRACIN_ENGINE', `no engine here computes in ${options.precision}: ${missing.join('; ')}`);
 }
 
-/** As {@link openEngines}, for work that one device does. */
+/**
+ * Opens the engine of one device; `auto` takes the first of cuda, cpu, reference that is here and has the precision.
+ * @returns the engine, and lines for people: what was picked, and why those before it were not
+ * @throws ERR_TRACIN_ENGINE when it is missing here, or nothing here has the precision; ERR_TRACIN_USAGE for a device, a precision or a number
+ *   of threads that cannot be meant, and for several devices
+ */
 export async function openEngine(device: DeviceName, options: EngineOptions = {}): Promise<{ engine: Engine; notes: string[] }> {
   if (device !== 'auto' && placesOf(device).length > 1) {
     throw new TracinError('ERR_TRACIN_USAGE', `device: ${device} are several, and this is work for one: name one of them`);
@@ -81,7 +86,10 @@ export async function openEngine(device: DeviceName, options: EngineOptions = {}
   return { engine: engines[0], notes };
 }
 
-/** Every engine this package knows and every GPU, with why any is missing. */
+/**
+ * Every engine this package knows and every GPU, with why any is missing.
+ * @throws ERR_TRACIN_USAGE for a precision there is not, or a number of threads that is none
+ */
 export async function listDevices(options: EngineOptions = {}): Promise<Device[]> {
   checkOptions(options);
   const one = async (name: Device['name'], place: Place): Promise<Device> => {

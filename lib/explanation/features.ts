@@ -49,7 +49,8 @@ export interface FeatureOptions {
  * M test and N training slices, K classes, F features: FI(n)_{k,i} is the mean over test regions of class i of S between the region and its
  * n-th ranked training region of that class; a feature is selected where the first third of its curve lies above the middle third by more
  * than 95 % of shuffled ranks do. At that level one feature in twenty is selected by chance.
- * @throws ERR_TRACIN_USAGE an option that cannot be meant; ERR_TRACIN_GRAPH a network without features; otherwise as the study is opened again
+ * @throws ERR_TRACIN_USAGE an option that cannot be meant; ERR_TRACIN_GRAPH a network without features;
+ *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function computeFeatures(options: FeatureOptions): Promise<Features> {
   const { study, engine, similarity = 'max-ratio', normalize = 'none', shuffles = 200, seed = 1, run, signal } = options;

@@ -77,8 +77,8 @@ const MISS = 0.02;
  * Writes into STUDY/maps (see {@link mapPaths}), for the strongest training regions of each sign, the map on the training slice and on the
  * test slice; each sums to T. Maps that are there already are kept, others of the folder too.
  * @returns the maps of this question, from the strongest proponent to the strongest opponent, the training slice's before the test slice's
- * @throws ERR_TRACIN_USAGE a region that is not there; ERR_TRACIN_DATA where a sum is not T, as the data are not the study's; otherwise as
- *   the study is opened again
+ * @throws ERR_TRACIN_USAGE a region that is not there; ERR_TRACIN_DATA where a sum is not T, as the data are not the study's;
+ *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function computeMaps(options: MapOptions): Promise<MapEntry[]> {
   const { study, test, class: name, trainClass, normalize, top = 3, signal } = options;

@@ -47,7 +47,8 @@ export interface PaintedOptions {
  * A tangent pass costs about three forward passes and serves every class of a slice; gradients cost one and, for each class that is there,
  * two more times the share of the map that its support box covers. So small regions favour gradients, large ones and networks with
  * operators over the whole map favour tangents; which is faster here is measured on the first slices.
- * @throws ERR_TRACIN_USAGE an unknown class, case or slice; ERR_TRACIN_DATA nothing painted there; otherwise as the study is opened again
+ * @throws ERR_TRACIN_USAGE an unknown class, case or slice; ERR_TRACIN_DATA nothing painted there;
+ *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function paintedInfluence(options: PaintedOptions): Promise<RegionInfluence> {
   const { study, engine, signal, run } = options;

@@ -42,7 +42,8 @@ export interface Audit {
 
 /**
  * Scores every training patient of a study.
- * @throws ERR_TRACIN_USAGE an unknown case or order, a combination without evidence to fit it; otherwise as the study is opened again
+ * @throws ERR_TRACIN_USAGE an unknown case or order, a combination without evidence to fit it;
+ *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function audit(options: AuditOptions): Promise<Audit> {
   const { study, evidence } = options;

@@ -85,7 +85,8 @@ const evidenceSchema = z.object({ faults: z.union([plantedSchema, z.object({ ski
 
 /**
  * What a study's tests found on planted faults; undefined where they were not looked for.
- * @param required whether that is an error: ERR_TRACIN_STUDY
+ * @param required whether that is an error
+ * @throws ERR_TRACIN_STUDY for a damaged file, or none where it is required
  */
 export async function readEvidence(dir: string, required = false): Promise<PlantedResult | undefined> {
   const { result } = faithfulnessPaths(dir);

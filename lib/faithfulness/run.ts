@@ -75,7 +75,8 @@ export interface Setting extends FaithfulnessOptions, Budget {
 
 /**
  * Writes STUDY/faithfulness/faithfulness.json and the tables beside it; features are computed first where the study has none.
- * @throws ERR_TRACIN_USAGE options that cannot be meant; otherwise as the study is opened again
+ * @throws ERR_TRACIN_USAGE options that cannot be meant;
+ *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function testFaithfulness(options: FaithfulnessOptions): Promise<Faithfulness> {
   const { study, mode = 'quick', seed = 1, parts = PARTS, signal } = options;

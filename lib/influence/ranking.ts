@@ -19,8 +19,10 @@ export const rankQuerySchema = z.strictObject({
   /** Length of either list. */
   top: z.int().positive().default(10),
 });
+/** What {@link rank} is asked. */
 export type RankQuery = z.input<typeof rankQuerySchema>;
 
+/** A region of a slice; `pixels` that it has. */
 export interface Region {
   readonly case: string;
   readonly slice: number;

@@ -24,9 +24,11 @@ import { missingTiles, regionRanges, type TileFolder } from './tiles';
 export type { InfluenceOptions } from './job';
 
 /**
+ * Computes T of every pair of a test and a training region into a study folder: see {@link Study} for what it holds.
  * Killed or interrupted at any point, the folder is unfinished but whole, and `resume` ends with the same bytes.
  * @throws ERR_TRACIN_USAGE, ERR_TRACIN_DATA, ERR_TRACIN_CHECKPOINT for options, data or networks that do not go together;
- *   ERR_TRACIN_MEMORY when not one test slice fits; ERR_TRACIN_STUDY when the folder holds a study already or another one
+ *   ERR_TRACIN_GRAPH for a network that cannot be run at this size; ERR_TRACIN_MEMORY when not one test slice fits; ERR_TRACIN_STUDY when the
+ *   folder holds a study already or another one; ERR_TRACIN_IO; ERR_TRACIN_ABORTED
  */
 export async function computeInfluence(options: InfluenceOptions): Promise<Study> {
   const job = await openJob(options, options.resume ?? false);

@@ -18,6 +18,10 @@ import {
 import type { StudyCheckpoint } from './networks';
 import { checkRates, weightedSum } from './weights';
 
+/**
+ * Opened with {@link openStudy}. Arrays are row-major and the caller's own, but for those read once.
+ * @throws every method that reads: ERR_TRACIN_STUDY a file that is damaged or gone; ERR_TRACIN_USAGE a slice or checkpoint there is not
+ */
 export class Study {
   readonly dir: string;
   /** study.json as it stands. */
@@ -85,7 +89,10 @@ export class Study {
     return (await this.#rows(studyPaths(this.dir).painted, slice, 1)) as Uint8Array;
   }
 
-  /** The same study under other η_t (0 leaves a checkpoint out), from the stored products. */
+  /**
+   * The same study under other η_t (0 leaves a checkpoint out), from the stored products.
+   * @throws ERR_TRACIN_USAGE unless there is one of at least 0 for each checkpoint, and one above 0
+   */
   reweighted(learningRates: readonly number[]): Study {
     checkRates(learningRates, this.checkpoints.length);
     return new Study(this.dir, this.record, this.#regions, learningRates);

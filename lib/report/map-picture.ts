@@ -10,6 +10,7 @@ const DIMMED = 0.7;
 /** Pixels that the longer side of a picture has at least. */
 const LEAST = 480;
 
+/** @returns the bytes of a PNG, at least 480 pixels along its longer side, upright where the slice says how it lies */
 export async function mapPicture({ map, images, modalities, mask, size, class: name, affine }: MapView): Promise<Uint8Array> {
   const { encode } = await import('fast-png');
   const orientation = affine ? orientationOf(affine) : AS_STORED;

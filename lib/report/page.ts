@@ -8,7 +8,7 @@ import type { NetworkReport, Report } from './model';
 import { networkSection } from './network-section';
 import { styleSheet } from './style';
 
-/** @returns the whole document */
+/** Writes what {@link buildReport} gathered as one HTML document that needs nothing else. */
 export async function renderPage(report: Report): Promise<string> {
   const { title, classes, networks } = report;
   const drawing = await loadDrawing();
