@@ -123,7 +123,7 @@ describe('over the seeds of a network', () => {
 
   test('datamodelling: each seed’s score over its own halves', () => {
     const trained = (influence: number[], losses: number[]): TrainedHalves => ({
-      table: { patients: ['a', 'b', 'c'], influence: Float64Array.from(influence), pixels: Float64Array.of(1, 2, 4), similarity: Float64Array.of(3, 2, 1) } as unknown as TrainedHalves['table'], // prettier-ignore
+      table: { patients: ['a', 'b', 'c'], influence: Float64Array.from(influence), pixels: Float64Array.of(1, 2, 4), similarity: Float64Array.of(3, 2, 1) }, // prettier-ignore
       ...{ seeds: 1, resampling, classes: 1, regions: [0], faulty: [true, false, false] },
       halves: [[0, 1], [0, 2], [1, 2]], // prettier-ignore
       losses: losses.map((loss) => Float64Array.of(loss)),

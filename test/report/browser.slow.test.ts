@@ -28,7 +28,7 @@ function executable(): string {
 beforeAll(async () => {
   for (const words of [
     'phantom patients --cases 50 --size 96 --planted 0.2',
-    'train --data patients --shares 0.8,0.1,0.1 --size 96 --slices tumour:8 --spread 10 --network resunet --width 6 --levels 3 --epochs 2 --run run',
+    'train --data patients --shares 0.8,0.12,0.08 --size 96 --slices tumour:8 --spread 10 --network resunet --width 6 --levels 3 --epochs 2 --run run',
     'influence --run run --spread 10 --out study',
     'explain study --features --shuffles 50',
     'faithfulness study --only correlation,ablation,faults',
@@ -81,6 +81,12 @@ test('it is small and opens at once', async () => {
   expect(megabytes).toBeLessThan(25);
   expect(milliseconds).toBeLessThan(2000);
   expect(await ask<number>(page, 'document.querySelectorAll("article").length')).toBe(4);
+  const cohort = await ask<string[][]>(page, '[...document.querySelectorAll(".cohort table")[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent))'); // prettier-ignore
+  expect(cohort.map((cells) => cells.slice(0, 3))).toEqual([
+    ['', 'patients', 'slices'],
+    ['training', '40', '400'],
+    ['test', '4', '40'],
+  ]);
   await page.close();
 });
 
