@@ -1,7 +1,8 @@
-/** How far a study computed in less than float32 is from float32, measured on a sample of its pairs. */
+/** How far a study computed in less than float32 is from float32, measured on a sample of its products. */
 import { z } from 'zod';
 import type { Program } from '../engine/engine';
-import { openNpy, type NpyFile } from '../npy';
+import type { Graph } from '../graph/graph';
+import { openNpy } from '../npy';
 import { spread } from '../spread';
 import { mean, spearman } from '../statistics';
 import { regionBatch, type Role, type Side } from './batches';
@@ -16,9 +17,11 @@ const LEAST: Readonly<Record<Role, number>> = { test: 1, train: 3 };
 const DIGITS = 3;
 
 export const precisionSampleSchema = z.strictObject({
+  /** Index of the checkpoint whose products were compared; absent in studies that compared T. */
+  checkpoint: z.int().nonnegative().optional(),
   /** Pairs of present regions that were compared. */
   pairs: z.int().nonnegative(),
-  /** Of T, as shares of the largest |T| of the sample in float32; null where all of them are 0. */
+  /** As shares of the largest product of the sample in float32; null where all of them are 0. */
   maxError: z.number().nullable(),
   rmsError: z.number().nullable(),
   /** Spearman correlation with the float32 ranking of the training regions, mean over test regions; null where none has enough to rank. */
@@ -27,25 +30,30 @@ export const precisionSampleSchema = z.strictObject({
 export type PrecisionSample = z.infer<typeof precisionSampleSchema>;
 
 export interface PrecisionOptions {
-  /** In float32, of the study's parameters. */
-  readonly program: Program;
+  /** A program in float32, of the study's parameters. */
+  readonly compile: (graph: Graph) => Promise<Program>;
   readonly networks: Pick<Networks, 'checkpoints' | 'read'>;
   readonly sides: Readonly<Record<Role, Side>>;
   readonly definition: Definition;
-  /** scores.npy of the study. */
-  readonly scores: string;
+  /** The study's file of a checkpoint's products. */
+  readonly products: (checkpoint: number) => string;
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * Compares the products of one checkpoint, the one with most weight in T: computing another costs as much again. Errors of T = Σ_t η_t products_t,
+ * taken as shares of Σ_t η_t |products_t|, are a mean of the checkpoints' own weighted by what each adds to that sum; where checkpoints of
+ * opposite sign cancel each other, T itself is smaller than the sum and its relative error larger.
+ */
 export async function samplePrecision(options: PrecisionOptions): Promise<PrecisionSample> {
-  const { sides, scores } = options;
+  const { sides, networks, compile } = options;
   const [tests, trainings] = [sample(sides.test), sample(sides.train)];
-  const exact = await exactScores(options, tests, trainings);
-  const file = await openNpy(scores);
+  const { checkpoint, stored } = await weightiest(options, tests, trainings);
+  const program = await compile(await networks.read(networks.checkpoints[checkpoint]!));
   try {
-    return compare(await Promise.all(exact.map((row) => rowPairs(row, file))));
+    return { checkpoint, ...compare(await exactRows(program, options, tests, trainings, stored)) };
   } finally {
-    await file.close();
+    program.dispose();
   }
 }
 
@@ -53,64 +61,81 @@ function sample({ role, source: { slices } }: Side): number[] {
   return spread(slices.length, Math.max(LEAST[role], Math.min(MOST[role], Math.ceil(slices.length / SHARE))));
 }
 
-/** T of one test region with some training regions, in float32; `train` counts along the axes [trainings, K] of the scores. */
-interface ExactRow {
-  readonly test: number;
-  readonly k: number;
-  readonly pairs: readonly { readonly train: number; readonly score: number }[];
+/** Products as the study has them, [tests · K, trainings · K] of the sample, of the checkpoint where η_t Σ |products| is largest. */
+async function weightiest(
+  { networks, sides, products }: PrecisionOptions,
+  tests: readonly number[],
+  trainings: readonly number[],
+): Promise<{ readonly checkpoint: number; readonly stored: Float32Array }> {
+  const classes = sides.train.source.classes.length;
+  const slices = sides.train.source.slices.length;
+  let most = { checkpoint: 0, stored: new Float32Array(0), weight: -1 };
+  for (const [checkpoint, { learningRate }] of networks.checkpoints.entries()) {
+    const stored = new Float32Array(tests.length * classes * trainings.length * classes);
+    const file = await openNpy(products(checkpoint));
+    try {
+      let at = 0;
+      for (const test of tests) {
+        const row = (await file.read(test, test + 1)) as Float32Array;
+        for (let k = 0; k < classes; k++) {
+          for (const train of trainings) {
+            const from = (k * slices + train) * classes;
+            stored.set(row.subarray(from, from + classes), at);
+            at += classes;
+          }
+        }
+      }
+    } finally {
+      await file.close();
+    }
+    const weight = learningRate * stored.reduce((sum, product) => sum + Math.abs(product), 0);
+    if (weight > most.weight) most = { checkpoint, stored, weight };
+  }
+  return most;
 }
 
-async function exactScores(options: PrecisionOptions, tests: readonly number[], trainings: readonly number[]): Promise<ExactRow[]> {
-  const { program, networks, sides, definition, signal } = options;
+/** The products of one test region with the training regions that are present. */
+interface Row {
+  readonly exact: number[];
+  readonly stored: number[];
+}
+
+/** A row for every test region that is present. */
+async function exactRows(
+  program: Program,
+  { sides, definition, signal }: PrecisionOptions,
+  tests: readonly number[],
+  trainings: readonly number[],
+  stored: Float32Array,
+): Promise<Row[]> {
   const classes = sides.train.source.classes.length;
   const loss = regionLoss(definition);
   const one = (side: Side, position: number) => regionBatch(side, definition, { start: position, end: position + 1 }, signal);
-  const columns = trainings.length * classes;
-  const sums = new Float64Array(tests.length * classes * columns);
-  const present: Record<Role, boolean[]> = { test: [], train: [] };
+  const rows = Array.from({ length: tests.length * classes }, (): Row => ({ exact: [], stored: [] }));
+  const present: boolean[] = [];
   const block = await program.resident(tests.length);
   try {
-    for (const [t, checkpoint] of networks.checkpoints.entries()) {
-      await program.load(await networks.read(checkpoint));
-      block.clear();
-      for (const test of tests) {
-        const { norms } = await block.append(await one(sides.test, test), loss, { signal });
-        if (t === 0) present.test.push(...Array.from(norms, (norm) => norm > 0));
-      }
-      for (const [s, train] of trainings.entries()) {
-        const { products, norms } = await program.contract(block, await one(sides.train, train), loss, { signal });
-        if (t === 0) present.train.push(...Array.from(norms, (norm) => norm > 0));
-        for (let i = 0; i < products.length; i++) {
-          sums[Math.floor(i / classes) * columns + s * classes + (i % classes)]! += checkpoint.learningRate * products[i]!;
+    for (const test of tests) {
+      const { norms } = await block.append(await one(sides.test, test), loss, { signal });
+      present.push(...Array.from(norms, (norm) => norm > 0));
+    }
+    for (const [s, train] of trainings.entries()) {
+      const { products, norms } = await program.contract(block, await one(sides.train, train), loss, { signal });
+      for (const [row, { exact, stored: kept }] of rows.entries()) {
+        for (let k = 0; k < classes; k++) {
+          if (!(norms[k]! > 0)) continue;
+          exact.push(products[row * classes + k]!);
+          kept.push(stored[(row * trainings.length + s) * classes + k]!);
         }
       }
     }
   } finally {
     block.dispose();
   }
-  return tests.flatMap((test, r) =>
-    Array.from({ length: classes }, (_, k) => k)
-      .filter((k) => present.test[r * classes + k])
-      .map((k): ExactRow => {
-        const row = (r * classes + k) * columns;
-        const all = Array.from({ length: columns }, (_, column) => column).filter((column) => present.train[column]);
-        const pairs = all.map((column) => ({
-          train: trainings[Math.floor(column / classes)]! * classes + (column % classes),
-          score: sums[row + column]!,
-        }));
-        return { test, k, pairs };
-      }),
-  );
+  return rows.filter((_, row) => present[row]);
 }
 
-/** What stands in the study for each pair of a row, beside the exact value. */
-async function rowPairs({ test, k, pairs }: ExactRow, file: NpyFile): Promise<{ exact: number[]; stored: number[] }> {
-  const [, , slices, classes] = file.shape as [number, number, number, number];
-  const row = (await file.read(test, test + 1)) as Float32Array;
-  return { exact: pairs.map(({ score }) => score), stored: pairs.map(({ train }) => row[k * slices * classes + train]!) };
-}
-
-function compare(rows: readonly { readonly exact: readonly number[]; readonly stored: readonly number[] }[]): PrecisionSample {
+function compare(rows: readonly Row[]): Omit<PrecisionSample, 'checkpoint'> {
   const errors = rows.flatMap(({ exact, stored }) => exact.map((score, i) => stored[i]! - score));
   const largest = rows.reduce((most, { exact }) => exact.reduce((m, score) => Math.max(m, Math.abs(score)), most), 0);
   const correlations = rows.map(({ exact, stored }) => spearman(exact, stored)).filter((value) => !Number.isNaN(value));
@@ -127,8 +152,10 @@ function rounded(value: number): number {
   return Number(value.toPrecision(DIGITS));
 }
 
-export function describePrecision(precision: string, { pairs, maxError, rmsError, rankCorrelation }: PrecisionSample): string {
+export function describePrecision(precision: string, { checkpoint, pairs, maxError, rmsError, rankCorrelation }: PrecisionSample): string {
   const percent = (share: number | null): string => (share === null ? 'none' : `${Number((share * 100).toPrecision(2))} %`);
   const ranks = rankCorrelation === null ? '' : `; rank correlation ${rankCorrelation}`;
-  return `${precision} against f32 on ${pairs} pairs: errors of T ${percent(maxError)} at most, ${percent(rmsError)} rms, of the largest |T|${ranks}`;
+  const where = checkpoint === undefined ? '' : `, products of checkpoint ${checkpoint}, which weighs most`;
+  const what = checkpoint === undefined ? '|T|' : 'product';
+  return `${precision} against f32 on ${pairs} pairs${where}: errors ${percent(maxError)} at most, ${percent(rmsError)} rms, of the largest ${what}${ranks}`;
 }

@@ -2,8 +2,10 @@
 import { rm } from 'node:fs/promises';
 import type { SliceSource } from '../dataset/slices';
 import { openEngine, type DeviceName } from '../engine';
+import type { Program } from '../engine/engine';
 import { sizeOf } from '../engine/layout';
 import { replaceFile } from '../files';
+import type { Graph } from '../graph/graph';
 import { toJson } from '../json';
 import { writeNpy } from '../npy';
 import { assemble, fileCount } from './assemble';
@@ -192,10 +194,6 @@ async function precisionOf(work: Work, { signal }: InfluenceOptions): Promise<Pr
   const [first] = (device ?? 'auto').split(',');
   const { engine } = await openEngine(first as DeviceName);
   const parameters = programs[0]!.parameters.map(({ name }) => name);
-  const program = await engine.compile(networks.graph, { size: record.size, output: record.output, parameters });
-  try {
-    return await samplePrecision({ program, networks, sides: sidesOf(work), definition, scores: studyPaths(out).scores, signal });
-  } finally {
-    program.dispose();
-  }
+  const compile = (graph: Graph): Promise<Program> => engine.compile(graph, { size: record.size, output: record.output, parameters });
+  return samplePrecision({ compile, networks, sides: sidesOf(work), definition, products: studyPaths(out).products, signal });
 }

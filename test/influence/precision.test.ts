@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '../../lib/engine/engine';
 import { openReferenceEngine } from '../../lib/engine/reference';
-import { describePrecision } from '../../lib/influence/precision';
+import { describePrecision, precisionSampleSchema } from '../../lib/influence/precision';
 import { computeInfluence } from '../../lib/influence/run';
 import { openStudy, type Study } from '../../lib/influence/study';
 import { LEARNING_RATES, openTiny, type Tiny } from './support/tiny';
@@ -37,8 +37,8 @@ function inexact(change: (product: number) => number): Engine {
   };
 }
 
-async function studyBy(engine: Engine, out: string, test = tiny.test): Promise<Study> {
-  const networks = { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES };
+async function studyBy(engine: Engine, out: string, { test = tiny.test, learningRates = LEARNING_RATES } = {}): Promise<Study> {
+  const networks = { checkpoints: tiny.checkpoints, learningRates };
   await computeInfluence({ train: tiny.train, test, networks, definition: { region: 'truth' }, engine, out: join(folder, out) });
   return openStudy(join(folder, out));
 }
@@ -55,20 +55,23 @@ test('a study in float32 says nothing of it', async () => {
   expect((await studyBy(openReferenceEngine(), 'exact')).record.againstF32).toBeUndefined();
 });
 
-test('errors as shares of the largest |T|; a ranking that stays', async () => {
+test('errors as shares of the largest product; a ranking that stays', async () => {
   const study = await studyBy(
     inexact((product) => 1.01 * product),
     'scaled',
   );
   const { record } = study;
   expect(record.againstF32).toEqual({
+    checkpoint: expect.any(Number) as number,
     pairs: pairsIn(study),
     maxError: expect.closeTo(0.01, 4) as number,
     rmsError: expect.any(Number) as number,
     rankCorrelation: 1,
   });
   expect(record.againstF32!.rmsError).toBeLessThan(0.01);
-  expect(describePrecision('bf16', record.againstF32!)).toMatch(/^bf16 against f32 on \d+ pairs: errors of T 1 % at most, 0\.\d+ % rms/);
+  expect(describePrecision('bf16', record.againstF32!)).toMatch(
+    /^bf16 against f32 on \d+ pairs, products of checkpoint [01], which weighs most: errors 1 % at most, 0\.\d+ % rms, of the largest product/,
+  );
 });
 
 test('a ranking turned round', async () => {
@@ -83,8 +86,23 @@ test('one test slice of several is sample enough', async () => {
   const study = await studyBy(
     inexact((product) => 1.01 * product),
     'several',
-    tiny.train,
+    { test: tiny.train },
   );
   expect(study.tests.slices.length).toBeGreaterThan(1);
   expect(study.record.againstF32).toMatchObject({ pairs: pairsIn(study), rankCorrelation: 1 });
+});
+
+test.each([
+  [0, [1, 1e-6]],
+  [1, [1e-6, 1]],
+])('it is checkpoint %i that is compared where the learning rates are %j', async (checkpoint, learningRates) => {
+  const { record } = await studyBy(inexact(Math.fround), `weight-${checkpoint}`, { learningRates });
+  expect(record.againstF32!.checkpoint).toBe(checkpoint);
+});
+
+test('a study that compared T says so', () => {
+  const before = { pairs: 9, maxError: 0.01, rmsError: 0.002, rankCorrelation: 1 };
+  expect(describePrecision('bf16', precisionSampleSchema.parse(before))).toBe(
+    'bf16 against f32 on 9 pairs: errors 1 % at most, 0.2 % rms, of the largest |T|; rank correlation 1',
+  );
 });
