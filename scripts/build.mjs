@@ -54,7 +54,11 @@ function buildNative() {
   run('', 'cmake-js/bin/cmake-js', 'compile', '--parallel', '2', ...cuda);
   const library = join(root, 'build', 'Release', 'libtracin-cuda');
   if (existsSync(`${library}.txt`)) return console.error(`the cuda engine is not built: ${readFileSync(`${library}.txt`, 'utf8').trim()}`);
-  console.error('building the cuda engine (some minutes the first time)');
+  const [, architectures] =
+    /^TRACIN_CUDA_ARCHITECTURES:INTERNAL=(.*)$/m.exec(readFileSync(join(root, 'build', 'CMakeCache.txt'), 'utf8')) ?? [];
+  console.error(
+    `building the cuda engine for compute capability ${architectures} (the first time two minutes for each; CUDAARCHS says for which)`,
+  );
   const { status } = spawnSync('cmake', ['--build', 'build', '--target', 'tracin-cuda', '--parallel', '2'], {
     cwd: root,
     stdio: ['ignore', 2, 2],
