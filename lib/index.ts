@@ -33,7 +33,7 @@ export { inspectGraph, type InspectedNetwork, type Inspection, type InspectOptio
 export { readOnnx } from './graph/onnx';
 export { readNameMap, type NameMap } from './graph/state-dict';
 export type { AttributeValue, ElementType, Graph, Node, Tensor, ValueInfo } from './graph/graph';
-export { buildNetwork, NETWORKS, type NetworkName, type NetworkOptions } from '../models/registry';
+export { buildNetwork, buildNetworkInTurns, NETWORKS, type NetworkName, type NetworkOptions } from '../models/registry';
 
 // Engines
 export { listDevices, openEngine, type Device, type DeviceName, type EngineOptions } from './engine';

@@ -2,6 +2,7 @@
 import { TracinError } from '../lib/errors';
 import { GraphBuilder, type Feature } from '../lib/graph/builder';
 import type { Graph } from '../lib/graph/graph';
+import { atOnce, inTurns, type Turns } from '../lib/turns';
 import { attentionUnet } from './attention-unet';
 import type { NetworkSize } from './blocks';
 import { deepseg } from './deepseg';
@@ -52,6 +53,15 @@ function inRange(name: string, value: number, least: number, most: number): numb
  * @throws TracinError ERR_TRACIN_USAGE for an unknown name or an impossible size
  */
 export function buildNetwork(options: NetworkOptions): Graph {
+  return atOnce(building(options));
+}
+
+/** As {@link buildNetwork}, with turns for others: the papers' sizes take seconds. */
+export function buildNetworkInTurns(options: NetworkOptions): Promise<Graph> {
+  return inTurns(building(options));
+}
+
+function* building(options: NetworkOptions): Turns<Graph> {
   const { network } = options;
   if (!Object.hasOwn(ENTRIES, network)) {
     throw new TracinError('ERR_TRACIN_USAGE', `network '${String(network)}' is not known: choose one of ${NETWORKS.join(', ')}`);
@@ -67,5 +77,5 @@ export function buildNetwork(options: NetworkOptions): Graph {
     modalities: inRange('modalities', options.modalities ?? 4, 1, 1024),
     seed: inRange('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
   });
-  return builder.build(entry.build(builder, size));
+  return yield* builder.building(entry.build(builder, size));
 }

@@ -3,6 +3,7 @@ import { TracinError } from '../errors';
 import type { Graph } from '../graph/graph';
 import { lower } from '../graph/lower';
 import type { Lowered } from '../graph/lowered';
+import { inTurns } from '../turns';
 import { defaultThreads, loadAddon, type Addon, type AddonChoice, type AddonRegions, type BlockHandle, type ProgramHandle } from './addon';
 import type {
   Block,
@@ -30,7 +31,6 @@ import {
   checkRoom,
   directionCheck,
   imagesCheck,
-  inTurns,
   regionBatchCheck,
   trainingBatchCheck,
 } from './validate';

@@ -4,7 +4,7 @@
  */
 import { inputBox, type Box } from '../graph/boxes';
 import type { Lowered } from '../graph/lowered';
-import type { Check } from './validate';
+import type { Turns } from '../turns';
 
 /**
  * Box edges at the logits fall on multiples of this: fine where kernels take sizes as arguments, coarse where kernels are chosen or compiled
@@ -96,7 +96,7 @@ function flatBoxes(lowered: Lowered, atLogits: Box, slots: number): Int32Array {
  * @param masks [B, K, …size]
  * @param quantum what box edges at the logits are multiples of
  */
-export function* supportBoxes(lowered: Lowered, masks: Uint8Array, quantum: number): Check<Int32Array> {
+export function* supportBoxes(lowered: Lowered, masks: Uint8Array, quantum: number): Turns<Int32Array> {
   const size = lowered.values[lowered.logits]!.dims.slice(1);
   const pixels = size.reduce((product, n) => product * n, 1);
   const regions = masks.length / pixels;

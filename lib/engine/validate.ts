@@ -1,15 +1,15 @@
-/** Checks on what callers hand to a program, the same for every engine. All throw one-line TracinErrors and change nothing. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+/**
+ * Checks on what callers hand to a program, the same for every engine. All throw one-line TracinErrors and change nothing. Those of many
+ * numbers pause after every map.
+ */
 import { TracinError } from '../errors';
 import { assertSameNetwork } from '../graph/checkpoint';
 import { assertSameConstants, constantInitializers } from '../graph/constants';
 import type { Graph } from '../graph/graph';
 import type { Lowered } from '../graph/lowered';
+import { atOnce, type Turns } from '../turns';
 import type { Floats, Optimiser, RegionBatch, RegionLoss, TrainingBatch, TrainingLoss } from './engine';
 import { sizeOf, type Layout } from './layout';
-
-/** Milliseconds of checking between two turns of the event loop. */
-const TURN = 4;
 
 function wrongData(message: string): TracinError {
   return new TracinError('ERR_TRACIN_DATA', message);
@@ -19,29 +19,8 @@ function wrongUse(message: string): TracinError {
   return new TracinError('ERR_TRACIN_USAGE', message);
 }
 
-/** A check of many numbers that pauses after every map: `inTurns` runs it on the JS thread, `check…` in one go. */
-export type Check<T> = Generator<undefined, T, undefined>;
-
-function atOnce<T>(check: Check<T>): T {
-  for (;;) {
-    const step = check.next();
-    if (step.done) return step.value;
-  }
-}
-
-/** Runs a check on the JS thread, with turns for whatever else waits there. */
-export async function inTurns<T>(check: Check<T>): Promise<T> {
-  for (let began = performance.now(); ;) {
-    const step = check.next();
-    if (step.done) return step.value;
-    if (performance.now() - began < TURN) continue;
-    await nextTurn();
-    began = performance.now();
-  }
-}
-
 /** images [B, M, …size], all finite. @returns B, at least 1 */
-export function* imagesCheck(images: Float32Array, layout: Layout): Check<number> {
+export function* imagesCheck(images: Float32Array, layout: Layout): Turns<number> {
   const { modalities, size, pixels } = layout;
   const shape = `[B, ${[modalities, ...size].join(', ')}]`;
   if (!(images instanceof Float32Array)) throw wrongData(`images: expected a Float32Array ${shape}`);
@@ -64,7 +43,7 @@ export function* imagesCheck(images: Float32Array, layout: Layout): Check<number
 const STRETCH = 1 << 16;
 
 /** direction [P], all finite */
-export function* directionCheck(direction: Floats, layout: Layout): Check<void> {
+export function* directionCheck(direction: Floats, layout: Layout): Turns<void> {
   const { parameterCount } = layout;
   if (!(direction instanceof Float32Array || direction instanceof Float64Array) || direction.length !== parameterCount) {
     throw wrongData(`direction: expected ${parameterCount} floats, one for each selected parameter's number, got ${direction?.length}`);
@@ -78,7 +57,7 @@ export function* directionCheck(direction: Floats, layout: Layout): Check<void> 
 }
 
 /** Where the first byte above `most` is, −1 where there is none. */
-function* firstAbove(bytes: Uint8Array, most: number, pixels: number): Check<number> {
+function* firstAbove(bytes: Uint8Array, most: number, pixels: number): Turns<number> {
   for (let map = 0; map * pixels < bytes.length; map++, yield) {
     for (let i = map * pixels; i < (map + 1) * pixels; i++) if (bytes[i]! > most) return i;
   }
@@ -86,7 +65,7 @@ function* firstAbove(bytes: Uint8Array, most: number, pixels: number): Check<num
 }
 
 /** targets [B, …size] in 0..K */
-function* targetsCheck(targets: Uint8Array, slices: number, layout: Layout): Check<void> {
+function* targetsCheck(targets: Uint8Array, slices: number, layout: Layout): Turns<void> {
   const { classes, size, pixels } = layout;
   if (!(targets instanceof Uint8Array) || targets.length !== slices * pixels) {
     throw wrongData(`targets: expected a Uint8Array [${[slices, ...size].join(', ')}], got ${targets?.length} numbers`);
@@ -98,7 +77,7 @@ function* targetsCheck(targets: Uint8Array, slices: number, layout: Layout): Che
 }
 
 /** @returns B */
-export function* regionBatchCheck(batch: RegionBatch, loss: RegionLoss, layout: Layout): Check<number> {
+export function* regionBatchCheck(batch: RegionBatch, loss: RegionLoss, layout: Layout): Turns<number> {
   checkRegionLoss(loss);
   const slices = yield* imagesCheck(batch.images, layout);
   yield* targetsCheck(batch.targets, slices, layout);
@@ -124,7 +103,7 @@ function checkRegionLoss(loss: RegionLoss): void {
 }
 
 /** @returns B */
-export function* trainingBatchCheck(batch: TrainingBatch, loss: TrainingLoss, layout: Layout): Check<number> {
+export function* trainingBatchCheck(batch: TrainingBatch, loss: TrainingLoss, layout: Layout): Turns<number> {
   if (!['dice', 'cross-entropy', 'dice+ce'].includes(loss.kind)) {
     throw wrongUse(`loss: ${String(loss.kind)} is unknown; use dice, cross-entropy or dice+ce`);
   }

@@ -1,6 +1,7 @@
 /** Builds networks layer by layer as a Graph, with seeded initial numbers. The number of spatial axes is data. */
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { atOnce, type Turns } from '../turns';
 import type { AttributeValue, Graph, Node, Tensor } from './graph';
 
 /** A feature map under construction. */
@@ -28,6 +29,8 @@ export interface BuilderOptions {
 }
 
 const OPSET = 17;
+/** Numbers drawn between two pauses, even: they come in pairs. */
+const STRETCH = 1 << 13;
 /** Looked up once: millions of numbers are drawn, and looking up a global is slow where code runs in a context of its own. */
 const { cos, log, PI, sin, sqrt } = Math;
 const AXIS_NAMES: Record<number, readonly string[]> = { 1: ['L'], 2: ['H', 'W'], 3: ['D', 'H', 'W'] };
@@ -46,6 +49,8 @@ export class GraphBuilder {
   readonly #random: ReturnType<typeof xoroshiro128plus>;
   readonly #nodes: Node[] = [];
   readonly #initializers = new Map<string, Tensor>();
+  /** Numbers still to be drawn, in the order of the seed. */
+  readonly #undrawn: { readonly data: Float32Array; readonly deviation: number }[] = [];
 
   constructor(options: BuilderOptions) {
     this.#options = options;
@@ -58,17 +63,26 @@ export class GraphBuilder {
     return new Array<number>(this.#axes * times).fill(value);
   }
 
-  /** Normal numbers of that standard deviation (Box & Muller 1958). */
+  /** Normal numbers of that standard deviation, once they are drawn. */
   #normal(dims: readonly number[], deviation: number): Tensor {
     const tensor = filled(dims, 0);
-    const data = tensor.data as Float32Array;
-    for (let i = 0; i < data.length; i += 2) {
-      const radius = deviation * sqrt(-2 * log(1 - uniformFloat64(this.#random)));
-      const angle = 2 * PI * uniformFloat64(this.#random);
-      data[i] = radius * cos(angle);
-      if (i + 1 < data.length) data[i + 1] = radius * sin(angle);
-    }
+    this.#undrawn.push({ data: tensor.data as Float32Array, deviation });
     return tensor;
+  }
+
+  /** Box & Muller 1958. */
+  *#draw(): Turns<void> {
+    for (const { data, deviation } of this.#undrawn.splice(0)) {
+      for (let start = 0; start < data.length; start += STRETCH, yield) {
+        const end = Math.min(start + STRETCH, data.length);
+        for (let i = start; i < end; i += 2) {
+          const radius = deviation * sqrt(-2 * log(1 - uniformFloat64(this.#random)));
+          const angle = 2 * PI * uniformFloat64(this.#random);
+          data[i] = radius * cos(angle);
+          if (i + 1 < end) data[i + 1] = radius * sin(angle);
+        }
+      }
+    }
   }
 
   #store(name: string, tensor: Tensor): string {
@@ -164,8 +178,13 @@ export class GraphBuilder {
     return this.#node(name, 'Mul', [a.name, b.name], Math.max(a.channels, b.channels));
   }
 
-  /** The finished network, `image` [N, M, …] to `logits` [N, C, …] with free batch and spatial axes. */
   build(logits: Feature): Graph {
+    return atOnce(this.building(logits));
+  }
+
+  /** The finished network, `image` [N, M, …] to `logits` [N, C, …] with free batch and spatial axes. */
+  *building(logits: Feature): Turns<Graph> {
+    yield* this.#draw();
     const spatial = AXIS_NAMES[this.#axes] ?? this.#each(0).map((_, axis) => `D${axis}`);
     const rename = (name: string): string => (name === logits.name ? 'logits' : name);
     return {

@@ -9,12 +9,13 @@ function mismatch(message: string): TracinError {
 }
 
 function typedLike(tensor: Tensor, values: Float32Array | Float64Array): Tensor['data'] {
-  return tensor.type === 'float64' ? new Float64Array(values) : new Float32Array(values);
+  const Numbers = tensor.type === 'float64' ? Float64Array : Float32Array;
+  return values instanceof Numbers ? values : new Numbers(values);
 }
 
 /**
  * The graph with the numbers of some initializers replaced and metadata added; the original is left as it is.
- * @param values row-major, by initializer name
+ * @param values row-major, by initializer name; arrays of the initializer's own type are taken as they are, not copied
  * @throws TracinError ERR_TRACIN_CHECKPOINT for a name that is no floating-point initializer, or another count of numbers
  */
 export function withInitializers(

@@ -7,8 +7,9 @@ import type { Program } from '../engine/engine';
 import type { Graph } from '../graph/graph';
 import { imageLayout } from '../graph/image';
 import type { Lowered } from '../graph/lowered';
+import { inTurns } from '../turns';
 import type { Inference } from './inference';
-import { argmaxLabels } from './labels';
+import { labelling } from './labels';
 
 export interface Predictor extends Pick<Inference, 'notes' | 'channels' | 'labels' | 'close'> {
   /** What predicts, for messages. */
@@ -50,7 +51,7 @@ export function programPredictor(program: Program, file: string, why?: 'fast'): 
     async labels(images, _shape, { signal } = {}) {
       throwIfAborted(signal);
       const { logits } = await program.forward(images, { signal });
-      return argmaxLabels(logits, channels, pixels);
+      return inTurns(labelling(logits, channels, pixels));
     },
     close: async () => undefined,
   };

@@ -8,16 +8,14 @@
 import { createHash } from 'node:crypto';
 import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { TracinError } from '../errors';
 import { fileError, replaceFile } from '../files';
+import { updateInTurns } from '../hash';
 import { cut, type Range, type Role } from './batches';
 import type { InfluencePlan } from './plan';
 import { shareOf, type Shard } from './shard';
 
 const DIGEST_BYTES = 32;
-/** Bytes hashed between two turns of the event loop. */
-const HASH_STEP = 2 << 20;
 const FLOAT32 = Float32Array.BYTES_PER_ELEMENT;
 
 export const tileName = {
@@ -116,12 +114,7 @@ export class TileFolder {
 
   async #digest(parts: readonly Uint8Array[]): Promise<Buffer> {
     const hash = createHash('sha256').update(this.#study);
-    for (const part of parts) {
-      for (let at = 0; at < part.length; at += HASH_STEP) {
-        hash.update(part.subarray(at, at + HASH_STEP));
-        if (at + HASH_STEP < part.length) await setImmediate();
-      }
-    }
+    for (const part of parts) await updateInTurns(hash, part);
     return hash.digest();
   }
 }

@@ -1,11 +1,11 @@
 /** What a resumed run needs besides its configuration: the numbers after the last finished epoch. */
 import { access } from 'node:fs/promises';
-import { setImmediate } from 'node:timers/promises';
 import { TracinError } from '../errors';
 import { replaceFile } from '../files';
 import type { Floats, Program } from '../engine/engine';
 import type { Graph, Tensor } from '../graph/graph';
 import { openSafetensors, safetensorsChunks } from '../graph/safetensors';
+import { inTurns, type Turns } from '../turns';
 
 export interface TrainingState {
   /** The last finished epoch. */
@@ -15,6 +15,8 @@ export interface TrainingState {
   readonly optimiser: ReadonlyMap<string, Floats>;
 }
 
+/** Numbers looked at between two pauses. */
+const STRETCH = 1 << 16;
 const NETWORK = 'network/';
 const OPTIMISER = 'optimiser/';
 
@@ -31,10 +33,15 @@ export async function takeState(program: Program, epoch: number): Promise<Traini
 }
 
 /** Whether every parameter and statistic is a finite number. */
-export async function isFiniteState({ network }: TrainingState): Promise<boolean> {
-  for (const data of network.values()) {
-    if (!data.every(Number.isFinite)) return false;
-    await setImmediate();
+export function isFiniteState({ network }: TrainingState): Promise<boolean> {
+  return inTurns(areFinite(network.values()));
+}
+
+function* areFinite(arrays: Iterable<Floats>): Turns<boolean> {
+  for (const data of arrays) {
+    for (let start = 0; start < data.length; start += STRETCH, yield) {
+      if (!data.subarray(start, start + STRETCH).every(Number.isFinite)) return false;
+    }
   }
   return true;
 }
