@@ -98,10 +98,10 @@ export async function withRegions(
 }
 
 /** The batches of each range; the first batch of the next range is read while a range is worked on. */
-export async function* rangesAhead<T>(
-  ranges: readonly Range[],
-  open: (range: Range) => AsyncGenerator<Range & T>,
-): AsyncGenerator<{ readonly range: Range; readonly batches: Batches<T> }> {
+export async function* rangesAhead<R extends Range, T>(
+  ranges: readonly R[],
+  open: (range: R) => AsyncGenerator<Range & T>,
+): AsyncGenerator<{ readonly range: R; readonly batches: Batches<T> }> {
   const unfinished = new Set<AsyncGenerator<Range & T>>();
   const streams = readAhead(ranges.length, async (item) => {
     const batches = open(ranges[item]!);

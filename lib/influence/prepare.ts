@@ -39,23 +39,21 @@ export async function prepareRegions(options: PrepareOptions): Promise<void> {
   const { sources, definition, classes, openPredictor, plan, tiles, shard, signal, onSlices, onNotice } = options;
   const pixels = sizeOf(sources.train.size);
   const sliceBytes = classes.length * COUNT_BYTES + (needsPrediction(definition) ? pixels : 0);
-  const missing: Record<Role, Range[]> = { test: [], train: [] };
+  const missing: (Range & { readonly role: Role })[] = [];
   for (const role of ['test', 'train'] as const) {
     for (const range of shareOf(regionRanges(plan, role), role === 'train' ? shard : undefined)) {
       const slices = range.end - range.start;
       if (await tiles.has(tileName.regions(role, range), slices * sliceBytes)) onSlices(slices);
-      else missing[role].push(range);
+      else missing.push({ ...range, role });
     }
   }
-  if (missing.test.length + missing.train.length === 0) return;
+  if (missing.length === 0) return;
   const predictor = needsPrediction(definition) ? await openPredictor() : undefined;
   predictor?.notes.forEach(onNotice);
-  for (const role of ['test', 'train'] as const) {
-    const open = (range: Range) => readBatches(sources[role], range, plan.batch, signal);
-    for await (const { range, batches } of rangesAhead(missing[role], open)) {
-      const { counts, predicted } = await measure(role, range, batches, predictor, options);
-      await tiles.write(tileName.regions(role, range), counts, ...predicted);
-    }
+  const open = ({ role, ...range }: Range & { readonly role: Role }) => readBatches(sources[role], range, plan.batch, signal);
+  for await (const { range, batches } of rangesAhead(missing, open)) {
+    const { counts, predicted } = await measure(range.role, range, batches, predictor, options);
+    await tiles.write(tileName.regions(range.role, range), counts, ...predicted);
   }
 }
 
