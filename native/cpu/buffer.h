@@ -1,7 +1,8 @@
-// Aligned memory, and a pool that gives back what was released so that a steady state allocates nothing.
+// Aligned memory, and a pool of it for what a pass needs for a while: a steady state allocates nothing.
 #pragma once
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -35,44 +36,82 @@ class Buffer {
   size_t floats_ = 0;
 };
 
+// Pieces are cut from large slabs and joined again when they come back, so that a layer works in what the last one left: memory touched
+// for the first time is ten times as slow.
 class Pool {
  public:
   // Owns a piece until destroyed, then the pool has it again.
   class Piece {
    public:
     Piece() = default;
-    Piece(Pool* pool, Buffer buffer) : pool_(pool), buffer_(std::move(buffer)) {}
-    Piece(Piece&& o) noexcept : pool_(o.pool_), buffer_(std::move(o.buffer_)) { o.pool_ = nullptr; }
+    Piece(Pool* pool, float* data, size_t floats) : pool_(pool), data_(data), floats_(floats) {}
+    Piece(Piece&& o) noexcept { *this = std::move(o); }
     Piece& operator=(Piece&& o) noexcept {
       std::swap(pool_, o.pool_);
-      std::swap(buffer_, o.buffer_);
+      std::swap(data_, o.data_);
+      std::swap(floats_, o.floats_);
       return *this;
     }
     ~Piece() {
-      if (pool_) pool_->free_.emplace(buffer_.size(), std::move(buffer_));
+      if (pool_) pool_->giveBack(data_, floats_);
     }
-    float* data() const { return buffer_.data(); }
+    float* data() const { return data_; }
     explicit operator bool() const { return pool_ != nullptr; }
 
    private:
     Pool* pool_ = nullptr;
-    Buffer buffer_;
+    float* data_ = nullptr;
+    size_t floats_ = 0;
   };
 
-  // The smallest free piece that is large enough and not more than twice as large, else a new one.
+  // From the smallest free stretch that is large enough.
   Piece take(size_t floats) {
-    auto it = free_.lower_bound(floats);
-    if (it != free_.end() && it->first <= 2 * floats + 1024) {
-      Buffer b = std::move(it->second);
-      free_.erase(it);
-      return {this, std::move(b)};
+    floats = (floats / kLine + 1) * kLine;
+    auto best = free_.end();
+    for (auto it = free_.begin(); it != free_.end(); ++it)
+      if (it->second >= floats && (best == free_.end() || it->second < best->second)) best = it;
+    if (best == free_.end()) {
+      slabs_.emplace_back(std::max(floats, kSlab));
+      best = free_.emplace(slabs_.back().data(), slabs_.back().size()).first;
     }
-    return {this, Buffer(floats)};
+    const auto [data, size] = *best;
+    free_.erase(best);
+    if (size > floats) free_.emplace(data + floats, size - floats);
+    return {this, data, floats};
   }
-  void trim() { free_.clear(); }
+
+  // Gives the slabs back that nothing is cut from.
+  void trim() {
+    std::erase_if(slabs_, [&](const Buffer& slab) {
+      const auto it = free_.find(slab.data());
+      if (it == free_.end() || it->second != slab.size()) return false;
+      free_.erase(it);
+      return true;
+    });
+  }
 
  private:
-  std::multimap<size_t, Buffer> free_;
+  static constexpr size_t kLine = 16, kSlab = size_t(8) << 20;  // floats
+  std::vector<Buffer> slabs_;
+  std::map<float*, size_t> free_;  // stretches by their start
+
+  void giveBack(float* data, size_t floats) {
+    auto after = free_.lower_bound(data);
+    if (after != free_.end() && after->first == data + floats && !startsSlab(after->first))
+      floats += after->second, after = free_.erase(after);
+    if (after != free_.begin() && !startsSlab(data)) {
+      const auto before = std::prev(after);
+      if (before->first + before->second == data) {
+        before->second += floats;
+        return;
+      }
+    }
+    free_.emplace(data, floats);
+  }
+  // Two slabs may happen to lie one after the other.
+  bool startsSlab(const float* data) const {
+    return std::any_of(slabs_.begin(), slabs_.end(), [&](const Buffer& slab) { return slab.data() == data; });
+  }
 };
 
 }  // namespace tracin::cpu

@@ -45,6 +45,8 @@ Correlation::Correlation(Workspace& work, const Geometry& shape, int kernel)
       shape_(shape),
       kernel_(kernel),
       minimal_(hasAvx512() && shape.rank == 2 && shape.groups == 1 && shape.in >= kLanes && shape.kernel == Extent{1, 3, 3} &&
+               shape.strides == Extent{1, 1, 1} && shape.dilations == Extent{1, 1, 1}),
+      ofImage_(hasAvx512() && shape.rank == 2 && shape.groups == 1 && shape.in < kLanes && shape.kernel[2] == image_correlation::kColumns &&
                shape.strides == Extent{1, 1, 1} && shape.dilations == Extent{1, 1, 1}) {}
 
 Desc Correlation::side(int rows, int channels, const Box& box, bool plain, bool any) const {
@@ -108,10 +110,13 @@ memory Correlation::weights(const Desc& wanted, bool scaled) {
   const float* plain = given_ ? given_ : work_.numbers(kernel_);
   Pool::Piece room;
   if (scaled) {
-    const int64_t total = tracin::count(work_.dims(kernel_)), each = total / shape_.out;
-    room = work_.pool.take(total);
-    for (int64_t i = 0; i < total; ++i) room.data()[i] = plain[i] * factors_[i / each];
-    plain = room.data();
+    const int64_t each = tracin::count(work_.dims(kernel_)) / shape_.out;
+    room = work_.pool.take(each * shape_.out);
+    float* to = room.data();
+#pragma omp parallel for schedule(static) if (each * shape_.out > kWorthSharing)
+    for (int c = 0; c < shape_.out; ++c)
+      for (int64_t i = c * each; i < (c + 1) * each; ++i) to[i] = plain[i] * factors_[c];
+    plain = to;
   }
   memory from(weightDesc(shape_.out, plainWeights(shape_.rank, shape_.groups > 1)), work_.engine, const_cast<float*>(plain));
   dnnl::reorder(from, to).execute(work_.stream, from, to);
@@ -359,8 +364,9 @@ void Correlation::scatterTogether(int rows, const Part& y, const Part& x) {
 // contiguous in it, else the file's.
 void Correlation::chooseGradientLayout(const Part& x, const Part& y) {
   if (gradientTag_ != Tag::undef) return;
-  gradientTag_ = minimal_ ? Tag::OIhw16i16o : plainWeights(shape_.rank, shape_.groups > 1);
-  if (!minimal_ && shape_.groups == 1 && !plainGradient_) {
+  ofImage_ &= !plainGradient_;
+  gradientTag_ = minimal_ ? Tag::OIhw16i16o : ofImage_ ? Tag::Ohwi16o : plainWeights(shape_.rank, shape_.groups > 1);
+  if (!minimal_ && !ofImage_ && shape_.groups == 1 && !plainGradient_) {
     const Desc liked = dnn::backwardWeights(work_.engine, convolution(1, paddedOut(), x, y)).diff_weights_desc();
     for (Tag tag : outermostOut(shape_.rank))
       if (dnn::same(liked, weightDesc(paddedOut(), tag))) gradientTag_ = tag;
@@ -397,8 +403,13 @@ void Correlation::correlate(const std::vector<Sum>& sums) {
   for (const Sum& s : sums) count(s.rows * s.stack, s.y);
   byMethod(Pass::weights, sums, [&](Method m, const std::vector<Sum>& some) {
     if (m == Method::winograd) return correlateMinimally(some);
+    const bool image = ofImage_ && some[0].x.plain;
+    if (image) correlateWithImage(some);
     for (const Sum& s : some) {
-      m == Method::tiles ? correlateInTiles(s) : correlateDirectly(s.rows, s.stack, s.x, s.y, s.gradient);
+      if (m == Method::tiles)
+        correlateInTiles(s);
+      else if (!image)
+        correlateDirectly(s.rows, s.stack, s.x, s.y, s.gradient);
       for (int g = 0; s.dots && g < s.stack; ++g) scaleGradient(s.gradient + g * n, s.dots + g * shape_.out);
     }
   });
@@ -430,6 +441,34 @@ void Correlation::correlateMinimally(const std::vector<Sum>& sums) {
         double& dot = s.dots[g * shape_.out + c] = 0;
         for (int b = 0; b < ins; ++b) dot += from[(int64_t(c / kLanes) * ins + b) * kLanes + c % kLanes];
       }
+}
+
+void Correlation::correlateWithImage(const std::vector<Sum>& sums) {
+  std::vector<image_correlation::Sum> all;
+  std::vector<Pool::Piece> windows;
+  for (const Sum& s : sums) {
+    const Extent n = s.y.box.size(), frame = s.x.frame.size();
+    const int images = std::max(s.rows, s.stack), inputs = s.stack > 1 ? 1 : s.rows, height = n[1] + shape_.kernel[1] - 1,
+              width = n[2] + shape_.kernel[2] - 1, top = s.y.box.lo[1] - shape_.before[1], left = s.y.box.lo[2] - shape_.before[2];
+    float* window = windows.emplace_back(work_.pool.take(int64_t(inputs) * shape_.in * height * width)).data();
+    // columns of the window that are on the map
+    const int from = std::max(0, s.x.frame.lo[2] - left), to = std::max(from, std::min(width, s.x.frame.hi[2] - left));
+#pragma omp parallel for schedule(static)
+    for (int64_t line = 0; line < int64_t(inputs) * shape_.in * height; ++line) {
+      float* at = window + line * width;
+      const int64_t map = line / height;
+      const int y = top + int(line % height) - s.x.frame.lo[1];
+      std::fill_n(at, width, 0.f);
+      if (y >= 0 && y < frame[1])
+        std::copy_n(s.x.data + (map * frame[1] + y) * frame[2] + left + from - s.x.frame.lo[2], to - from, at + from);
+    }
+    const int64_t channel = int64_t(height) * width;
+    all.push_back(
+        {images, s.stack, {window, shape_.in * channel, channel, width, shape_.in}, maps(shape_.out, s.y), shape_.kernel[1], s.gradient});
+  }
+  const int number = static_cast<int>(all.size());
+  const Pool::Piece room = work_.pool.take(image_correlation::floats(all.data(), number));
+  image_correlation::correlate(all.data(), number, room.data());
 }
 
 void Correlation::correlateInTiles(const Sum& s) {

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "amx.h"
+#include "image_correlation.h"
 #include "operator.h"
 #include "recent.h"
 #include "winograd.h"
@@ -80,6 +81,7 @@ class Correlation {
   Geometry shape_;
   int kernel_;
   bool minimal_;  // by Winograd's minimal filtering
+  bool ofImage_;  // kernel gradients by image_correlation.h where `in` is plain
   bool plainGradient_ = false;
   const float* factors_ = nullptr;
   uint64_t scaling_ = 0;
@@ -128,6 +130,7 @@ class Correlation {
   void correlateDirectly(int rows, int stack, const Part& x, const Part& y, float* gradient);
   void correlateMinimally(const std::vector<Sum>& sums);
   void correlateInTiles(const Sum& sum);
+  void correlateWithImage(const std::vector<Sum>& sums);
   void scaleGradient(float* gradient, double* sums);
   // Copies of a number for each channel, with zeros up to whole blocks.
   const float* inBlocks(const float* numbers, int channels, Buffer& room) const;

@@ -1,7 +1,5 @@
 #include "program.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -12,6 +10,7 @@
 #include "losses.h"
 #include "processor.h"
 #include "runner.h"
+#include "threads.h"
 
 namespace tracin::cpu {
 
@@ -52,7 +51,7 @@ class CpuProgram final : public Program {
  public:
   CpuProgram(Network network, const CompileOptions& options) : network_(std::move(network)), threads_(options.threads), work_(network_) {
     work_.precision = options.precision;
-    omp_set_num_threads(threads_);
+    useThreads(threads_);
     runner_.emplace(work_);
     together_ = static_cast<int>(std::max<int64_t>(1, kTogetherBytes / sliceBytes()));
   }
@@ -98,7 +97,7 @@ class CpuProgram final : public Program {
   }
 
   KernelTable chooseKernels(const KernelTable& table, bool measure) override {
-    omp_set_num_threads(threads_);
+    useThreads(threads_);
     work_.choice.take(table);
     if (measure) work_.choice.measure(work_);
     return work_.choice.table(work_.precision);
@@ -106,7 +105,7 @@ class CpuProgram final : public Program {
 
   void forward(int slices, const float* images, float* logits, float* features, const Abort& abort) override {
     const Exact exact{work_};
-    omp_set_num_threads(threads_);
+    useThreads(threads_);
     const int head = network_.operations[network_.head].inputs[0];
     for (int first = 0, n; first < slices; first += n) {
       n = std::min(together_, slices - first);
@@ -157,17 +156,25 @@ class CpuProgram final : public Program {
     struct Keep final : RowSink {
       CpuBlock* block;
       int64_t first;
+      std::vector<bool> present;
+      void begin(std::vector<RowOwner> rows) override {
+        RowSink::begin(std::move(rows));
+        for (size_t r = 0; r < owners.size(); ++r) present[row(r)] = true;
+      }
       void take(const Gradient& g) override {
-        for (int r = 0; r < g.count; ++r)
-          std::copy_n(g.rows + r * g.floats, g.floats, block->rows[g.selected].data() + (first + row(r)) * g.floats);
+        float* to = block->rows[g.selected].data();
+#pragma omp parallel for schedule(static)
+        for (int r = 0; r < g.count; ++r) std::copy_n(g.rows + r * g.floats, g.floats, to + (first + row(r)) * g.floats);
       }
     } sink;
     const int k = network_.foreground();
-    const int64_t first = int64_t(block.used) * k;
-    sink.classes = k, sink.block = &block, sink.first = first;
-    for (size_t s = 0; s < runner_->uses().size(); ++s)  // absent regions keep zero rows
-      std::fill_n(block.rows[s].data() + first * runner_->uses()[s].floats, batch.slices * k * runner_->uses()[s].floats, 0.f);
+    sink.classes = k, sink.block = &block, sink.first = int64_t(block.used) * k, sink.present.resize(batch.slices * k);
     RegionResult result = regions(batch, loss, sink, abort);
+    for (size_t r = 0; r < sink.present.size(); ++r)
+      for (size_t s = 0; !sink.present[r] && s < runner_->uses().size(); ++s) {
+        const int64_t n = runner_->uses()[s].floats;
+        std::fill_n(block.rows[s].data() + (sink.first + r) * n, n, 0.f);
+      }
     block.used += batch.slices;
     return result;
   }
@@ -207,7 +214,7 @@ class CpuProgram final : public Program {
     if (gradients_.empty())
       for (int v : network_.selected) gradients_.emplace_back(count(network_.values[v].dims));
     sink.gradients = &gradients_;
-    omp_set_num_threads(threads_);
+    useThreads(threads_);
     // an aborted step leaves parameters and statistics as they were
     const auto before = statistics();
     struct Mode {
@@ -264,7 +271,7 @@ class CpuProgram final : public Program {
 
   // As many slices at a time as `together_` allows.
   RegionResult regions(const RegionBatch& batch, const RegionLoss& loss, RowSink& sink, const Abort& abort) {
-    omp_set_num_threads(threads_);
+    useThreads(threads_);
     const int k = network_.foreground();
     RegionResult result{std::vector<float>(batch.slices * k), std::vector<float>(batch.slices * k)};
     for (int first = 0; first < batch.slices; first += together_)
@@ -310,7 +317,7 @@ class CpuProgram final : public Program {
       std::vector<double> norms;
       WithNorms(Sink& s, size_t rows) : next(s), norms(rows) {}
       void take(const Gradient& g) override {
-        for (int r = 0; r < g.count; ++r) norms[r] += squaredNorm(g.rows + r * g.floats, g.floats);
+        addSquaredNorms(g.rows, g.count, g.floats, norms.data());
         next.take(g);
       }
     } measured(sink, owners.size());

@@ -23,6 +23,7 @@ class Sink {
 // products[r][row] += Σ left[r][i] · right[row][i], float32 in runs, double between them.
 void addProducts(const float* left, int leftRows, const float* right, int rightRows, int64_t floats, double* products);
 
-double squaredNorm(const float* row, int64_t floats);
+// norms[row] += Σ rows[row][i]²
+void addSquaredNorms(const float* rows, int count, int64_t floats, double* norms);
 
 }  // namespace tracin::cpu
