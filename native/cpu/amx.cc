@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 
+#include "finish.h"
 #include "running.h"
 
 namespace tracin::cpu::amx {
@@ -10,8 +11,9 @@ namespace {
 
 constexpr int kLanes = 16, kTaps = 9, kBlock = kLanes * kLanes;
 constexpr int kTile = 512;  // bfloat16 numbers of a tile: 16 rows of 32
-// correlate: numbers of either side that a thread goes over before the next strip, about half a second-level cache
-constexpr int kStrip = 1 << 18;
+constexpr int kSpan = 32;   // positions that one multiplication of tiles sums over
+// correlate: spans that a thread goes over before the next strip: of two blocks of either side, about half a second-level cache
+constexpr int kStrip = 1 << 7;
 
 using Brief = uint16_t;
 
@@ -45,23 +47,43 @@ inline const float* at(const Maps& m, const float* map, int y, int x) {
   return y >= 0 && y < m.height && x >= 0 && x < m.width ? map + y * m.line + int64_t(x) * kLanes : nullptr;
 }
 
-// What windows of a pair's `out` read of its `in`, rounded: [32 channels][row][column][32], columns for whole tiles of 16 results.
-struct Window {
-  int halves, rows, columns;
-  explicit Window(const Pair& p) : halves(ceilDiv(p.in.blocks, 2)), rows(p.out.height + 2), columns(ceilDiv(p.out.width, 16) * 16 + 2) {}
-  int64_t line() const { return int64_t(columns) * 32; }
-  int64_t map() const { return rows * line(); }
+// Positions of a box are counted along its lines, two more to a line than it has, so what tap (y, x) reads lies y lines and x positions
+// further on, and sixteen positions in a row need not be of one line. At the two extra ones nothing is asked for.
+struct Lines {
+  int columns, positions;
+  explicit Lines(const Maps& out) : columns(out.width + 2), positions(out.height * columns) {}
+  int tap(int t) const { return t / 3 * columns + t % 3; }
+};
+
+// Goes over positions (line, column) one after another.
+struct Walk {
+  const int columns;
+  int y, x;
+  Walk(int columns, int position) : columns(columns), y(position / columns), x(position % columns) {}
+  void step() {
+    if (++x == columns) x = 0, ++y;
+  }
+};
+
+// What the windows of a pair's `out` read of its `in`, rounded: [32 channels][position][32].
+struct Window : Lines {
+  int halves, tiles, length;
+  explicit Window(const Pair& p)
+      : Lines(p.out), halves(ceilDiv(p.in.blocks, 2)), tiles(ceilDiv(positions, 16)), length(tiles * 16 + tap(kTaps - 1)) {}
+  int64_t map() const { return int64_t(length) * 32; }
   int64_t image() const { return halves * map(); }
 };
 
-// For correlate: x by channel, [image][block][row][16][column], columns for whole tiles of 32 positions; y by pairs of positions,
-// [image][block][row][pair][16][2].
-struct Sides {
-  int rows, columns, wide;
-  Sides(const Maps& out) : rows(out.height + 2), columns(ceilDiv(out.width, 32) * 32 + 32), wide(ceilDiv(out.width, 32) * 32) {}
-  int64_t line() const { return int64_t(kLanes) * columns; }
-  int64_t input() const { return rows * line(); }
-  int64_t block(const Maps& out) const { return int64_t(out.height) * wide * kLanes; }
+// For correlate: x by channel, [image][block][16][position]; y by pairs of positions, [image][block][pair][16][2], zero where nothing is
+// asked for.
+struct Sides : Lines {
+  int spans, stride;
+  explicit Sides(const Maps& out) : Lines(out), spans(ceilDiv(positions, kSpan)) {
+    stride = ceilDiv(spans * kSpan + tap(kTaps - 1), kSpan) * kSpan;
+    if (stride / kSpan % 2 == 0) stride += kSpan;  // lest the sixteen lie on the same cache lines
+  }
+  int64_t input() const { return int64_t(kLanes) * stride; }
+  int64_t block() const { return int64_t(spans) * kTile; }
 };
 
 // 16 × 16 numbers turned over.
@@ -115,74 +137,74 @@ void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int
   if (!count) return;
   const int outs = pairs[0].out.blocks, ins = pairs[0].in.blocks, columns = ceilDiv(outs, 2), halves = ceilDiv(ins, 2);
   const Running images(count, [&](int p) { return Window(pairs[p]).image(); });
-  const Running lines(count, [&](int p) { return halves * Window(pairs[p]).rows; });
-  const Running doubles(count, [&](int p) { return ceilDiv(pairs[p].out.height, 2); });
+  // of positions that a thread packs at a time
+  constexpr int kPacked = 256;
+  const Running stretches(count, [&](int p) { return halves * ceilDiv(Window(pairs[p]).length, kPacked); });
+  const Running doubles(count, [&](int p) { return ceilDiv(Window(pairs[p]).tiles, 2); });
   Brief* const packed = reinterpret_cast<Brief*>(room);
 #pragma omp parallel
   {
 #pragma omp for schedule(static)
-    for (int64_t task = 0; task < lines.total(); ++task) {
-      const int p = lines.ownerOf(task);
+    for (int64_t task = 0; task < stretches.total(); ++task) {
+      const int p = stretches.ownerOf(task), within = int(task - stretches[p]);
       const auto& [in, out] = pairs[p];
       const Window window(pairs[p]);
-      const int row = int(task - lines[p]) % window.rows, half = int(task - lines[p]) / window.rows;
-      const int y = out.y + offsetY - in.y + row, left = out.x + offsetX - in.x;
+      const int half = within % halves, start = within / halves * kPacked;
+      const int top = out.y + offsetY - in.y, left = out.x + offsetX - in.x;
       const float* first = in.data + 2 * half * in.block;
-      auto* to = reinterpret_cast<__m512i*>(packed + images[p] + half * window.map() + row * window.line());
+      auto* to = reinterpret_cast<__m512i*>(packed + images[p] + half * window.map());
       const bool second = 2 * half + 1 < in.blocks;
-      for (int x = 0; x < window.columns; ++x) {
-        const float* low = at(in, first, y, left + x);
-        to[x] = rounded(load(low), load(low && second ? low + in.block : nullptr));
+      Walk w(window.columns, start);
+      for (int n = start; n < least(start + kPacked, window.length); ++n, w.step()) {
+        const float* low = at(in, first, top + w.y, left + w.x);
+        to[n] = rounded(load(low), load(low && second ? low + in.block : nullptr));
       }
     }
     const Tiles configured;
     alignas(64) float result[4][kBlock];
-    // two rows of sixteen results for two blocks of channels
+    // two tiles of sixteen positions for two blocks of channels
 #pragma omp for schedule(dynamic, 4)
     for (int64_t task = 0; task < columns * doubles.total(); ++task) {
       const int o = int(task / doubles.total()) * 2, p = doubles.ownerOf(task % doubles.total());
-      const int y = int(task % doubles.total() - doubles[p]) * 2;
+      const int tile = int(task % doubles.total() - doubles[p]) * 2;
       const Maps& out = pairs[p].out;
       const Window window(pairs[p]);
-      const int64_t line = window.line();
-      const Brief* x0 = packed + images[p] + y * line;
-      const int second = y + 1 < out.height ? 1 : 0;
-      for (int a = 0; a < ceilDiv(out.width, 16); ++a) {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-        for (int half = 0; half < halves; ++half) {
-          const Brief* w0 = reinterpret_cast<const Brief*>(tiles) + (int64_t(o) * halves + half) * kTaps * kTile;
-          const Brief* w1 = w0 + int64_t(halves) * kTaps * kTile;
-          const Brief* x = x0 + half * window.map() + a * 16 * 32;
-          for (int tap = 0; tap < kTaps; ++tap) {
-            const Brief* from = x + tap / 3 * line + tap % 3 * 32;
-            _tile_loadd(4, from, 64);
-            _tile_loadd(5, from + second * line, 64);
-            _tile_loadd(6, w0 + tap * kTile, 64);
-            _tile_loadd(7, w1 + tap * kTile, 64);
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_dpbf16ps(1, 4, 7);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
-          }
+      const int second = tile + 1 < window.tiles ? 16 * 32 : 0;
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+      for (int half = 0; half < halves; ++half) {
+        const Brief* w0 = reinterpret_cast<const Brief*>(tiles) + (int64_t(o) * halves + half) * kTaps * kTile;
+        const Brief* w1 = w0 + int64_t(halves) * kTaps * kTile;
+        const Brief* x = packed + images[p] + half * window.map() + tile * 16 * 32;
+        for (int tap = 0; tap < kTaps; ++tap) {
+          const Brief* from = x + window.tap(tap) * 32;
+          _tile_loadd(4, from, 64);
+          _tile_loadd(5, from + second, 64);
+          _tile_loadd(6, w0 + tap * kTile, 64);
+          _tile_loadd(7, w1 + tap * kTile, 64);
+          _tile_dpbf16ps(0, 4, 6);
+          _tile_dpbf16ps(1, 4, 7);
+          _tile_dpbf16ps(2, 5, 6);
+          _tile_dpbf16ps(3, 5, 7);
         }
-        _tile_stored(0, result[0], 64);
-        _tile_stored(1, result[1], 64);
-        _tile_stored(2, result[2], 64);
-        _tile_stored(3, result[3], 64);
-        const int count = least(16, out.width - a * 16);
-        for (int part = 0; part < 4; ++part) {
-          const int block = o + part % 2, row = y + part / 2;
-          if (block >= outs || row >= out.height) continue;
-          const __m512 shift = load(bias ? bias + block * kLanes : nullptr), zero = _mm512_setzero_ps();
-          float* to = out.data + block * out.block + row * out.line + int64_t(a) * kBlock;
-          for (int i = 0; i < count; ++i) {
-            const __m512 z = _mm512_add_ps(_mm512_load_ps(result[part] + i * kLanes), shift);
-            const __mmask16 below = _mm512_cmp_ps_mask(z, zero, _CMP_LE_OQ);
-            _mm512_store_ps(to + i * kLanes, _mm512_mask_mul_ps(z, below, z, _mm512_set1_ps(slope)));
-          }
+      }
+      _tile_stored(0, result[0], 64);
+      _tile_stored(1, result[1], 64);
+      _tile_stored(2, result[2], 64);
+      _tile_stored(3, result[3], 64);
+      for (int part = 0; part < 4; ++part) {
+        const int block = o + part % 2;
+        if (block >= outs || (part > 1 && !second)) continue;
+        const __m512 shift = load(bias ? bias + block * kLanes : nullptr), zero = _mm512_setzero_ps();
+        float* to = out.data + block * out.block;
+        Walk w(window.columns, (tile + part / 2) * 16);
+        for (int n = 0; n < 16; ++n, w.step()) {
+          if (w.x >= out.width || w.y >= out.height) continue;
+          const __m512 z = _mm512_add_ps(_mm512_load_ps(result[part] + n * kLanes), shift);
+          const __mmask16 below = _mm512_cmp_ps_mask(z, zero, _CMP_LE_OQ);
+          _mm512_store_ps(to + w.y * out.line + int64_t(w.x) * kLanes, _mm512_mask_mul_ps(z, below, z, _mm512_set1_ps(slope)));
         }
       }
     }
@@ -191,114 +213,174 @@ void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int
 
 namespace {
 
-// Strips of rows, and parts of strips whose sums are added up at the end: by the shape alone.
+// How one sum is shared out: strips of spans, and parts of strips whose sums are added up at the end. By the shape alone.
 struct Cut {
-  int rows, strips, parts;
-  Cut(int images, int gradients, const Maps& in, const Maps& out) {
-    const Sides sides(out);
-    rows = kStrip / (4 * kLanes * sides.columns);
-    rows = least(rows < 1 ? 1 : rows, out.height);
-    strips = (gradients > 1 ? 1 : images) * ceilDiv(out.height, rows);
-    const int tasks = ceilDiv(in.blocks, 2) * ceilDiv(gradients * out.blocks, 2);
-    parts = least(ceilDiv(8, tasks), strips);
+  int images, blocks, perImage, strips, rows, columns, parts;
+  int64_t total;
+  explicit Cut(const Sum& s) {
+    images = s.gradients > 1 ? 1 : s.images, blocks = s.gradients * s.out.blocks;
+    perImage = ceilDiv(Sides(s.out).spans, kStrip), strips = images * perImage;
+    rows = ceilDiv(s.in.blocks, 2), columns = ceilDiv(blocks, 2);
+    parts = least(ceilDiv(8, rows * columns), strips);
+    total = int64_t(blocks) * s.in.blocks * kTaps * kBlock;
   }
+  int tasks() const { return parts * rows * columns; }
 };
+
+// Where a sum's numbers lie in the room: its inputs, its outputs, its parts.
+struct Room {
+  int64_t inputs, outputs, parts;
+  explicit Room(const Sum& s) {
+    const Sides sides(s.out);
+    const Cut cut(s);
+    inputs = floatsOf(int64_t(cut.images) * s.in.blocks * sides.input()), outputs = floatsOf(s.images * s.out.blocks * sides.block());
+    parts = cut.parts > 1 ? cut.parts * cut.total : 0;
+  }
+  int64_t total() const { return inputs + outputs + parts; }
+};
+
+// Positions [start, end) of one block of x, sixteen channels by so many positions.
+void packInput(const Maps& in, const float* map, const Sides& sides, int top, int left, int start, int end, Brief* to) {
+  Walk w(sides.columns, start);
+  for (int n = start; n < end; n += kLanes) {
+    __m512 square[kLanes];
+    for (int i = 0; i < kLanes; ++i, w.step()) square[i] = load(at(in, map, top + w.y, left + w.x));
+    transpose(square);
+    for (int i = 0; i < kLanes; ++i)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * int64_t(sides.stride) + n), (__m256i)_mm512_cvtneps_pbh(square[i]));
+  }
+}
+
+// The same of one block of y.
+void packOutput(const Maps& out, const float* map, const Sides& sides, int start, int end, Brief* to) {
+  Walk w(sides.columns, start);
+  const auto next = [&] {
+    const float* p = at(out, map, w.y, w.x);
+    w.step();
+    return load(p);
+  };
+  for (int n = start; n < end; n += 2) {
+    const __m512 low = next();
+    reinterpret_cast<__m512i*>(to)[n / 2] = paired(low, next());
+  }
+}
 
 }  // namespace
 
-int64_t correlateFloats(int images, int gradients, const Maps& in, const Maps& out) {
-  const Sides sides(out);
-  const Cut cut(images, gradients, in, out);
-  const int inputs = gradients > 1 ? 1 : images;
-  return floatsOf(int64_t(inputs) * in.blocks * sides.input()) + floatsOf(images * out.blocks * sides.block(out)) +
-         (cut.parts > 1 ? int64_t(cut.parts) * gradients * out.blocks * in.blocks * kTaps * kBlock : 0);
+int64_t correlateFloats(const Sum* sums, int count) {
+  return Running(count, [&](int s) { return Room(sums[s]).total(); }).total();
 }
 
-void correlate(int images, int gradients, const Maps& in, const Maps& out, int offsetY, int offsetX, float* gradient, float* room) {
-  const Sides sides(out);
-  const Cut cut(images, gradients, in, out);
-  const int inputs = gradients > 1 ? 1 : images, blocks = gradients * out.blocks;
-  const int rows = ceilDiv(in.blocks, 2), columns = ceilDiv(blocks, 2), perImage = ceilDiv(out.height, cut.rows);
-  Brief* const x = reinterpret_cast<Brief*>(room);
-  Brief* const y = reinterpret_cast<Brief*>(room + floatsOf(int64_t(inputs) * in.blocks * sides.input()));
-  float* const partial = reinterpret_cast<float*>(y) + floatsOf(images * out.blocks * sides.block(out));
-  const int64_t total = int64_t(blocks) * in.blocks * kTaps * kBlock;
-  const int top = out.y + offsetY - in.y, left = out.x + offsetX - in.x;
+void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scaling* scaling, float* room) {
+  // positions that a thread packs at a time
+  constexpr int kPacked = 8 * kSpan;
+  const Running rooms(count, [&](int s) { return Room(sums[s]).total(); });
+  const Running inputs(
+      count, [&](int s) { return int64_t(Cut(sums[s]).images) * sums[s].in.blocks * ceilDiv(Sides(sums[s].out).stride, kPacked); });
+  const Running outputs(
+      count, [&](int s) { return int64_t(sums[s].images) * sums[s].out.blocks * ceilDiv(Sides(sums[s].out).spans * kSpan, kPacked); });
+  const Running tasks(count, [&](int s) { return Cut(sums[s]).tasks(); });
+  // (output block, input block) of all gradients
+  const Running firsts(count, [&](int s) { return Cut(sums[s]).blocks * sums[s].in.blocks; });
 #pragma omp parallel
   {
 #pragma omp for schedule(static) nowait
-    for (int task = 0; task < inputs * in.blocks * sides.rows; ++task) {
-      const int row = task % sides.rows, block = task / sides.rows % in.blocks, image = task / sides.rows / in.blocks;
-      const float* map = in.data + image * in.image + block * in.block;
-      Brief* to = x + (int64_t(image) * in.blocks + block) * sides.input() + row * sides.line();
-      for (int c = 0; c < sides.columns; c += kLanes) {
-        __m512 square[kLanes];
-        for (int i = 0; i < kLanes; ++i) square[i] = load(at(in, map, top + row, left + c + i));
-        transpose(square);
-        for (int i = 0; i < kLanes; ++i)
-          _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * sides.columns + c), (__m256i)_mm512_cvtneps_pbh(square[i]));
-      }
+    for (int64_t task = 0; task < inputs.total(); ++task) {
+      const int s = inputs.ownerOf(task), within = int(task - inputs[s]);
+      const Maps &in = sums[s].in, &out = sums[s].out;
+      const Sides sides(out);
+      const int stretches = ceilDiv(sides.stride, kPacked), map = within / stretches, start = within % stretches * kPacked;
+      packInput(in, in.data + map / in.blocks * in.image + map % in.blocks * in.block, sides, out.y + offsetY - in.y,
+                out.x + offsetX - in.x, start, least(start + kPacked, sides.stride),
+                reinterpret_cast<Brief*>(room + rooms[s]) + map * sides.input());
     }
 #pragma omp for schedule(static)
-    for (int task = 0; task < images * out.blocks * out.height; ++task) {
-      const int row = task % out.height, block = task / out.height % out.blocks, image = task / out.height / out.blocks;
-      const float* map = out.data + image * out.image + block * out.block;
-      auto* to =
-          reinterpret_cast<__m512i*>(y + (int64_t(image) * out.blocks + block) * sides.block(out) + int64_t(row) * sides.wide * kLanes);
-      for (int c = 0; c < sides.wide; c += 2) to[c / 2] = paired(load(at(out, map, row, c)), load(at(out, map, row, c + 1)));
+    for (int64_t task = 0; task < outputs.total(); ++task) {
+      const int s = outputs.ownerOf(task), within = int(task - outputs[s]);
+      const Maps& out = sums[s].out;
+      const Sides sides(out);
+      const int stretches = ceilDiv(sides.spans * kSpan, kPacked), map = within / stretches, start = within % stretches * kPacked;
+      packOutput(out, out.data + map / out.blocks * out.image + map % out.blocks * out.block, sides, start,
+                 least(start + kPacked, sides.spans * kSpan),
+                 reinterpret_cast<Brief*>(room + rooms[s] + Room(sums[s]).inputs) + map * sides.block());
     }
     const Tiles configured;
 #pragma omp for schedule(dynamic, 1)
-    for (int task = 0; task < cut.parts * rows * columns; ++task) {
-      const int part = task / (rows * columns), i = task / columns % rows * 2, o = task % columns * 2;
-      const int ii = least(i + 1, in.blocks - 1), oo = least(o + 1, blocks - 1);  // the last may be alone: then it is computed twice
-      float* to = cut.parts > 1 ? partial + part * total : gradient;
-      const auto sums = [&](int ob, int ib, int tap) { return to + ((int64_t(ob) * in.blocks + ib) * kTaps + tap) * kBlock; };
-      const int end = (part + 1) * cut.strips / cut.parts;
-      for (int strip = part * cut.strips / cut.parts, begun = 0; strip < end; ++strip, begun = 1) {
-        const int image = strip / perImage, from = strip % perImage * cut.rows, until = least(from + cut.rows, out.height);
-        const auto left = [&](int ib) { return x + (int64_t(image) * in.blocks + ib) * sides.input(); };
-        const auto right = [&](int ob) { return y + (gradients > 1 ? ob : int64_t(image) * out.blocks + ob) * sides.block(out); };
+    for (int64_t task = 0; task < tasks.total(); ++task) {
+      const int s = tasks.ownerOf(task), within = int(task - tasks[s]);
+      const Sum& sum = sums[s];
+      const Sides sides(sum.out);
+      const Cut cut(sum);
+      const Room own(sum);
+      const Brief* x = reinterpret_cast<const Brief*>(room + rooms[s]);
+      const Brief* y = reinterpret_cast<const Brief*>(room + rooms[s] + own.inputs);
+      const int part = within / (cut.rows * cut.columns), i = within / cut.columns % cut.rows * 2, o = within % cut.columns * 2;
+      // the last may be alone: then it is computed twice
+      const int ii = least(i + 1, sum.in.blocks - 1), oo = least(o + 1, cut.blocks - 1);
+      float* to = cut.parts > 1 ? room + rooms[s] + own.inputs + own.outputs + part * cut.total : sum.gradient;
+      const auto block = [&](int ob, int ib) { return to + (int64_t(ob) * sum.in.blocks + ib) * kTaps * kBlock; };
+      float *const s0 = block(o, i), *const s1 = block(oo, i), *const s2 = block(o, ii), *const s3 = block(oo, ii);
+      const int64_t step = sides.stride * int64_t(sizeof(Brief));
+      const int begin = part * cut.strips / cut.parts, end = (part + 1) * cut.strips / cut.parts;
+      for (int strip = begin; strip < end; ++strip) {
+        const int image = strip / cut.perImage, from = strip % cut.perImage * kStrip, until = least(from + kStrip, sides.spans);
+        const auto left = [&](int ib) { return x + (int64_t(image) * sum.in.blocks + ib) * sides.input(); };
+        const auto right = [&](int ob) { return y + (sum.gradients > 1 ? ob : int64_t(image) * sum.out.blocks + ob) * sides.block(); };
         const Brief *a0 = left(i), *a1 = left(ii), *b0 = right(o), *b1 = right(oo);
-        const int64_t step = sides.columns * int64_t(sizeof(Brief));
         for (int tap = 0; tap < kTaps; ++tap) {
-          if (begun) {
-            _tile_loadd(0, sums(o, i, tap), 64);
-            _tile_loadd(1, sums(oo, i, tap), 64);
-            _tile_loadd(2, sums(o, ii, tap), 64);
-            _tile_loadd(3, sums(oo, ii, tap), 64);
+          const int64_t at = tap * kBlock;
+          if (strip > begin) {
+            _tile_loadd(0, s0 + at, 64);
+            _tile_loadd(1, s1 + at, 64);
+            _tile_loadd(2, s2 + at, 64);
+            _tile_loadd(3, s3 + at, 64);
           } else {
             _tile_zero(0);
             _tile_zero(1);
             _tile_zero(2);
             _tile_zero(3);
           }
-          for (int row = from; row < until; ++row)
-            for (int c = 0; c < sides.wide; c += 32) {
-              const int64_t l = (row + tap / 3) * sides.line() + c + tap % 3, r = (int64_t(row) * sides.wide + c) * kLanes;
-              _tile_loadd(4, a0 + l, step);
-              _tile_loadd(5, a1 + l, step);
-              _tile_loadd(6, b0 + r, 64);
-              _tile_loadd(7, b1 + r, 64);
-              _tile_dpbf16ps(0, 4, 6);
-              _tile_dpbf16ps(1, 4, 7);
-              _tile_dpbf16ps(2, 5, 6);
-              _tile_dpbf16ps(3, 5, 7);
-            }
-          _tile_stored(0, sums(o, i, tap), 64);
-          _tile_stored(1, sums(oo, i, tap), 64);
-          _tile_stored(2, sums(o, ii, tap), 64);
-          _tile_stored(3, sums(oo, ii, tap), 64);
+          for (int span = from; span < until; ++span) {
+            const int64_t l = span * kSpan + sides.tap(tap), r = int64_t(span) * kTile;
+            _tile_loadd(4, a0 + l, step);
+            _tile_loadd(5, a1 + l, step);
+            _tile_loadd(6, b0 + r, 64);
+            _tile_loadd(7, b1 + r, 64);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_dpbf16ps(1, 4, 7);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+          }
+          _tile_stored(0, s0 + at, 64);
+          _tile_stored(1, s1 + at, 64);
+          _tile_stored(2, s2 + at, 64);
+          _tile_stored(3, s3 + at, 64);
         }
       }
+      if (cut.parts > 1) continue;
+      for (int ob = o; ob <= oo; ++ob)
+        for (int ib = i; ib <= ii; ++ib) {
+          Finish finish(scaling, sum, ob, ib);
+          finish.all(block(ob, ib));
+          finish.keep(firsts[s]);
+        }
     }
-    if (cut.parts > 1) {
 #pragma omp for schedule(static)
-      for (int64_t n = 0; n < total; n += kLanes) {
-        __m512 sum = _mm512_load_ps(partial + n);
-        for (int part = 1; part < cut.parts; ++part) sum = _mm512_add_ps(sum, _mm512_load_ps(partial + part * total + n));
-        _mm512_store_ps(gradient + n, sum);
+    for (int64_t task = 0; task < firsts.total(); ++task) {
+      const int s = firsts.ownerOf(task), at = int(task - firsts[s]);
+      const Cut cut(sums[s]);
+      if (cut.parts == 1) continue;
+      const Room own(sums[s]);
+      const float* from = room + rooms[s] + own.inputs + own.outputs + int64_t(at) * kTaps * kBlock;
+      float* to = sums[s].gradient + int64_t(at) * kTaps * kBlock;
+      for (int64_t n = 0; n < kTaps * kBlock; n += kLanes) {
+        __m512 sum = _mm512_load_ps(from + n);
+        for (int part = 1; part < cut.parts; ++part) sum = _mm512_add_ps(sum, _mm512_load_ps(from + part * cut.total + n));
+        _mm512_store_ps(to + n, sum);
       }
+      Finish finish(scaling, sums[s], at / sums[s].in.blocks, at % sums[s].in.blocks);
+      finish.all(to);
+      finish.keep(firsts[s]);
     }
   }
 }

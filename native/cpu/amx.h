@@ -11,6 +11,8 @@ namespace tracin::cpu::amx {
 using winograd::Kernel;
 using winograd::Maps;
 using winograd::Pair;
+using winograd::Scaling;
+using winograd::Sum;
 
 // A kernel as tiles: floats of room for it, and the rounding.
 int64_t kernelFloats(int inBlocks, int outBlocks);
@@ -20,7 +22,7 @@ void pack(const Kernel&, int inBlocks, int outBlocks, float* tiles);
 int64_t convolveFloats(const Pair* pairs, int count);
 void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int offsetX, const float* bias, float slope, float* room);
 
-int64_t correlateFloats(int images, int gradients, const Maps& in, const Maps& out);
-void correlate(int images, int gradients, const Maps& in, const Maps& out, int offsetY, int offsetX, float* gradient, float* room);
+int64_t correlateFloats(const Sum* sums, int count);
+void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scaling*, float* room);
 
 }  // namespace tracin::cpu::amx

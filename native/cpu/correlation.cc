@@ -402,20 +402,17 @@ void Correlation::correlate(const std::vector<Sum>& sums) {
   const int64_t n = gradientFloats();
   for (const Sum& s : sums) count(s.rows * s.stack, s.y);
   byMethod(Pass::weights, sums, [&](Method m, const std::vector<Sum>& some) {
-    if (m == Method::winograd) return correlateMinimally(some);
-    const bool image = ofImage_ && some[0].x.plain;
-    if (image) correlateWithImage(some);
-    for (const Sum& s : some) {
-      if (m == Method::tiles)
-        correlateInTiles(s);
-      else if (!image)
-        correlateDirectly(s.rows, s.stack, s.x, s.y, s.gradient);
+    if (m != Method::direct) return correlateInBlocks(m, some);
+    if (ofImage_ && some[0].x.plain)
+      correlateWithImage(some);
+    else
+      for (const Sum& s : some) correlateDirectly(s.rows, s.stack, s.x, s.y, s.gradient);
+    for (const Sum& s : some)
       for (int g = 0; s.dots && g < s.stack; ++g) scaleGradient(s.gradient + g * n, s.dots + g * shape_.out);
-    }
   });
 }
 
-void Correlation::correlateMinimally(const std::vector<Sum>& sums) {
+void Correlation::correlateInBlocks(Method method, const std::vector<Sum>& sums) {
   std::vector<winograd::Sum> all;
   int gradients = 0;
   for (const Sum& s : sums) {
@@ -423,7 +420,6 @@ void Correlation::correlateMinimally(const std::vector<Sum>& sums) {
     gradients += s.stack;
   }
   const int number = static_cast<int>(all.size()), ins = blocksOf(shape_.in), outs = blocksOf(shape_.out);
-  const Pool::Piece room = work_.pool.take(winograd::correlateFloats(all.data(), number)), own = scratch();
   const bool scaled = sums[0].dots != nullptr;
   Pool::Piece blocks;
   winograd::Scaling scaling{};
@@ -432,7 +428,14 @@ void Correlation::correlateMinimally(const std::vector<Sum>& sums) {
     scaling = {inBlocks(factors_, shape_.out, factorBlocks_),
                static_cast<const float*>(weights(weightDesc(shape_.out, gradientTag_), false).get_data_handle()), blocks.data()};
   }
-  winograd::correlate(all.data(), number, -shape_.before[1], -shape_.before[2], scaled ? &scaling : nullptr, room.data(), own.data());
+  const winograd::Scaling* asked = scaled ? &scaling : nullptr;
+  if (method == Method::winograd) {
+    const Pool::Piece room = work_.pool.take(winograd::correlateFloats(all.data(), number)), own = scratch();
+    winograd::correlate(all.data(), number, -shape_.before[1], -shape_.before[2], asked, room.data(), own.data());
+  } else if constexpr (kX86) {
+    const Pool::Piece room = work_.pool.take(amx::correlateFloats(all.data(), number));
+    amx::correlate(all.data(), number, -shape_.before[1], -shape_.before[2], asked, room.data());
+  }
   if (!scaled) return;
   const float* from = blocks.data();
   for (const Sum& s : sums)
@@ -469,15 +472,6 @@ void Correlation::correlateWithImage(const std::vector<Sum>& sums) {
   const int number = static_cast<int>(all.size());
   const Pool::Piece room = work_.pool.take(image_correlation::floats(all.data(), number));
   image_correlation::correlate(all.data(), number, room.data());
-}
-
-void Correlation::correlateInTiles(const Sum& s) {
-  if constexpr (kX86) {
-    const winograd::Maps in = maps(shape_.in, s.x), out = maps(shape_.out, s.y);
-    const int images = std::max(s.rows, s.stack);
-    const Pool::Piece room = work_.pool.take(amx::correlateFloats(images, s.stack, in, out));
-    amx::correlate(images, s.stack, in, out, -shape_.before[1], -shape_.before[2], s.gradient, room.data());
-  }
 }
 
 void Correlation::correlateDirectly(int rows, int stack, const Part& x, const Part& y, float* gradient) {

@@ -128,8 +128,7 @@ class Correlation {
   void scatterDirectly(const std::vector<Pair>& pairs);
   void scatterTogether(int rows, const Part& y, const Part& x);
   void correlateDirectly(int rows, int stack, const Part& x, const Part& y, float* gradient);
-  void correlateMinimally(const std::vector<Sum>& sums);
-  void correlateInTiles(const Sum& sum);
+  void correlateInBlocks(Method, const std::vector<Sum>& sums);
   void correlateWithImage(const std::vector<Sum>& sums);
   void scaleGradient(float* gradient, double* sums);
   // Copies of a number for each channel, with zeros up to whole blocks.

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 #include <omp.h>
 
+#include "finish.h"
 #include "running.h"
 
 namespace tracin::cpu::winograd {
@@ -358,28 +359,6 @@ struct Cut {
   }
   int tasks() const { return parts * rows * columns; }
   int64_t room() const { return parts > 1 ? parts * total : 0; }
-};
-
-// What Scaling asks of the 9 · 256 numbers of one output and one input block, number by number.
-struct Finish {
-  const Scaling* scaling;
-  const float* kernel = nullptr;
-  int at;
-  Vector factor{}, dot{};
-
-  Finish(const Scaling* given, const Sum& sum, int o, int i) : scaling(given), at(o * sum.in.blocks + i) {
-    if (!scaling) return;
-    const int block = o % sum.out.blocks;
-    kernel = scaling->kernel + (int64_t(block) * sum.in.blocks + i) * kBlock, factor = load(scaling->factors + block * kLanes);
-  }
-  [[gnu::always_inline]] inline Vector operator()(int64_t offset, const Vector& value) {
-    if (!scaling) return value;
-    dot += load(kernel + offset) * value;
-    return value * factor;
-  }
-  void keep(int64_t first) const {
-    if (scaling) store(scaling->dots + (first + at) * kLanes, dot);
-  }
 };
 
 }  // namespace
