@@ -1,6 +1,8 @@
 // Loops over the lines (runs along the last axis) of feature maps, shared among threads. What one line computes never depends on how
 // many threads there are, so neither does any result.
 #pragma once
+#include <algorithm>
+
 #include "layout.h"
 
 namespace tracin::cpu {
@@ -15,6 +17,12 @@ void forLines(int blocks, const Extent& n, Visit visit) {
 #pragma omp parallel for schedule(static) if (lines * n[2] * kLanes > kWorthSharing)
   for (int64_t i = 0; i < lines; ++i)
     visit(static_cast<int>(i / n[1] / n[0]), static_cast<int>(i / n[1] % n[0]), static_cast<int>(i % n[1]));
+}
+
+inline void clear(float* numbers, int64_t count) {
+  constexpr int64_t each = kWorthSharing;
+#pragma omp parallel for schedule(static) if (count > each)
+  for (int64_t i = 0; i < count; i += each) std::fill_n(numbers + i, std::min(each, count - i), 0.f);
 }
 
 // Where line (block, z, y) starts in a dense blocked map of extent n.

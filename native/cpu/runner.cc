@@ -202,7 +202,7 @@ void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, co
             b.dx[i] = &target.rows;
             continue;
           }
-          for (const Row& row : target.rows.list) std::fill_n(row.data, tensor.floats(row.box), 0.f);
+          for (const Row& row : target.rows.list) clear(row.data, tensor.floats(row.box));
         }
         open(parts[u][i], boxes, tensor);
         b.dx[i] = &parts[u][i].rows;
