@@ -57,7 +57,7 @@ function buildNative() {
   const [, architectures] =
     /^TRACIN_CUDA_ARCHITECTURES:INTERNAL=(.*)$/m.exec(readFileSync(join(root, 'build', 'CMakeCache.txt'), 'utf8')) ?? [];
   console.error(
-    `building the cuda engine for compute capability ${architectures} (the first time two minutes for each; CUDAARCHS says for which)`,
+    `building the cuda engine for compute capability ${architectures} (the first time a minute or two for each; CUDAARCHS says for which)`,
   );
   const { status } = spawnSync('cmake', ['--build', 'build', '--target', 'tracin-cuda', '--parallel', '2'], {
     cwd: root,

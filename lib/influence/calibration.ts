@@ -2,6 +2,7 @@
 import type { Block, RegionBatch } from '../engine/engine';
 import type { Predictor } from '../inference/predictor';
 import { spread } from '../spread';
+import { mean } from '../statistics';
 import { readBatch, withRegions, type Range } from './batches';
 import { needsPrediction, regionLoss } from './definition';
 import type { Job } from './job';
@@ -28,13 +29,16 @@ const BATCHES = 3;
 const SECONDS = 1;
 /** Work so short is not worth more than one slice either. */
 const SHORT = 5;
-/** The batches are computed four times over: work not this many times as long is not worth that either. */
+/** A batch is computed so often alone, and with resident rows; the best counts. */
+const ROUNDS = 4;
+/** The batches are computed a few times over: work not this many times as long is not worth that either. */
 const WORTH = 40;
 /** Resident rows that no processor keeps in its caches. */
-const ROW_BYTES = 64 << 20;
+const ROW_BYTES = 256 << 20;
 
 export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSignal): Promise<Costs> {
   const { definition, sources, record } = job;
+  const source = sources.train;
   const program = job.programs[0]!;
   const loss = regionLoss(definition);
   const once = async (batch: RegionBatch, block?: Block): Promise<number> => {
@@ -42,23 +46,18 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
     await program.contract(block, batch, loss, { signal });
     return secondsSince(began);
   };
-  /** Seconds of all batches, each at its better time of two: what else the machine does only ever adds, and the first makes what is made once. */
-  const contract = async (given: readonly RegionBatch[], block?: Block): Promise<number> => {
-    const seconds = given.map(() => Infinity);
-    for (let round = 0; round < 2; round++)
-      for (const [i, batch] of given.entries()) seconds[i] = Math.min(seconds[i]!, await once(batch, block));
-    return seconds.reduce((sum, one) => sum + one, 0);
-  };
   const predictor = needsPrediction(definition) ? await job.predictor.open() : undefined;
   const first = await readSample(job, predictor, [{ start: 0, end: 1 }], signal);
   const held = process.memoryUsage.rss();
   const single = await once(first.batches[0]!);
-  const ranges = rangesOf(sources.train.slices.length, plan.batch);
+  const ranges = rangesOf(source.slices.length, plan.batch);
   const brief = single > SECONDS || single * plan.slicesToCompute < SHORT || plan.slicesToCompute < WORTH * slicesOf(ranges);
-  if (brief) return { read: first.read, predict: first.predict, gradients: single, row: 0, process: held };
-  const { batches, read, predict } = await readSample(job, predictor, ranges, signal);
-  const slices = slicesOf(batches);
-  const gradients = (await contract(batches)) / slices;
+  if (brief) return { read: first.read!, predict: first.predict, gradients: single, row: 0, process: held };
+  const { batches, read = first.read!, predict } = await readSample(job, predictor, ranges, signal, [source.slices[0]!.case]);
+  // Each for the first time, as in the run: boxes not met yet cost kernels. The first of all pays for what is made once.
+  const fresh: number[] = [];
+  for (const batch of batches) fresh.push((await once(batch)) / (batch.end - batch.start));
+  const gradients = mean(fresh.length > 1 ? fresh.slice(1) : fresh);
   if (sources.test.slices.length === 0) return { read, predict, gradients, row: 0, process: held };
 
   const classes = record.classes.length;
@@ -71,15 +70,21 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
       if (block.slices + batch.end - batch.start > capacity) break;
       await block.append(batch, loss, { signal });
     }
-    const withRows = (await contract(batches, block)) / slices;
-    const row = Math.max(0, withRows - gradients) / (block.slices * classes);
+    // In turns, for the rows' share is small beside what a machine's pace changes meanwhile.
+    let [alone, withRows] = [Infinity, Infinity];
+    const batch = batches[0]!;
+    for (let round = 0; round < ROUNDS; round++) {
+      alone = Math.min(alone, await once(batch));
+      withRows = Math.min(withRows, await once(batch, block));
+    }
+    const row = Math.max(0, withRows - alone) / (batch.end - batch.start) / (block.slices * classes);
     return { read, predict, gradients, row, process: held };
   } finally {
     block.dispose();
   }
 }
 
-/** For kernels that boxes not met yet will need, and for files. */
+/** For what a sample does not show: larger lesions elsewhere, and files. */
 const UNSEEN = 1.1;
 
 /** Seconds that all of a plan takes on so many devices; reading and computing share the processor. */
@@ -93,8 +98,8 @@ export function secondsOf(plan: InfluencePlan, { read, predict, gradients, row }
 
 interface Sample {
   readonly batches: readonly (Range & RegionBatch)[];
-  /** Seconds of a slice. */
-  readonly read: number;
+  /** Seconds of a slice; undefined where all of them were read before. */
+  readonly read: number | undefined;
   readonly predict: number;
 }
 
@@ -104,25 +109,30 @@ async function readSample(
   predictor: Predictor | undefined,
   ranges: readonly Range[],
   signal?: AbortSignal,
+  before: readonly string[] = [],
 ): Promise<Sample> {
   const batches: (Range & RegionBatch)[] = [];
-  let [read, predict] = [Infinity, predictor ? Infinity : 0];
+  // Cases are decoded whole, and perhaps kept.
+  const decoded = new Set(before);
+  const perCase: number[] = [];
+  let predict = predictor ? Infinity : 0;
   for (const range of ranges) {
+    const fresh = [...casesIn(range)].filter((name) => !decoded.has(name));
     const began = performance.now();
     const found = await readBatch(source, range, signal);
-    read = Math.min(read, secondsSince(began) / casesIn(range));
+    if (fresh.length > 0) perCase.push(secondsSince(began) / fresh.length);
+    fresh.forEach((name) => decoded.add(name));
     const shape = [range.end - range.start, source.modalities.length, ...source.size];
     const called = performance.now();
     const predicted = await predictor?.labels(found.images, shape, { signal });
     predict = Math.min(predict, secondsSince(called) / (range.end - range.start));
     batches.push(await withRegions({ role: 'train', source }, definition, found, predicted));
   }
-  // Cases are decoded whole.
-  const all = casesIn({ start: 0, end: source.slices.length });
-  return { batches, read: (read * all) / source.slices.length, predict };
+  const share = casesIn({ start: 0, end: source.slices.length }).size / source.slices.length;
+  return { batches, read: perCase.length > 0 ? share * Math.min(...perCase) : undefined, predict };
 
-  function casesIn({ start, end }: Range): number {
-    return new Set(source.slices.slice(start, end).map((slice) => slice.case)).size;
+  function casesIn({ start, end }: Range): Set<string> {
+    return new Set(source.slices.slice(start, end).map((slice) => slice.case));
   }
 }
 
