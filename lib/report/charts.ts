@@ -43,7 +43,7 @@ export interface Size {
 }
 
 /** Room around the plot for axes and words. */
-export const MARGIN = { left: 44, right: 14, top: 32, bottom: 46 };
+export const MARGIN = { left: 52, right: 14, top: 32, bottom: 46 };
 
 export interface Tick {
   /** In pixels. */

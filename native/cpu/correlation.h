@@ -125,6 +125,7 @@ class Correlation {
   template <class Item, class Run>
   void byMethod(Pass, const std::vector<Item>& items, Run run);
   void convolve(Method, const std::vector<Pair>& rows, bool turned, const float* bias, float slope);
+  void gatherDirectly(int rows, Part x, Part y, const float* bias, float slope);
   void scatterDirectly(const std::vector<Pair>& pairs);
   void scatterTogether(int rows, const Part& y, const Part& x);
   void correlateDirectly(int rows, int stack, const Part& x, const Part& y, float* gradient);

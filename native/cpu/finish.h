@@ -1,6 +1,7 @@
 // What becomes of a kernel gradient's numbers in the end (winograd.h: Scaling). In a nameless namespace for the sake of winograd.h's rule.
 #pragma once
 #include "winograd.h"
+#include "winograd_vector.h"
 
 namespace tracin::cpu {
 
@@ -9,26 +10,26 @@ namespace {
 // The 9 · 256 numbers of one output and one input block, sixteen outputs at a time.
 class Finish {
  public:
-  typedef float Vector __attribute__((vector_size(64), aligned(64), may_alias));
+  using Vector = winograd::Vector;
 
   // o: the gradient's output block, of all gradients of a sum; without scaling nothing becomes of them
   Finish(const winograd::Scaling* scaling, const winograd::Sum& sum, int o, int i) : scaling_(scaling), at_(o * sum.in.blocks + i) {
     if (!scaling) return;
     const int block = o % sum.out.blocks;
-    kernel_ = scaling->kernel + (int64_t(block) * sum.in.blocks + i) * kNumbers, factor_ = read(scaling->factors + block * 16);
+    kernel_ = scaling->kernel + (int64_t(block) * sum.in.blocks + i) * kNumbers, factor_ = winograd::load(scaling->factors + block * 16);
   }
   [[gnu::always_inline]] inline Vector operator()(int64_t offset, const Vector& value) {
     if (!scaling_) return value;
-    dot_ += read(kernel_ + offset) * value;
+    dot_ += winograd::load(kernel_ + offset) * value;
     return value * factor_;
   }
   // All of a block that is complete in memory.
   void all(float* numbers) {
-    for (int64_t n = 0; scaling_ && n < kNumbers; n += 16) *reinterpret_cast<Vector*>(numbers + n) = (*this)(n, read(numbers + n));
+    for (int64_t n = 0; scaling_ && n < kNumbers; n += 16) winograd::store(numbers + n, (*this)(n, winograd::load(numbers + n)));
   }
   // `first`: where the sum's dots start, in blocks
   void keep(int64_t first) const {
-    if (scaling_) *reinterpret_cast<Vector*>(scaling_->dots + (first + at_) * 16) = dot_;
+    if (scaling_) winograd::store(scaling_->dots + (first + at_) * 16, dot_);
   }
 
  private:
@@ -37,8 +38,6 @@ class Finish {
   const float* kernel_ = nullptr;
   int at_;
   Vector factor_{}, dot_{};
-
-  static Vector read(const float* p) { return *reinterpret_cast<const Vector*>(p); }
 };
 
 }  // namespace

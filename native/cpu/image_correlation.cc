@@ -1,23 +1,17 @@
 #include "image_correlation.h"
 
 #include "running.h"
+#include "winograd_vector.h"
 
 namespace tracin::cpu::image_correlation {
 
 namespace {
 
-constexpr int kLanes = 16;
+using winograd::ceilDiv, winograd::kLanes, winograd::least, winograd::load, winograd::store, winograd::Vector;
 // Channels and output blocks whose sums are in registers at a time: 4 · 3 · 2 of 32.
 constexpr int kChannels = 4, kBlocks = 2;
 // Lines of a box that are one task, and one part of the sum.
 constexpr int kPart = 16;
-
-typedef float Vector __attribute__((vector_size(64), aligned(64), may_alias));
-
-inline Vector load(const float* p) { return *reinterpret_cast<const Vector*>(p); }
-inline void store(float* p, const Vector& v) { *reinterpret_cast<Vector*>(p) = v; }
-inline int least(int a, int b) { return a < b ? a : b; }
-inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
 // How one sum is shared out: by its shape alone.
 struct Cut {

@@ -1,110 +1,22 @@
 #include "winograd.h"
 
-#include <immintrin.h>
 #include <omp.h>
 
 #include "finish.h"
 #include "running.h"
+#include "winograd_products.h"
+#include "winograd_transforms.h"
 
 namespace tracin::cpu::winograd {
 
 namespace {
 
-constexpr int kLanes = 16, kTile = 4, kWide = kTile + 2, kPoints = kWide * kWide, kTaps = 9;
+constexpr int kPoints = kWide * kWide, kTaps = 9;
 constexpr int64_t kBlock = kTaps * kLanes * kLanes;
 // A task's share of tiles, input and output channels: three arrays of [36][…] that fit a second-level cache of 2 MiB together.
 constexpr int kTiles = 56, kIn = 64, kOut = 64;
 // correlate: tiles transformed at a time, channels of either side of a task
 constexpr int kSpan = 32, kRows = 32, kColumns = 96;
-
-typedef float Vector __attribute__((vector_size(64), aligned(64), may_alias));
-
-inline Vector load(const float* p) { return *reinterpret_cast<const Vector*>(p); }
-inline void store(float* p, const Vector& v) { *reinterpret_cast<Vector*>(p) = v; }
-inline int least(int a, int b) { return a < b ? a : b; }
-inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
-
-// Interpolation points 0, ±a, ±b, ∞. These keep the transforms' numbers close together (oneDNN's choice, too).
-constexpr float a = 0.625f, b = 1.5f, p = a * a, q = b * b;
-constexpr float kA = 1.f / (2 * p * (p - q)), kB = 1.f / (2 * q * (q - p)), k0 = 1.f / (p * q);
-
-// One axis of each transform: in and out are `Vector`s a step apart.
-struct Input {  // Bᵀ
-  static constexpr int from = kWide, to = kWide;
-  template <class In, class Out>
-  [[gnu::always_inline]] static inline void apply(In d, Out v) {
-    const Vector ea = d(4) - q * d(2), oa = d(3) - q * d(1), eb = d(4) - p * d(2), ob = d(3) - p * d(1);
-    v(0, (d(4) - (p + q) * d(2)) + (p * q) * d(0));
-    v(1, ea + a * oa);
-    v(2, ea - a * oa);
-    v(3, eb + b * ob);
-    v(4, eb - b * ob);
-    v(5, (d(5) - (p + q) * d(3)) + (p * q) * d(1));
-  }
-};
-struct Output {  // Aᵀ
-  static constexpr int from = kWide, to = kTile;
-  template <class In, class Out>
-  [[gnu::always_inline]] static inline void apply(In m, Out y) {
-    const Vector sa = m(1) + m(2), da = m(1) - m(2), sb = m(3) + m(4), db = m(3) - m(4);
-    y(0, m(0) + sa + sb);
-    y(1, a * da + b * db);
-    y(2, p * sa + q * sb);
-    y(3, (p * a) * da + (q * b) * db + m(5));
-  }
-};
-struct Spread {  // A
-  static constexpr int from = kTile, to = kWide;
-  template <class In, class Out>
-  [[gnu::always_inline]] static inline void apply(In y, Out m) {
-    const Vector ea = y(0) + p * y(2), oa = a * y(1) + (p * a) * y(3), eb = y(0) + q * y(2), ob = b * y(1) + (q * b) * y(3);
-    m(0, y(0));
-    m(1, ea + oa);
-    m(2, ea - oa);
-    m(3, eb + ob);
-    m(4, eb - ob);
-    m(5, y(3));
-  }
-};
-struct Taps {  // G
-  static constexpr int from = 3, to = kWide;
-  template <class In, class Out>
-  [[gnu::always_inline]] static inline void apply(In w, Out u) {
-    const Vector ea = kA * w(0) + (kA * p) * w(2), oa = (kA * a) * w(1), eb = kB * w(0) + (kB * q) * w(2), ob = (kB * b) * w(1);
-    u(0, k0 * w(0));
-    u(1, ea + oa);
-    u(2, ea - oa);
-    u(3, eb + ob);
-    u(4, eb - ob);
-    u(5, w(2) + Vector{});
-  }
-};
-struct Gather {  // Gᵀ
-  static constexpr int from = kWide, to = 3;
-  template <class In, class Out>
-  [[gnu::always_inline]] static inline void apply(In u, Out w) {
-    const Vector sa = u(1) + u(2), da = u(1) - u(2), sb = u(3) + u(4), db = u(3) - u(4);
-    w(0, k0 * u(0) + kA * sa + kB * sb);
-    w(1, (kA * a) * da + (kB * b) * db);
-    w(2, (kA * p) * sa + (kB * q) * sb + u(5));
-  }
-};
-
-// Both axes: value (i, j) is read by `in` and result (i, j) handed to `out`.
-template <class T, class In, class Out>
-[[gnu::always_inline]] inline void transform(In in, Out out) {
-  Vector half[T::to][T::from];
-#pragma GCC unroll 6
-  for (int j = 0; j < T::from; ++j)
-    T::apply(
-        [&](int i) __attribute__((always_inline)) { return in(i, j); }, [&](int i, const Vector& v)
-                                                                            __attribute__((always_inline)) { half[i][j] = v; });
-#pragma GCC unroll 6
-  for (int i = 0; i < T::to; ++i)
-    T::apply(
-        [&](int j) __attribute__((always_inline)) { return half[i][j]; }, [&](int j, const Vector& v)
-                                                                              __attribute__((always_inline)) { out(i, j, v); });
-}
 
 // Whose tile, and where its first position is.
 struct Place {
@@ -129,124 +41,15 @@ inline void fromMap(const Maps& maps, const float* map, int y, int x, Out out) {
         [&](int i, int j) __attribute__((always_inline)) { return load(at + i * maps.line + j * kLanes); }, out);
     return;
   }
-  // all or none of sixteen numbers
-  __mmask16 rows[side], columns[side];
-  for (int i = 0; i < side; ++i) rows[i] = y + i >= 0 && y + i < maps.height ? 0xffff : 0;
-  for (int j = 0; j < side; ++j) columns[j] = x + j >= 0 && x + j < maps.width ? 0xffff : 0;
+  Mask rows[side], columns[side];
+  for (int i = 0; i < side; ++i) rows[i] = y + i >= 0 && y + i < maps.height ? kAll : 0;
+  for (int j = 0; j < side; ++j) columns[j] = x + j >= 0 && x + j < maps.width ? kAll : 0;
   transform<T>(
-      [&](int i, int j)
-          __attribute__((always_inline)) { return Vector(_mm512_maskz_load_ps(rows[i] & columns[j], at + i * maps.line + j * kLanes)); },
-      out);
+      [&](int i, int j) __attribute__((always_inline)) { return loadIf(rows[i] & columns[j], at + i * maps.line + j * kLanes); }, out);
 }
 
 // Rows of [36][rows][width], a little apart so that the 36 do not fall on the same cache lines.
 constexpr int64_t plane(int rows, int width) { return int64_t(rows) * width + kLanes; }
-
-// sums[R][32 N'] (+)= left[R][depth] · right[depth][16 N]
-template <int R, int N>
-inline void product(int depth, const float* left, int64_t leftStep, const float* right, float* sums, int64_t sumStep, bool add) {
-  Vector s[R][N];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) s[r][n] = add ? load(sums + r * sumStep + n * kLanes) : Vector{};
-  for (int k = 0; k < depth; ++k) {
-    Vector u[N];
-#pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) u[n] = load(right + (int64_t(k) * N + n) * kLanes);
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      const Vector v = left[r * leftStep + k] - Vector{};
-#pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) s[r][n] += v * u[n];
-    }
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) store(sums + r * sumStep + n * kLanes, s[r][n]);
-}
-
-template <int N>
-void productRows(int rows, int depth, const float* left, int64_t leftStep, const float* right, float* sums, int64_t sumStep, bool add) {
-  constexpr int most = 14;
-  // as even as possible: 15 rows are 8 and 7, not 14 and 1
-  for (int parts = ceilDiv(rows, most); parts > 0; --parts) {
-    const int r = ceilDiv(rows, parts);
-    const auto go = [&]<int R>() { product<R, N>(depth, left, leftStep, right, sums, sumStep, add); };
-    switch (r) {
-      case 1:
-        go.template operator()<1>();
-        break;
-      case 2:
-        go.template operator()<2>();
-        break;
-      case 3:
-        go.template operator()<3>();
-        break;
-      case 4:
-        go.template operator()<4>();
-        break;
-      case 5:
-        go.template operator()<5>();
-        break;
-      case 6:
-        go.template operator()<6>();
-        break;
-      case 7:
-        go.template operator()<7>();
-        break;
-      case 8:
-        go.template operator()<8>();
-        break;
-      case 9:
-        go.template operator()<9>();
-        break;
-      case 10:
-        go.template operator()<10>();
-        break;
-      case 11:
-        go.template operator()<11>();
-        break;
-      case 12:
-        go.template operator()<12>();
-        break;
-      case 13:
-        go.template operator()<13>();
-        break;
-      default:
-        go.template operator()<14>();
-        break;
-    }
-    left += r * leftStep, sums += r * sumStep, rows -= r;
-  }
-}
-
-// sums[i][j] (+)= Σ_t left[t][i] · right[t][j] for R values i and 16 N values j
-template <int R, int N>
-inline void outer(int depth, const float* left, int64_t leftStep, const float* right, int64_t rightStep, float* sums, int64_t sumStep,
-                  bool add) {
-  Vector s[R][N];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 3
-    for (int n = 0; n < N; ++n) s[r][n] = add ? load(sums + r * sumStep + n * kLanes) : Vector{};
-  for (int t = 0; t < depth; ++t) {
-    Vector u[N];
-#pragma GCC unroll 3
-    for (int n = 0; n < N; ++n) u[n] = load(right + t * rightStep + n * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const Vector v = left[t * leftStep + r] - Vector{};
-#pragma GCC unroll 3
-      for (int n = 0; n < N; ++n) s[r][n] += v * u[n];
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 3
-    for (int n = 0; n < N; ++n) store(sums + r * sumStep + n * kLanes, s[r][n]);
-}
 
 constexpr int64_t kInputs = kPoints * plane(kTiles, kIn), kKernels = kPoints * plane(kIn, kOut), kProducts = kPoints * plane(kTiles, kOut);
 constexpr int64_t kLefts = kPoints * plane(kSpan, kRows), kRights = kPoints * plane(kSpan, kColumns),

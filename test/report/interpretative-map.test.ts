@@ -18,10 +18,10 @@ const draw = async (k: number): Promise<string> =>
 test('a curve for each feature over its ranks, the selected one named, on top, in the colour of the class', async () => {
   const svg = await draw(0);
   const curves = [...svg.matchAll(/<path\s+d="([^"]*)"[^>]*?\sstroke="([^"]*)"/g)].map(([, points, stroke]) => ({ points, stroke }));
-  // 292 × 222 pixels from (44, 32): FI 1 at the top, 0 at the bottom, the last rank at the right
-  const flat = 'M44,198.5L190,198.5L336,198.5';
+  // 284 × 222 pixels from (52, 32): FI 1 at the top, 0 at the bottom, the last rank at the right
+  const flat = 'M52,198.5L194,198.5L336,198.5';
   expect(curves).toEqual([
-    { points: 'M44,32L190,143L336,254', stroke: FILE_INK.quiet },
+    { points: 'M52,32L194,143L336,254', stroke: FILE_INK.quiet },
     { points: flat, stroke: FILE_INK.text },
     { points: flat, stroke: 'rgb(213,94,0)' },
   ]);

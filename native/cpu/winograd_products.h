@@ -1,0 +1,117 @@
+// Products of small matrices whose sums stay in registers. In a nameless namespace for the sake of winograd.h's rule.
+#pragma once
+#include "winograd_vector.h"
+
+namespace tracin::cpu::winograd {
+
+namespace {
+
+// sums[R][32 N'] (+)= left[R][depth] · right[depth][16 N]
+template <int R, int N>
+inline void product(int depth, const float* left, int64_t leftStep, const float* right, float* sums, int64_t sumStep, bool add) {
+  Vector s[R][N];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) s[r][n] = add ? load(sums + r * sumStep + n * kLanes) : Vector{};
+  for (int k = 0; k < depth; ++k) {
+    Vector u[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) u[n] = load(right + (int64_t(k) * N + n) * kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const Vector v = left[r * leftStep + k] - Vector{};
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) s[r][n] += v * u[n];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) store(sums + r * sumStep + n * kLanes, s[r][n]);
+}
+
+template <int N>
+void productRows(int rows, int depth, const float* left, int64_t leftStep, const float* right, float* sums, int64_t sumStep, bool add) {
+  constexpr int most = 14;
+  // as even as possible: 15 rows are 8 and 7, not 14 and 1
+  for (int parts = ceilDiv(rows, most); parts > 0; --parts) {
+    const int r = ceilDiv(rows, parts);
+    const auto go = [&]<int R>() { product<R, N>(depth, left, leftStep, right, sums, sumStep, add); };
+    switch (r) {
+      case 1:
+        go.template operator()<1>();
+        break;
+      case 2:
+        go.template operator()<2>();
+        break;
+      case 3:
+        go.template operator()<3>();
+        break;
+      case 4:
+        go.template operator()<4>();
+        break;
+      case 5:
+        go.template operator()<5>();
+        break;
+      case 6:
+        go.template operator()<6>();
+        break;
+      case 7:
+        go.template operator()<7>();
+        break;
+      case 8:
+        go.template operator()<8>();
+        break;
+      case 9:
+        go.template operator()<9>();
+        break;
+      case 10:
+        go.template operator()<10>();
+        break;
+      case 11:
+        go.template operator()<11>();
+        break;
+      case 12:
+        go.template operator()<12>();
+        break;
+      case 13:
+        go.template operator()<13>();
+        break;
+      default:
+        go.template operator()<14>();
+        break;
+    }
+    left += r * leftStep, sums += r * sumStep, rows -= r;
+  }
+}
+
+// sums[i][j] (+)= Σ_t left[t][i] · right[t][j] for R values i and 16 N values j
+template <int R, int N>
+inline void outer(int depth, const float* left, int64_t leftStep, const float* right, int64_t rightStep, float* sums, int64_t sumStep,
+                  bool add) {
+  Vector s[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 3
+    for (int n = 0; n < N; ++n) s[r][n] = add ? load(sums + r * sumStep + n * kLanes) : Vector{};
+  for (int t = 0; t < depth; ++t) {
+    Vector u[N];
+#pragma GCC unroll 3
+    for (int n = 0; n < N; ++n) u[n] = load(right + t * rightStep + n * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vector v = left[t * leftStep + r] - Vector{};
+#pragma GCC unroll 3
+      for (int n = 0; n < N; ++n) s[r][n] += v * u[n];
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 3
+    for (int n = 0; n < N; ++n) store(sums + r * sumStep + n * kLanes, s[r][n]);
+}
+
+}  // namespace
+
+}  // namespace tracin::cpu::winograd

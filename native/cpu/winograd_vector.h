@@ -1,0 +1,33 @@
+// Sixteen floats, as the compiler's vectors. In a nameless namespace for the sake of winograd.h's rule.
+#pragma once
+#include <cstdint>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+namespace tracin::cpu::winograd {
+
+namespace {
+
+constexpr int kLanes = 16;
+
+typedef float Vector __attribute__((vector_size(64), aligned(64), may_alias));
+
+inline Vector load(const float* p) { return *reinterpret_cast<const Vector*>(p); }
+// All sixteen or none.
+using Mask = uint16_t;
+constexpr Mask kAll = 0xffff;
+inline Vector loadIf(Mask mask, const float* p) {
+#if defined(__AVX512F__)
+  return Vector(_mm512_maskz_load_ps(mask, p));
+#else
+  return mask ? load(p) : Vector{};
+#endif
+}
+inline void store(float* p, const Vector& v) { *reinterpret_cast<Vector*>(p) = v; }
+inline int least(int a, int b) { return a < b ? a : b; }
+inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+}  // namespace tracin::cpu::winograd
