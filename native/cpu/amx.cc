@@ -10,8 +10,9 @@ namespace tracin::cpu::amx {
 namespace {
 
 constexpr int kLanes = 16, kTaps = 9, kBlock = kLanes * kLanes;
-constexpr int kTile = 512;  // bfloat16 numbers of a tile: 16 rows of 32
-constexpr int kSpan = 32;   // positions that one multiplication of tiles sums over
+constexpr int kTile = 512;          // bfloat16 numbers of a tile: 16 rows of 32
+constexpr int kSpan = 32;           // positions that one multiplication of tiles sums over
+constexpr int kPacked = 8 * kSpan;  // positions that a thread packs at a time
 // correlate: spans that a thread goes over before the next strip: of two blocks of either side, about half a second-level cache
 constexpr int kStrip = 1 << 7;
 
@@ -137,8 +138,6 @@ void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int
   if (!count) return;
   const int outs = pairs[0].out.blocks, ins = pairs[0].in.blocks, columns = ceilDiv(outs, 2), halves = ceilDiv(ins, 2);
   const Running images(count, [&](int p) { return Window(pairs[p]).image(); });
-  // of positions that a thread packs at a time
-  constexpr int kPacked = 256;
   const Running stretches(count, [&](int p) { return halves * ceilDiv(Window(pairs[p]).length, kPacked); });
   const Running doubles(count, [&](int p) { return ceilDiv(Window(pairs[p]).tiles, 2); });
   Brief* const packed = reinterpret_cast<Brief*>(room);
@@ -272,8 +271,6 @@ int64_t correlateFloats(const Sum* sums, int count) {
 }
 
 void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scaling* scaling, float* room) {
-  // positions that a thread packs at a time
-  constexpr int kPacked = 8 * kSpan;
   const Running rooms(count, [&](int s) { return Room(sums[s]).total(); });
   const Running inputs(
       count, [&](int s) { return int64_t(Cut(sums[s]).images) * sums[s].in.blocks * ceilDiv(Sides(sums[s].out).stride, kPacked); });

@@ -20,6 +20,7 @@ struct Cut {
   explicit Cut(const Sum& s)
       : parts(ceilDiv(s.out.height, kPart)), floats(int64_t(s.out.blocks) * s.lines * kColumns * s.in.channels * kLanes) {}
   int terms(const Sum& s) const { return s.gradients > 1 ? parts : parts * s.images; }  // of a gradient
+  int64_t room(const Sum& s) const { return int64_t(parts) * s.images * floats; }
 };
 
 // sums[3][channels of the layer][16] of B output blocks += Σ over a line, for C of the channels
@@ -94,12 +95,12 @@ void part(const Sum& s, const float* in, const float* out, int from, int to, flo
 }  // namespace
 
 int64_t floats(const Sum* sums, int count) {
-  return Running(count, [&](int i) { return Cut(sums[i]).parts * int64_t(sums[i].images) * Cut(sums[i]).floats; }).total();
+  return Running(count, [&](int i) { return Cut(sums[i]).room(sums[i]); }).total();
 }
 
 void correlate(const Sum* sums, int count, float* room) {
   const Running tasks(count, [&](int i) { return int64_t(Cut(sums[i]).parts) * sums[i].images; });
-  const Running rooms(count, [&](int i) { return Cut(sums[i]).parts * int64_t(sums[i].images) * Cut(sums[i]).floats; });
+  const Running rooms(count, [&](int i) { return Cut(sums[i]).room(sums[i]); });
   const Running gradients(count, [&](int i) { return int64_t(sums[i].gradients); });
 #pragma omp parallel
   {

@@ -224,11 +224,11 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
               const float *l = left + point * plane(kSpan, kRows) + i, *r = right + point * plane(kSpan, kColumns) + (o - from) * kLanes;
               float* all = totals + point * plane(kRows, kColumns) + i * kColumns + (o - from) * kLanes;
               if (width == 3)
-                outer<8, 3>(n, l, kRows, r, kColumns, all, kColumns, add);
+                product<8, 3>(n, l, 1, kRows, r, kColumns, all, kColumns, add);
               else if (width == 2)
-                outer<8, 2>(n, l, kRows, r, kColumns, all, kColumns, add);
+                product<8, 2>(n, l, 1, kRows, r, kColumns, all, kColumns, add);
               else
-                outer<8, 1>(n, l, kRows, r, kColumns, all, kColumns, add);
+                product<8, 1>(n, l, 1, kRows, r, kColumns, all, kColumns, add);
             }
             o += width;
           }

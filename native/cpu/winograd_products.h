@@ -6,9 +6,11 @@ namespace tracin::cpu::winograd {
 
 namespace {
 
-// sums[R][32 N'] (+)= left[R][depth] · right[depth][16 N]
+// sums[r][j] (+)= Σ_k left[r · rowStep + k · depthStep] · right[k][j] for R rows and 16 N values j. Steps that are constants of the caller
+// cost nothing, so either side of `left` may be the one that lies together.
 template <int R, int N>
-inline void product(int depth, const float* left, int64_t leftStep, const float* right, float* sums, int64_t sumStep, bool add) {
+[[gnu::always_inline]] inline void product(int depth, const float* left, int64_t rowStep, int64_t depthStep, const float* right,
+                                           int64_t rightStep, float* sums, int64_t sumStep, bool add) {
   Vector s[R][N];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
@@ -17,10 +19,10 @@ inline void product(int depth, const float* left, int64_t leftStep, const float*
   for (int k = 0; k < depth; ++k) {
     Vector u[N];
 #pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) u[n] = load(right + (int64_t(k) * N + n) * kLanes);
+    for (int n = 0; n < N; ++n) u[n] = load(right + k * rightStep + n * kLanes);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const Vector v = left[r * leftStep + k] - Vector{};
+      const Vector v = left[r * rowStep + k * depthStep] - Vector{};
 #pragma GCC unroll 4
       for (int n = 0; n < N; ++n) s[r][n] += v * u[n];
     }
@@ -31,13 +33,14 @@ inline void product(int depth, const float* left, int64_t leftStep, const float*
     for (int n = 0; n < N; ++n) store(sums + r * sumStep + n * kLanes, s[r][n]);
 }
 
+// Any number of rows: left[rows][depth] · right[depth][16 N]
 template <int N>
 void productRows(int rows, int depth, const float* left, int64_t leftStep, const float* right, float* sums, int64_t sumStep, bool add) {
   constexpr int most = 14;
   // as even as possible: 15 rows are 8 and 7, not 14 and 1
   for (int parts = ceilDiv(rows, most); parts > 0; --parts) {
     const int r = ceilDiv(rows, parts);
-    const auto go = [&]<int R>() { product<R, N>(depth, left, leftStep, right, sums, sumStep, add); };
+    const auto go = [&]<int R>() { product<R, N>(depth, left, leftStep, 1, right, N * kLanes, sums, sumStep, add); };
     switch (r) {
       case 1:
         go.template operator()<1>();
@@ -84,32 +87,6 @@ void productRows(int rows, int depth, const float* left, int64_t leftStep, const
     }
     left += r * leftStep, sums += r * sumStep, rows -= r;
   }
-}
-
-// sums[i][j] (+)= Σ_t left[t][i] · right[t][j] for R values i and 16 N values j
-template <int R, int N>
-inline void outer(int depth, const float* left, int64_t leftStep, const float* right, int64_t rightStep, float* sums, int64_t sumStep,
-                  bool add) {
-  Vector s[R][N];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 3
-    for (int n = 0; n < N; ++n) s[r][n] = add ? load(sums + r * sumStep + n * kLanes) : Vector{};
-  for (int t = 0; t < depth; ++t) {
-    Vector u[N];
-#pragma GCC unroll 3
-    for (int n = 0; n < N; ++n) u[n] = load(right + t * rightStep + n * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const Vector v = left[t * leftStep + r] - Vector{};
-#pragma GCC unroll 3
-      for (int n = 0; n < N; ++n) s[r][n] += v * u[n];
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 3
-    for (int n = 0; n < N; ++n) store(sums + r * sumStep + n * kLanes, s[r][n]);
 }
 
 }  // namespace
