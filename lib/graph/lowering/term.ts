@@ -44,6 +44,11 @@ export interface Computed {
 
 export type Term = Known | Weights | Computed;
 
+/** A tensor of more numbers than this comes from damaged files. */
+export const LARGEST = 2 ** 27;
+
+export const label = (dims: readonly number[]): string => `[${dims.join(', ')}]`;
+
 export const sizeOf = (dims: readonly number[]): number => dims.reduce((all, size) => all * size, 1);
 
 export const sameDims = (a: readonly number[], b: readonly number[]): boolean =>
