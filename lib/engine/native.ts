@@ -25,6 +25,7 @@ import { layoutOf, sizeOf, type Layout } from './layout';
 import { QUANTUM, supportBoxes } from './support';
 import {
   checkCapacity,
+  checkFinite,
   checkOptimiser,
   checkOptimiserState,
   checkpointValues,
@@ -91,12 +92,17 @@ class NativeProgram implements Program {
   readonly #quantum: number;
   #handle: ProgramHandle | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** Whose numbers it holds, as far as no step has changed them. */
+  #holds: Graph | undefined;
+  /** The compiled network, until its own numbers, or a checkpoint's, are loaded. */
+  #unloaded: Graph | undefined;
 
   constructor(addon: Addon, handle: ProgramHandle, graph: Graph, lowered: Lowered, layout: Layout, quantum: number) {
     this.#addon = addon;
     this.#quantum = quantum;
     this.#handle = handle;
     this.#graph = graph;
+    this.#unloaded = graph;
     this.#layout = layout;
     this.lowered = lowered;
     this.parameters = layout.parameters;
@@ -106,8 +112,16 @@ class NativeProgram implements Program {
   }
 
   async load(checkpoint: Graph): Promise<void> {
-    const values = record(checkpointValues(this.lowered, this.#graph, checkpoint));
-    await this.#run({}, (program) => this.#addon.load(program, values), checkpoint.source);
+    const values = checkpointValues(this.lowered, this.#graph, checkpoint);
+    await this.#run({}, (program) => this.#take(program, checkpoint, values), checkpoint.source);
+  }
+
+  async #take(program: ProgramHandle, checkpoint: Graph, values: ReadonlyMap<string, Floats>): Promise<void> {
+    if (this.#holds === checkpoint) return;
+    this.#holds = undefined;
+    await this.#addon.load(program, record(values));
+    this.#holds = checkpoint;
+    this.#unloaded = undefined;
   }
 
   chooseKernels(table: KernelTable, measure: boolean): Promise<KernelTable> {
@@ -118,7 +132,7 @@ class NativeProgram implements Program {
     images: Float32Array,
     options: CallOptions & { readonly features?: boolean } = {},
   ): Promise<{ logits: Floats; features?: Floats }> {
-    return this.#run(options, async (program, abort) => {
+    return this.#compute(options, async (program, abort) => {
       const slices = await inTurns(imagesCheck(images, this.#layout));
       const logits = new Float32Array(slices * this.#layout.logits * this.#layout.pixels);
       const head = this.lowered.operations[this.lowered.head]!.inputs[0]!;
@@ -129,7 +143,7 @@ class NativeProgram implements Program {
   }
 
   async tangent(direction: Floats, images: Float32Array, options: CallOptions = {}): Promise<{ logits: Floats; tangents: Floats }> {
-    return this.#run(options, async (program, abort) => {
+    return this.#compute(options, async (program, abort) => {
       const slices = await inTurns(imagesCheck(images, this.#layout));
       await inTurns(directionCheck(direction, this.#layout));
       const [logits, tangents] = [0, 1].map(() => new Float32Array(slices * this.#layout.logits * this.#layout.pixels));
@@ -139,7 +153,7 @@ class NativeProgram implements Program {
   }
 
   async gradients(batch: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<RegionNorms & { gradients: Floats }> {
-    return this.#run(options, async (program, abort) => {
+    return this.#compute(options, async (program, abort) => {
       const regions = await this.#regions(batch, loss);
       const gradients = new Float32Array(regions.norms.length * this.parameterCount);
       await this.#addon.gradients(program, regions, gradients, abort);
@@ -155,7 +169,7 @@ class NativeProgram implements Program {
 
   /** Block.append: the rows are this program's gradients. */
   async append(block: NativeBlock, batch: RegionBatch, loss: RegionLoss, options: CallOptions): Promise<RegionNorms> {
-    return this.#run(options, async (program, abort) => {
+    return this.#compute(options, async (program, abort) => {
       const regions = await this.#regions(batch, loss);
       checkRoom(block, regions.slices);
       await this.#addon.append(program, block.handle, regions, abort);
@@ -173,7 +187,7 @@ class NativeProgram implements Program {
     const resident = block as NativeBlock | undefined;
     const prepared = this.#regions(batch, loss); // at once: the call before may still be computing
     prepared.catch(() => undefined); // told below, in this call's turn
-    return this.#run(options, async (program, abort) => {
+    return this.#compute(options, async (program, abort) => {
       const regions = await prepared;
       const products = new Float32Array((resident?.slices ?? 0) * this.#layout.classes * regions.norms.length);
       await this.#addon.contract(program, resident?.handle ?? null, regions, products, abort);
@@ -182,7 +196,7 @@ class NativeProgram implements Program {
   }
 
   async step(batch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, options: CallOptions = {}): Promise<number> {
-    return this.#run(options, async (program, abort) => {
+    return this.#compute(options, async (program, abort) => {
       const slices = await inTurns(trainingBatchCheck(batch, loss, this.#layout));
       checkOptimiser(optimiser);
       const training = {
@@ -193,6 +207,7 @@ class NativeProgram implements Program {
         crossEntropy: loss.kind !== 'dice',
         classWeights: loss.classWeights ?? [],
       };
+      this.#holds = undefined;
       return this.#addon.step(program, training, optimiser, abort);
     });
   }
@@ -200,7 +215,7 @@ class NativeProgram implements Program {
   async snapshot(): Promise<Map<string, Floats>> {
     const stored = this.lowered.values.filter(({ kind }) => kind === 'parameter' || kind === 'statistic');
     const into = Object.fromEntries(stored.map(({ name, dims }) => [name, new Float32Array(sizeOf(dims))]));
-    await this.#run({}, (program) => this.#addon.snapshot(program, into));
+    await this.#compute({}, (program) => this.#addon.snapshot(program, into));
     return new Map(Object.entries(into));
   }
 
@@ -237,6 +252,14 @@ class NativeProgram implements Program {
       norms: new Float32Array(regions),
       losses: new Float32Array(regions),
     };
+  }
+
+  /** A call that needs the network's numbers: its own are loaded only now, for most programs are given a checkpoint's first. */
+  #compute<T>(options: CallOptions, call: (program: ProgramHandle, abort: Int32Array) => Promise<T>): Promise<T> {
+    return this.#run(options, async (program, abort) => {
+      if (this.#unloaded) await this.#take(program, this.#unloaded, checkpointValues(this.lowered, this.#graph, this.#unloaded));
+      return call(program, abort);
+    });
   }
 
   /** One call after another, as the addon wants them; the signal raises a flag that the core polls. */
@@ -304,10 +327,10 @@ export function openNativeEngine(name: AddonChoice['engine'], options: NativeOpt
         ({ name: wanted }) => lowered.parameters.find((parameter) => parameter.name === wanted)!.value,
       );
       try {
-        const handle = await addon.compile({ ...lowered, selected }, choice);
-        const program = new NativeProgram(addon, handle, graph, lowered, layout, options.quantum ?? QUANTUM[name]);
-        await program.load(graph);
-        return program;
+        const compiled = addon.compile({ ...lowered, selected }, choice);
+        compiled.catch(() => undefined); // told below
+        checkFinite(checkpointValues(lowered, graph, graph), graph.source);
+        return new NativeProgram(addon, await compiled, graph, lowered, layout, options.quantum ?? QUANTUM[name]);
       } catch (error) {
         throw rethrown(error);
       }

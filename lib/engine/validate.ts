@@ -175,15 +175,20 @@ export function checkpointValues(lowered: Lowered, network: Graph, checkpoint: G
 /** @throws ERR_TRACIN_CHECKPOINT naming the first value that is NaN or infinite (a training that diverged). */
 export function checkFinite(values: ReadonlyMap<string, Floats>, source: string): void {
   for (const [name, data] of values) {
-    for (let i = 0; i < data.length; i++) {
-      if (data[i]! - data[i]! !== 0) {
-        throw new TracinError(
-          'ERR_TRACIN_CHECKPOINT',
-          `${source}: initializer ${name} holds ${data[i]} at ${i}: use a checkpoint before it diverged`,
-        );
-      }
-    }
+    if (differences(data) === 0) continue;
+    const at = data.findIndex((x) => !Number.isFinite(x));
+    throw new TracinError(
+      'ERR_TRACIN_CHECKPOINT',
+      `${source}: initializer ${name} holds ${data[at]} at ${at}: use a checkpoint before it diverged`,
+    );
   }
+}
+
+/** Sum of x − x: 0 where all numbers are finite, NaN otherwise. Without a branch, for there are millions. */
+function differences(data: Floats): number {
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += data[i]! - data[i]!;
+  return sum;
 }
 
 /** Every slot is `velocity/NAME`, `m/NAME` or `v/NAME` of a selected parameter and as long as it. */

@@ -1,4 +1,4 @@
-/** The work itself: checkpoint by checkpoint, test gradients stay resident while the training slices stream past. */
+/** The work itself: checkpoint by checkpoint, the last first, for it has just predicted and is loaded; test gradients stay resident while the training slices stream past. */
 import type { Block, Program, RegionBatch, RegionNorms } from '../engine/engine';
 import { TracinError } from '../errors';
 import { readAhead } from '../read-ahead';
@@ -46,7 +46,7 @@ export async function contractAll(options: ContractionOptions): Promise<void> {
   const lanes = programs.map((program): Lane => ({ program, block: undefined }));
   try {
     const left: { readonly checkpoint: number; readonly passes: readonly Pass[] }[] = [];
-    for (const checkpoint of networks.checkpoints.keys()) {
+    for (const checkpoint of [...networks.checkpoints.keys()].toReversed()) {
       const passes = await unfinishedPasses(checkpoint, options);
       if (passes.length > 0) left.push({ checkpoint, passes });
     }

@@ -1,11 +1,12 @@
 /** What a program does with wrong input, with an abort, and with the event loop while it works. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { loadAddon } from '../../lib/engine/addon';
 import type { Optimiser, Program, RegionLoss } from '../../lib/engine/engine';
 import { withInitializers } from '../../lib/graph/checkpoint';
 import type { Graph } from '../../lib/graph/graph';
 import { regionBatch, trainingBatch } from '../support/batches';
-import { ENGINES } from '../support/engines';
+import { describeNative, ENGINES } from '../support/engines';
 import { GraphBuilder, smallNetwork } from '../support/graphs';
 import { relativeError } from '../support/numbers';
 
@@ -115,6 +116,12 @@ describe.each(ENGINES)('$name', (engine) => {
         'CHECKPOINT',
         /top\.norm\.scale holds/,
         () => program.load(withInitializers(graph, new Map([['top.norm.scale', changed(scale, 1, NaN)]]))),
+      ],
+      [
+        'a network that diverged',
+        'CHECKPOINT',
+        /top\.norm\.scale holds/,
+        () => engine.compile(withInitializers(graph, new Map([['top.norm.scale', changed(scale, 1, NaN)]])), { size: SIZE }),
       ],
       ['an unknown parameter', 'USAGE', /parameters: nowhere/, () => engine.compile(graph, { size: SIZE, parameters: ['nowhere'] })],
       ['a parameter named twice', 'USAGE', /twice/, () => engine.compile(graph, { size: SIZE, parameters: ['head.bias', 'head.bias'] })],
@@ -272,5 +279,23 @@ describe.each(ENGINES)('$name', (engine) => {
     it('does not begin what is aborted already', async () => {
       await expect(busy.forward(large.images, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ERR_TRACIN_ABORTED' });
     });
+  });
+});
+
+describeNative('loads', (engine) => {
+  it('what is used, once', async () => {
+    const load = jest.spyOn(loadAddon(engine.name as 'cpu'), 'load');
+    const program = await engine.compile(graph, { size: SIZE });
+    const other = smallNetwork({ seed: 99 });
+    await program.load(other);
+    await program.load(other);
+    expect(load).toHaveBeenCalledTimes(1);
+    const { logits } = await program.forward(batch.images);
+    await program.step(batch, { kind: 'dice' }, sgd);
+    await program.load(other);
+    expect(load).toHaveBeenCalledTimes(2);
+    expect((await program.forward(batch.images)).logits).toEqual(logits);
+    load.mockRestore();
+    program.dispose();
   });
 });
