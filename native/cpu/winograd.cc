@@ -48,6 +48,43 @@ inline void fromMap(const Maps& maps, const float* map, int y, int x, Out out) {
       [&](int i, int j) __attribute__((always_inline)) { return loadIf(rows[i] & columns[j], at + i * maps.line + j * kLanes); }, out);
 }
 
+// Whether so many blocks of a map are zero wherever the `side`² positions from (y, x) on are in it. Cotangents are outside of what their
+// region reaches, and such a tile is not worth computing. Elsewhere the first number looked at nearly always says no.
+inline bool blank(const Maps& maps, const float* map, int blocks, int y, int x, int side) {
+  const int top = most(y, 0), left = most(x, 0), bottom = least(y + side, maps.height), right = least(x + side, maps.width);
+  if (top >= bottom || left >= right) return true;
+  if (any(load(map + (top + bottom) / 2 * maps.line + int64_t(left + right) / 2 * kLanes))) return false;
+  for (int block = 0; block < blocks; ++block, map += maps.block)
+    for (int r = top; r < bottom; ++r)
+      for (int c = left; c < right; ++c)
+        if (any(load(map + r * maps.line + int64_t(c) * kLanes))) return false;
+  return true;
+}
+
+// Where a tile's results go in one output block: those within the map, with bias and activation.
+class Target {
+ public:
+  Target(const Maps& out, const Place& place, int block, const float* bias, float slope)
+      : data_(out.data + block * out.block + place.y * out.line + int64_t(place.x) * kLanes),
+        line_(out.line),
+        high_(least(kTile, out.height - place.y)),
+        across_(least(kTile, out.width - place.x)),
+        bias_(bias ? load(bias + block * kLanes) : Vector{}),
+        slope_(slope) {}
+  [[gnu::always_inline]] inline void put(int r, int c, const Vector& value) const {
+    if (r >= high_ || c >= across_) return;
+    const Vector z = value + bias_;
+    store(data_ + r * line_ + c * kLanes, slope_ == 1.f ? z : z > 0.f ? z : z * slope_);
+  }
+
+ private:
+  float* data_;
+  int64_t line_;
+  int high_, across_;
+  Vector bias_;
+  float slope_;
+};
+
 // Rows of [36][rows][width], a little apart so that the 36 do not fall on the same cache lines.
 constexpr int64_t plane(int rows, int width) { return int64_t(rows) * width + kLanes; }
 
@@ -97,11 +134,22 @@ void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, i
 #pragma omp for schedule(dynamic, 1)
     for (int task = 0; task < columns * chunks; ++task) {
       const int from = task / chunks * wide, to = least(from + wide, outs);
-      const int start = task % chunks * length, n = least(length, tiles - start);
-      if (from >= to || n <= 0) continue;
-      for (int t = 0; t < n; ++t) {
-        const int p = starts.ownerOf(start + t);
-        places[t] = Grid(pairs[p].out).place(p, start + t - int(starts[p]));
+      const int start = task % chunks * length, end = least(start + length, tiles);
+      if (from >= to) continue;
+      int n = 0;  // tiles with anything in them
+      for (int t = start; t < end; ++t) {
+        const int p = starts.ownerOf(t);
+        const auto& [in, out] = pairs[p];
+        places[n] = Grid(out).place(p, t - int(starts[p]));
+        const auto& [owner, y, x] = places[n];
+        if (!blank(in, in.data, ins, y + out.y + offsetY - in.y, x + out.x + offsetX - in.x, kWide))
+          ++n;
+        else
+          for (int o = from; o < to; ++o) {
+            const Target target(out, places[n], o, bias, slope);
+            for (int r = 0; r < kTile; ++r)
+              for (int c = 0; c < kTile; ++c) target.put(r, c, Vector{});
+          }
       }
       for (int s = 0; s < steps; ++s) {
         const int first = s * deep, last = least(first + deep, ins), depth = (last - first) * kLanes;
@@ -129,18 +177,11 @@ void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, i
       }
       for (int o = from; o < to; ++o)
         for (int t = 0; t < n; ++t) {
-          const Maps& out = pairs[places[t].owner].out;
-          const int y = places[t].y, x = places[t].x, high = least(kTile, out.height - y), across = least(kTile, out.width - x);
+          const Target target(pairs[places[t].owner].out, places[t], o, bias, slope);
           const float* at = m + int64_t(t) * kOut + (o - from) * kLanes;
-          float* to = out.data + o * out.block + y * out.line + int64_t(x) * kLanes;
-          const Vector shift = bias ? load(bias + o * kLanes) : Vector{};
           transform<Output>(
               [&](int r, int c) __attribute__((always_inline)) { return load(at + (r * kWide + c) * plane(kTiles, kOut)); },
-              [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
-                if (r >= high || c >= across) return;
-                const Vector z = value + shift;
-                store(to + r * out.line + c * kLanes, slope == 1.f ? z : z > 0.f ? z : z * slope);
-              });
+              [&](int r, int c, const Vector& value) __attribute__((always_inline)) { target.put(r, c, value); });
         }
     }
   }
@@ -192,11 +233,19 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
       if (first >= last || from >= to) continue;
       const Grid grid(out);
       const int begin = part * cut.length, end = least(begin + cut.length, cut.tiles);
-      if (begin >= end)
-        for (int64_t i = 0; i < kSums; i += kLanes) store(totals + i, Vector{});
-      for (int start = begin; start < end; start += kSpan) {
-        const int n = least(kSpan, end - start);
-        for (int t = 0; t < n; ++t) places[t] = grid.place((start + t) / grid.tiles(), (start + t) % grid.tiles());
+      const auto mapOf = [&](int image, int o) {
+        return out.data + (gradients > 1 ? o / out.blocks : image) * out.image + o % out.blocks * out.block;
+      };
+      bool add = false;
+      for (int next = begin; next < end; add = true) {
+        int n = 0;  // tiles with anything in them
+        for (; next < end && n < kSpan; ++next) {
+          places[n] = grid.place(next / grid.tiles(), next % grid.tiles());
+          bool nothing = true;
+          for (int o = from; nothing && o < to; ++o) nothing = blank(out, mapOf(places[n].owner, o), 1, places[n].y, places[n].x, kTile);
+          n += !nothing;
+        }
+        if (n == 0) break;
         for (int t = 0; t < n; ++t) {
           const auto& [image, y, x] = places[t];
           for (int i = first; i < last; ++i) {
@@ -209,14 +258,12 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
           }
           for (int o = from; o < to; ++o) {
             float* at = right + t * kColumns + (o - from) * kLanes;
-            const float* map = out.data + (gradients > 1 ? o / out.blocks : image) * out.image + o % out.blocks * out.block;
             fromMap<Spread>(
-                out, map, y, x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                out, mapOf(image, o), y, x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
                   store(at + (r * kWide + c) * plane(kSpan, kColumns), value);
                 });
           }
         }
-        const bool add = start > begin;
         for (int point = 0; point < kPoints; ++point)
           for (int o = from; o < to;) {
             const int width = least(3, to - o);
@@ -233,6 +280,7 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
             o += width;
           }
       }
+      for (int64_t i = 0; !add && i < kSums; i += kLanes) store(totals + i, Vector{});
       float* whole = cut.parts > 1 ? room + rooms[s] + part * cut.total : gradient;
       for (int o = from; o < to; ++o)
         for (int i = first; i < last; ++i) {

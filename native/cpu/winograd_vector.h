@@ -24,8 +24,19 @@ inline Vector loadIf(Mask mask, const float* p) {
   return mask ? load(p) : Vector{};
 #endif
 }
+// Whether any of the sixteen is not zero.
+inline bool any(const Vector& v) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask(__m512i(v), _mm512_set1_epi32(0x7fffffff)) != 0;
+#else
+  for (int i = 0; i < kLanes; ++i)
+    if (v[i] != 0.f) return true;
+  return false;
+#endif
+}
 inline void store(float* p, const Vector& v) { *reinterpret_cast<Vector*>(p) = v; }
 inline int least(int a, int b) { return a < b ? a : b; }
+inline int most(int a, int b) { return a > b ? a : b; }
 inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
 }  // namespace
