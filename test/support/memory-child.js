@@ -1,0 +1,48 @@
+/**
+ * A process that measures itself: regions of many sizes go through a small network with kernels of 5 × 5, which the cpu engine compiles
+ * anew for every size of box. Prints the bytes announced and the bytes by which the process grew at most.
+ */
+const { join } = require('node:path');
+const lib = join(__dirname, '..', '..', 'dist', 'lib');
+const { openNativeEngine } = require(join(lib, 'engine', 'native.js'));
+const { GraphBuilder } = require(join(lib, 'graph', 'builder.js'));
+
+const [SIDE, CLASSES, MODALITIES, DEPTH, ROUNDS] = [64, 3, 2, 8, 50];
+const PIXELS = SIDE * SIDE;
+
+let state = 1;
+function below(n) {
+  state = (state * 1103515245 + 12345) % 2 ** 31;
+  return Math.floor((state / 2 ** 31) * n);
+}
+
+function network() {
+  const builder = new GraphBuilder({ name: 'wide kernels', modalities: MODALITIES });
+  let x = builder.image;
+  for (let i = 0; i < DEPTH; i++) x = builder.relu(`relu${i}`, builder.conv(`conv${i}`, x, { channels: 8, kernel: 5 }));
+  return builder.build(builder.conv('head', x, { channels: CLASSES + 1, kernel: 1 }));
+}
+
+(async () => {
+  const graph = network();
+  const batch = {
+    images: Float32Array.from({ length: MODALITIES * PIXELS }, () => below(100) / 100),
+    targets: Uint8Array.from({ length: PIXELS }, () => below(CLASSES + 1)),
+    masks: new Uint8Array(CLASSES * PIXELS),
+  };
+  const before = process.memoryUsage.rss();
+  const program = await openNativeEngine('cpu', { threads: 2 }).compile(graph, { size: [SIDE, SIDE] });
+  let most = before;
+  for (let round = 0; round < ROUNDS; round++) {
+    batch.masks.fill(0);
+    for (let region = 0; region < CLASSES; region++) {
+      const [height, width] = [1 + below(SIDE), 1 + below(SIDE)];
+      const corner = region * PIXELS + below(SIDE - height + 1) * SIDE + below(SIDE - width + 1);
+      for (let y = 0; y < height; y++) batch.masks.fill(1, corner + y * SIDE, corner + y * SIDE + width);
+    }
+    await program.contract(undefined, batch, { kind: 'dice', reduction: 'mean' });
+    most = Math.max(most, process.memoryUsage.rss());
+  }
+  const { fixed, slice } = program.memory;
+  console.log(JSON.stringify({ announced: fixed + slice, grown: most - before }));
+})();
