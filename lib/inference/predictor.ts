@@ -14,6 +14,8 @@ import { labelling } from './labels';
 export interface Predictor extends Pick<Inference, 'notes' | 'channels' | 'labels' | 'close'> {
   /** What predicts, for messages. */
   readonly file: string;
+  /** It works in the memory of a program. */
+  readonly ofProgram?: true;
 }
 
 /** Name of the graph output that holds the logits themselves, float32 [N, C, …size] for any N; undefined where none does. */
@@ -46,6 +48,7 @@ export function programPredictor(program: Program, file: string, why?: 'fast'): 
   const found = `${file}: no output is plain logits [N, ${channels}, …] for any N: labels are predicted by the engine, not by onnxruntime`;
   return {
     file,
+    ofProgram: true,
     channels,
     notes: why === 'fast' ? [] : [found],
     async labels(images, _shape, { signal } = {}) {

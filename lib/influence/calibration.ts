@@ -1,12 +1,13 @@
-/** What the work costs here: measured on a few real training slices, by the program, the predictor and the data that will do it. */
+/** What the work costs here: measured on a few real slices, by the program, the predictor and the data that will do it. */
 import type { Block, RegionBatch } from '../engine/engine';
-import type { Predictor } from '../inference/predictor';
 import { spread } from '../spread';
 import { mean } from '../statistics';
-import { readBatch, withRegions, type Range } from './batches';
+import type { Range } from './batches';
 import { needsPrediction, regionLoss } from './definition';
+import { startOn, type HeadStart } from './head-start';
 import type { Job } from './job';
 import type { InfluencePlan } from './plan';
+import { readSample, secondsSince } from './sample';
 
 /** Seconds of a slice, and bytes of this process. */
 export interface Costs {
@@ -18,6 +19,8 @@ export interface Costs {
   readonly gradients: number;
   /** Its products with one resident row. */
   readonly row: number;
+  /** Times as many seconds, for what was not looked at. */
+  readonly unseen: number;
   /** Held once libraries, threads and predictor have worked, but before the engine has. */
   readonly process: number;
 }
@@ -29,6 +32,8 @@ const BATCHES = 3;
 const SECONDS = 1;
 /** Work so short is not worth more than one slice either. */
 const SHORT = 5;
+/** Of few slices so many are sample enough. */
+const FEW = 2;
 /** A batch is computed so often alone, and with resident rows; the best counts. */
 const ROUNDS = 4;
 /** The batches are computed a few times over: work not this many times as long is not worth that either. */
@@ -36,9 +41,19 @@ const WORTH = 40;
 /** Resident rows that no processor keeps in its caches. */
 const ROW_BYTES = 256 << 20;
 
-export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSignal): Promise<Costs> {
+/** For what a sample of many does not show: larger lesions elsewhere, and files. */
+const UNSEEN = 1.1;
+
+/** @returns the costs; of short work also the first of it, done, to go on with */
+export async function calibrate(
+  job: Job,
+  plan: InfluencePlan,
+  signal?: AbortSignal,
+): Promise<{ readonly costs: Costs; readonly start?: HeadStart }> {
   const { definition, sources, record } = job;
   const source = sources.train;
+  const ranges = rangesOf(source.slices.length, plan.batch);
+  if (plan.slicesToCompute < WORTH * slicesOf(ranges)) return startOn(job, plan, FEW, signal);
   const program = job.programs[0]!;
   const loss = regionLoss(definition);
   const once = async (batch: RegionBatch, block?: Block): Promise<number> => {
@@ -47,18 +62,24 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
     return secondsSince(began);
   };
   const predictor = needsPrediction(definition) ? await job.predictor.open() : undefined;
-  const first = await readSample(job, predictor, [{ start: 0, end: 1 }], signal);
-  const held = process.memoryUsage.rss();
+  const first = await readSample(job, 'train', [{ start: 0, end: 1 }], predictor, { signal });
+  const held = { unseen: UNSEEN, process: first.process };
   const single = await once(first.batches[0]!);
-  const ranges = rangesOf(source.slices.length, plan.batch);
-  const brief = single > SECONDS || single * plan.slicesToCompute < SHORT || plan.slicesToCompute < WORTH * slicesOf(ranges);
-  if (brief) return { read: first.read!, predict: first.predict, gradients: single, row: 0, process: held };
-  const { batches, read = first.read!, predict } = await readSample(job, predictor, ranges, signal, [source.slices[0]!.case]);
+  if (single * plan.slicesToCompute < SHORT) return startOn(job, plan, plan.batch, signal);
+  if (single > SECONDS) return { costs: { read: first.read!, predict: first.predict, gradients: single, row: 0, ...held } };
+  const {
+    batches,
+    read = first.read!,
+    predict,
+  } = await readSample(job, 'train', ranges, predictor, {
+    signal,
+    before: [source.slices[0]!.case],
+  });
   // Each for the first time, as in the run: boxes not met yet cost kernels. The first of all pays for what is made once.
   const fresh: number[] = [];
   for (const batch of batches) fresh.push((await once(batch)) / (batch.end - batch.start));
   const gradients = mean(fresh.length > 1 ? fresh.slice(1) : fresh);
-  if (sources.test.slices.length === 0) return { read, predict, gradients, row: 0, process: held };
+  if (sources.test.slices.length === 0) return { costs: { read, predict, gradients, row: 0, ...held } };
 
   const classes = record.classes.length;
   const enough = Math.ceil(Math.min(ROW_BYTES / program.memory.row / classes, SECONDS / gradients, plan.slicesToCompute / SHARE));
@@ -78,62 +99,27 @@ export async function calibrate(job: Job, plan: InfluencePlan, signal?: AbortSig
       withRows = Math.min(withRows, await once(batch, block));
     }
     const row = Math.max(0, withRows - alone) / (batch.end - batch.start) / (block.slices * classes);
-    return { read, predict, gradients, row, process: held };
+    return { costs: { read, predict, gradients, row, ...held } };
   } finally {
     block.dispose();
   }
 }
 
-/** For what a sample does not show: larger lesions elsewhere, and files. */
-const UNSEEN = 1.1;
+/** A slice in float32 takes so many times as long as in less: as measured on processors with AMX, with memory touched anew. */
+const FLOAT32 = 2;
 
-/** Seconds that all of a plan takes on so many devices; reading and computing share the processor. */
-export function secondsOf(plan: InfluencePlan, { read, predict, gradients, row }: Costs, devices: number): number {
+/**
+ * Seconds that all of a plan takes on so many devices; reading and computing share the processor.
+ * @param compared slices computed once more in float32
+ */
+export function secondsOf(plan: InfluencePlan, costs: Costs, devices: number, compared: number): number {
+  const { read, predict, gradients, row, unseen } = costs;
   const { checkpoints, tests, trainings, classes, passes, capacity, keepsAll } = plan;
   const again = keepsAll ? 0 : read;
   const once = (tests + trainings) * (read + predict);
   const training = (gradients + capacity * classes * row) / devices + again;
-  return UNSEEN * (once + checkpoints * (tests * (gradients + again) + passes * trainings * training));
-}
-
-interface Sample {
-  readonly batches: readonly (Range & RegionBatch)[];
-  /** Seconds of a slice; undefined where all of them were read before. */
-  readonly read: number | undefined;
-  readonly predict: number;
-}
-
-/** Batches of training slices with their regions, and the seconds of reading and of predicting one slice. */
-async function readSample(
-  { definition, sources: { train: source } }: Job,
-  predictor: Predictor | undefined,
-  ranges: readonly Range[],
-  signal?: AbortSignal,
-  before: readonly string[] = [],
-): Promise<Sample> {
-  const batches: (Range & RegionBatch)[] = [];
-  // Cases are decoded whole, and perhaps kept.
-  const decoded = new Set(before);
-  const perCase: number[] = [];
-  let predict = predictor ? Infinity : 0;
-  for (const range of ranges) {
-    const fresh = [...casesIn(range)].filter((name) => !decoded.has(name));
-    const began = performance.now();
-    const found = await readBatch(source, range, signal);
-    if (fresh.length > 0) perCase.push(secondsSince(began) / fresh.length);
-    fresh.forEach((name) => decoded.add(name));
-    const shape = [range.end - range.start, source.modalities.length, ...source.size];
-    const called = performance.now();
-    const predicted = await predictor?.labels(found.images, shape, { signal });
-    predict = Math.min(predict, secondsSince(called) / (range.end - range.start));
-    batches.push(await withRegions({ role: 'train', source }, definition, found, predicted));
-  }
-  const share = casesIn({ start: 0, end: source.slices.length }).size / source.slices.length;
-  return { batches, read: perCase.length > 0 ? share * Math.min(...perCase) : undefined, predict };
-
-  function casesIn({ start, end }: Range): Set<string> {
-    return new Set(source.slices.slice(start, end).map((slice) => slice.case));
-  }
+  const comparison = compared * (FLOAT32 * gradients + again);
+  return unseen * (once + checkpoints * (tests * (gradients + again) + passes * trainings * training) + comparison);
 }
 
 /** Ranges of `length` slices, evenly spread over `total`. */
@@ -144,8 +130,4 @@ function rangesOf(total: number, length: number): Range[] {
 
 function slicesOf(ranges: readonly Range[]): number {
   return ranges.reduce((sum, { start, end }) => sum + end - start, 0);
-}
-
-function secondsSince(began: number): number {
-  return (performance.now() - began) / 1000;
 }

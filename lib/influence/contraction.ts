@@ -4,6 +4,7 @@ import { TracinError } from '../errors';
 import { readAhead } from '../read-ahead';
 import { rangesAhead, regionBatches, type Batches, type Range, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
+import type { HeadStart } from './head-start';
 import type { Networks } from './networks';
 import type { InfluencePlan } from './plan';
 import { shareOf, type Shard } from './shard';
@@ -21,6 +22,8 @@ export interface ContractionOptions {
   readonly tiles: TileFolder;
   /** Only its share of the training ranges; all of them when absent. */
   readonly shard?: Shard | undefined;
+  /** Begun on already; its block is disposed with the others. */
+  readonly start?: HeadStart | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onSlices: (slices: number) => void;
 }
@@ -42,8 +45,8 @@ interface Pass {
 
 /** Computes every tile that is not there yet. */
 export async function contractAll(options: ContractionOptions): Promise<void> {
-  const { programs, networks, plan } = options;
-  const lanes = programs.map((program): Lane => ({ program, block: undefined }));
+  const { programs, networks, plan, start } = options;
+  const lanes = programs.map((program, i): Lane => ({ program, block: i === 0 ? start?.block : undefined }));
   try {
     const left: { readonly checkpoint: number; readonly passes: readonly Pass[] }[] = [];
     for (const checkpoint of [...networks.checkpoints.keys()].toReversed()) {
@@ -123,16 +126,24 @@ async function together(
 }
 
 /** Makes the gradients of a pass's test slices resident; @returns their norms and losses, [2, tests, K]. */
-async function fill(lanes: readonly Lane[], { checkpoint, tests }: Pass, options: ContractionOptions): Promise<Float32Array> {
-  const { sides, definition, plan, signal, onSlices } = options;
+async function fill(lanes: readonly Lane[], { checkpoint, index, tests }: Pass, options: ContractionOptions): Promise<Float32Array> {
+  const { sides, networks, definition, plan, start, signal, onSlices } = options;
   const { classes, batch } = plan;
   const found = new Float32Array(tileLength(0, tests.end - tests.start, classes));
-  for (const { block } of lanes) block?.clear();
-  for await (const slices of regionBatches(sides.test, definition, tests, batch, signal)) {
-    await together(lanes, signal, async ({ block }, laneSignal, i) => {
-      const norms = await block!.append(slices, regionLoss(definition), { signal: laneSignal });
+  const begun = index === 0 && checkpoint === networks.checkpoints.length - 1 ? start : undefined;
+  const append = (slices: Range & RegionBatch, known?: RegionNorms): Promise<void> =>
+    together(lanes, signal, async ({ block }, laneSignal, i) => {
+      const norms = i === 0 && known ? known : await block!.append(slices, regionLoss(definition), { signal: laneSignal });
       if (i === 0) setNorms(found, norms, (slices.start - tests.start) * classes);
     });
+  for (const { block } of lanes) if (block !== begun?.block) block?.clear();
+  if (begun) {
+    await append(begun.slices, begun.norms);
+    onSlices(begun.slices.end);
+  }
+  const rest = { start: begun?.slices.end ?? tests.start, end: tests.end };
+  for await (const slices of regionBatches(sides.test, definition, rest, batch, signal)) {
+    await append(slices);
     onSlices(slices.end - slices.start);
   }
   checkFinite(found, 'test', tests, checkpoint, options);

@@ -2,7 +2,7 @@
 import { relative, resolve } from 'node:path';
 import type { SliceSource } from '../dataset/slices';
 import { noSlices } from '../dataset/views';
-import type { Engine, KernelTable, Program } from '../engine/engine';
+import type { Block, Engine, KernelTable, Program } from '../engine/engine';
 import { takeFastestKernels } from '../engine/kernels';
 import { engineRecord } from '../engine/record';
 import { throwIfAborted } from '../errors';
@@ -74,6 +74,8 @@ export interface Job {
   /** As the study was begun, or would be. */
   readonly record: StudyFile;
   readonly predictor: KeptPredictor;
+  /** Resident gradients that go with the job, if not before. */
+  readonly blocks: Block[];
   close(): Promise<void>;
 }
 
@@ -117,12 +119,14 @@ export async function openJob(options: InfluenceOptions, resume: boolean): Promi
   const sources = { train, test: painting?.source ?? test };
   throwIfAborted(signal);
   const programs: Program[] = [];
+  const blocks: Block[] = [];
   const predictor = keptPredictor(() => predictorOf(networks, programs[0]!, engineRecord(options.engine)));
   const close = async (): Promise<void> => {
     await predictor.close();
+    blocks.forEach((block) => block.dispose());
     programs.forEach((program) => program.dispose());
   };
-  const job = { out, definition, networks, sources, painting, programs, predictor, close };
+  const job = { out, definition, networks, sources, painting, programs, predictor, blocks, close };
   try {
     const parameters = selectParameters(lowered, definition.parameters);
     for (const engine of engines) programs.push(await engine.compile(graph, { size, output, parameters }));

@@ -57,8 +57,13 @@ export async function samplePrecision(options: PrecisionOptions): Promise<Precis
   }
 }
 
+/** Slices of a side that are compared, of so many. */
+export function comparedSlices(role: Role, slices: number): number {
+  return Math.min(slices, Math.max(LEAST[role], Math.min(MOST[role], Math.ceil(slices / SHARE))));
+}
+
 function sample({ role, source: { slices } }: Side): number[] {
-  return spread(slices.length, Math.max(LEAST[role], Math.min(MOST[role], Math.ceil(slices.length / SHARE))));
+  return spread(slices.length, comparedSlices(role, slices.length));
 }
 
 /** Products as the study has them, [tests · K, trainings · K] of the sample, of the checkpoint where η_t Σ |products| is largest. */

@@ -22,6 +22,8 @@ export interface PrepareOptions {
   readonly painted: readonly Painted[] | undefined;
   /** The last checkpoint to predict with; asked for only where there are labels to predict, and left open. */
   readonly openPredictor: () => Promise<Predictor>;
+  /** Labels [n, H, W] of the first test slices, where they are predicted already. */
+  readonly begun?: Uint8Array | undefined;
   readonly plan: InfluencePlan;
   readonly tiles: TileFolder;
   /** Only its share of the training slices; all of them when absent. */
@@ -63,14 +65,16 @@ async function measure(
   range: Range,
   batches: Batches<ReadBatch>,
   predictor: Predictor | undefined,
-  { sources, definition, classes, painted, signal, onSlices }: PrepareOptions,
+  { sources, definition, classes, painted, begun, signal, onSlices }: PrepareOptions,
 ): Promise<{ counts: Uint32Array; predicted: Uint8Array[] }> {
   const source = sources[role];
   const pixels = sizeOf(source.size);
   const counts = new Uint32Array((range.end - range.start) * classes.length);
   const all: Uint8Array[] = [];
+  const shape = [source.modalities.length, ...source.size];
   for await (const { start, end, images, labels: truth } of batches) {
-    const predicted = await predictor?.labels(images, [end - start, source.modalities.length, ...source.size], { signal });
+    const known = begun && role === 'test' ? begun.subarray(start * pixels, end * pixels) : undefined;
+    const predicted = predictor && (await labelsBeyond(known, predictor, images, [end - start, ...shape], signal));
     for (let slice = start; slice < end; slice++) {
       const labels = {
         truth: sliceOf(truth, slice - start, pixels),
@@ -87,10 +91,26 @@ async function measure(
   return { counts, predicted: all };
 }
 
-function checkLabels(labels: Uint8Array, source: SliceSource, row: number, classes: readonly string[]): void {
-  const beyond = labels.find((label) => label > classes.length);
-  if (beyond === undefined) return;
-  const { case: name, index } = source.slices[row]!;
+/** Labels [B, H, W] of a batch [B, M, H, W]: of its first slices those that are known, of the others as predicted. */
+async function labelsBeyond(
+  known: Uint8Array = new Uint8Array(0),
+  predictor: Predictor,
+  images: Float32Array,
+  [slices = 0, ...shape]: readonly number[],
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const first = known.length / sizeOf(shape.slice(1));
+  if (first === slices) return known;
+  const others = await predictor.labels(images.subarray(first * sizeOf(shape)), [slices - first, ...shape], { signal });
+  return first === 0 ? others : Buffer.concat([known, others]);
+}
+
+/** @throws ERR_TRACIN_DATA naming the first slice, from `first` on, with a label that no class has */
+export function checkLabels(labels: Uint8Array, source: SliceSource, first: number, classes: readonly string[]): void {
+  const at = labels.findIndex((label) => label > classes.length);
+  if (at < 0) return;
+  const beyond = labels[at]!;
+  const { case: name, index } = source.slices[first + Math.floor(at / sizeOf(source.size))]!;
   const message = `case ${name}, slice ${index}: label ${beyond} has no class, the network knows ${classes.length} (${classes.join(', ')}): relabel it`;
   throw new TracinError('ERR_TRACIN_DATA', message);
 }

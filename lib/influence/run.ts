@@ -14,9 +14,10 @@ import { calibrate, secondsOf } from './calibration';
 import { contractAll } from './contraction';
 import { needsPrediction } from './definition';
 import { studyPaths } from './folder';
+import type { HeadStart } from './head-start';
 import { openJob, takeKernels, type InfluenceOptions, type Job } from './job';
 import { layOut, type InfluencePlan } from './plan';
-import { samplePrecision, type PrecisionSample } from './precision';
+import { comparedSlices, samplePrecision, type PrecisionSample } from './precision';
 import { predictedLabels, prepareRegions } from './prepare';
 import { assertSameStudy, beginStudy, sweep, tilesOf } from './resume';
 import { checkShard, shareOf, type Shard } from './shard';
@@ -76,7 +77,7 @@ export async function planInfluence(options: InfluenceOptions, shard?: Shard): P
   if (shard) checkShard(shard);
   const job = await openJob(options, shard !== undefined || (options.resume ?? false));
   try {
-    return await planOf(job, options, shard);
+    return (await planOf(job, options, shard)).plan;
   } finally {
     await job.close();
   }
@@ -88,23 +89,31 @@ interface Work {
   readonly plan: InfluencePlan;
   readonly tiles: TileFolder;
   readonly shard: Shard | undefined;
+  readonly start: HeadStart | undefined;
 }
 
 async function begin(job: Job, options: InfluenceOptions, shard?: Shard): Promise<Work> {
   const { out, standing, record, sources } = job;
-  const plan = await planOf(job, options, shard);
+  const { plan, start } = await planOf(job, options, shard);
   options.onPlan?.(plan);
   for (const cache of new Set(Object.values(sources).map((source: SliceSource) => source.cache))) cache?.limit(plan.memory.cache);
-  if (standing.state === 'unfinished') return { job, plan, shard, tiles: tilesOf(out, standing) };
+  if (standing.state === 'unfinished') return { job, plan, shard, start, tiles: tilesOf(out, standing) };
   const begun = await beginStudy(out, record, plan);
-  // Another shard may have been first.
+  if (begun.record === record) return { job, plan, shard, start, tiles: tilesOf(out, begun) };
+  // Another shard was first, and may have chosen other kernels.
+  start?.block.dispose();
   assertSameStudy(out, begun.record, record);
   await takeKernels(job.programs, begun.record.kernels);
-  return { job: { ...job, record: begun.record }, plan: { ...plan, ...begun.layout }, shard, tiles: tilesOf(out, begun) };
+  const theirs = { job: { ...job, record: begun.record }, plan: { ...plan, ...begun.layout } };
+  return { ...theirs, shard, start: undefined, tiles: tilesOf(out, begun) };
 }
 
 /** The plan as far as the sizes say it, then as measured on a few slices, where there is anything left to compute. */
-async function planOf(job: Job, { memory, batch, resident, signal }: InfluenceOptions, shard?: Shard): Promise<InfluencePlan> {
+async function planOf(
+  job: Job,
+  { memory, batch, resident, signal }: InfluenceOptions,
+  shard?: Shard,
+): Promise<{ readonly plan: InfluencePlan; readonly start?: HeadStart | undefined }> {
   const { networks, sources, programs, record, standing } = job;
   const input = {
     checkpoints: networks.checkpoints.length,
@@ -124,11 +133,16 @@ async function planOf(job: Job, { memory, batch, resident, signal }: InfluenceOp
     layout: standing.state === 'unfinished' ? standing.layout : undefined,
   };
   const sized = layOut(input);
-  const { missing, all } = await missingTiles(studyPaths(job.out).tiles, sized, shard);
-  if (missing === 0) return { ...sized, seconds: 0 };
-  const costs = await calibrate(job, sized, signal);
+  const { missing, all: tiles } = await missingTiles(studyPaths(job.out).tiles, sized, shard);
+  if (missing === 0) return { plan: { ...sized, seconds: 0 } };
+  const { costs, start } = await calibrate(job, sized, signal);
   const plan = layOut({ ...input, process: costs.process });
-  return { ...plan, seconds: (secondsOf(plan, costs, programs.length) * missing) / all / (shard?.count ?? 1) };
+  const compared = shard || !isCompared(job) ? 0 : comparedSlices('test', plan.tests) + comparedSlices('train', plan.trainings);
+  const all = (secondsOf(plan, costs, programs.length, compared) * missing) / tiles / (shard?.count ?? 1);
+  const seconds = Math.max(0, all - (start?.seconds ?? 0));
+  if (start?.block.capacity === plan.capacity) return { plan: { ...plan, seconds }, start };
+  start?.block.dispose();
+  return { plan: { ...plan, seconds } };
 }
 
 function counter({ onProgress }: InfluenceOptions, stage: string, total: number): (more?: number) => void {
@@ -137,7 +151,7 @@ function counter({ onProgress }: InfluenceOptions, stage: string, total: number)
 }
 
 async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work> {
-  const { job, plan, tiles, shard } = work;
+  const { job, plan, tiles, shard, start } = work;
   const { signal, onNotice = () => undefined } = options;
   const { sources, definition, networks, programs, record } = job;
   const painted = job.painting?.painted;
@@ -148,6 +162,7 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
     classes: record.classes,
     painted,
     openPredictor: () => job.predictor.open(),
+    begun: start?.predicted,
     plan,
     tiles,
     shard,
@@ -158,7 +173,7 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
   await job.predictor.close();
   const sides = sidesOf(work);
   const onSlices = counter(options, 'influence', plan.checkpoints * (plan.tests + plan.passes * trainings));
-  await contractAll({ programs, networks, sides, definition, plan, tiles, shard, signal, onSlices });
+  await contractAll({ programs, networks, sides, definition, plan, tiles, shard, start, signal, onSlices });
   return work;
 }
 
@@ -186,12 +201,15 @@ async function writeFiles(work: Work, options: InfluenceOptions): Promise<void> 
   await replaceFile(paths.study, toJson({ ...record, ...(againstF32 && { againstF32 }) }));
 }
 
-/** What less than float32 costs in accuracy; nothing to say of float32 itself, or without scores. */
+/** Whether there is anything to say of what less than float32 costs in accuracy: not of float32 itself, nor without scores. */
+function isCompared({ record, sources }: Job): boolean {
+  return record.engine.precision !== 'f32' && sources.test.slices.length > 0;
+}
+
 async function precisionOf(work: Work, { signal }: InfluenceOptions): Promise<PrecisionSample | undefined> {
   const { networks, definition, record, programs, out } = work.job;
-  const { precision, device } = record.engine;
-  if (precision === 'f32' || work.plan.tests === 0) return undefined;
-  const [first] = (device ?? 'auto').split(',');
+  if (!isCompared(work.job)) return undefined;
+  const [first] = (record.engine.device ?? 'auto').split(',');
   const { engine } = await openEngine(first as DeviceName);
   const parameters = programs[0]!.parameters.map(({ name }) => name);
   const compile = (graph: Graph): Promise<Program> => engine.compile(graph, { size: record.size, output: record.output, parameters });
