@@ -45,7 +45,7 @@ async function count(study: Study, { testClass, trainClasses, by, normalize }: D
   for (const row of rows) {
     const candidates = candidatesOf(study, await influenceOf(study, row, normalize), testClass, trainClasses, by);
     top = Math.min(TOP, Math.ceil(candidates.length / 10));
-    const leading = byFalling(candidates).slice(0, top);
+    const leading = byFalling(candidates.filter(({ score }) => score !== 0)).slice(0, top);
     const patients = new Set(leading.map((candidate) => study.trainings.slices[candidate.row]!.patient));
     for (const patient of patients) times.set(patient, (times.get(patient) ?? 0) + 1);
     await setImmediate();

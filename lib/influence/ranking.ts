@@ -52,12 +52,21 @@ export interface Ranking {
   readonly normalize: Normalisation;
   /** Regions or patients ranked; absent regions are not among them. */
   readonly candidates: number;
-  /** By falling influence. */
+  /**
+   * The gradient of the test region is zero at every checkpoint, so nothing influences it and both lists are empty: Dice of a region without
+   * one pixel of its class in the labels. It is there and has pixels; a region without pixels is absent and cannot be ranked.
+   */
+  readonly zeroGradient: boolean;
+  /** By falling influence; a score of exactly 0 is on neither list. */
   readonly proponents: readonly RankedRegion[];
-  /** By rising influence. */
+  /** By rising influence, likewise. */
   readonly opponents: readonly RankedRegion[];
   readonly dominance: Dominance;
 }
+
+/** What to tell of a region with `zeroGradient`. */
+export const ZERO_GRADIENT =
+  'The gradient of this region is zero, so nothing influences it: Dice has none where no pixel of a region is of its class in the labels.';
 
 /**
  * Ranks the training regions of a class by their influence on one test region.
@@ -72,6 +81,7 @@ export async function rank(study: Study, query: RankQuery, painted?: RegionInflu
   const row = painted?.row ?? findTest(study, test, testClass);
   const influence = await (painted ? influenceOn(study, painted, normalize) : influenceOf(study, row, normalize));
   const candidates = candidatesOf(study, influence, painted ? 0 : testClass, trainClasses, by);
+  const influential = candidates.filter(({ score }) => score !== 0);
   const region = regionAt(study, study.tests, row, testClass);
   return {
     test: painted ? { ...region, pixels: painted.pixels } : region,
@@ -79,8 +89,9 @@ export async function rank(study: Study, query: RankQuery, painted?: RegionInflu
     by,
     normalize,
     candidates: candidates.length,
-    proponents: listed(study, byFalling(candidates), normalize, top),
-    opponents: listed(study, byRising(candidates), normalize, top),
+    zeroGradient: (painted?.norms ?? (await testNorms(study, row, testClass))).every((norm) => norm === 0),
+    proponents: listed(study, byFalling(influential), normalize, top),
+    opponents: listed(study, byRising(influential), normalize, top),
     dominance: await dominance(study, { testClass, trainClasses, by, normalize }),
   };
 }
@@ -134,6 +145,12 @@ function findTest(study: Study, wanted: { case: string; slice?: number | undefin
     throw usage(`case ${wanted.case}, slice ${wanted.slice} has no ${name} region: ${presentWords(study, [row])}`);
   }
   return row;
+}
+
+/** ‖∇L‖² of a test region by checkpoint. */
+async function testNorms(study: Study, row: number, k: number): Promise<number[]> {
+  const norms = await study.norms('test');
+  return study.learningRates.map((_, t) => norms[(t * study.tests.slices.length + row) * study.classes.length + k]!);
 }
 
 function presentWords(study: Study, rows: readonly number[]): string {

@@ -1,4 +1,5 @@
 /** One test slice on the page: its pictures on one side, and for each class who pushed and who pulled on the other. */
+import { ZERO_GRADIENT } from '../influence/ranking';
 import { film, filled, mapLayer, outlined } from './film';
 import { html, type Html } from './html';
 import type { PicturedRanking, PicturedRegion, RegionReport, Report, SliceReport } from './model';
@@ -41,8 +42,14 @@ function regionPart(report: Report, region: RegionReport, k: number): Html {
       <span class="swatch" style="--colour:var(--class-${k})"></span
       >${region.class}${region.pixels > 0 && html` <span class="quiet">${counted(region.pixels, 'pixel')}</span>`}
     </h4>
-    ${region.pixels === 0 ? html`<p class="quiet">No ${region.class} region in this slice.</p>` : region.rankings.map((ranking) => rankingLists(report, region, ranking))}
+    ${rankings(report, region)}
   </section>`;
+}
+
+function rankings(report: Report, region: RegionReport): Html | Html[] {
+  if (region.pixels === 0) return html`<p class="quiet">No ${region.class} region in this slice.</p>`;
+  if (region.rankings.some(({ zeroGradient }) => zeroGradient)) return html`<p class="quiet">${ZERO_GRADIENT}</p>`;
+  return region.rankings.map((ranking) => rankingLists(report, region, ranking));
 }
 
 const NAMES = { none: 'raw', cosine: 'cosine', relative: 'relative' } as const;

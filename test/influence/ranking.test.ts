@@ -97,18 +97,17 @@ describe('rank', () => {
   test('cosine: Σ_t η_t g′·g / (‖g′‖ ‖g‖), zero gradients counting nothing', async () => {
     const { proponents } = await rank(study, { test: test10, class: 'ED', normalize: 'cosine' });
     // ‖g'‖ = 2 and 4: A0 1/2 + 2·1/4, A1 −6/(2·2) + 2·2/4, B 4/(2·4), C 0
-    expect(told(proponents)).toEqual([['A', 0, 1], ['B', 0, 0.5], ['C', 0, 0], ['A', 1, -0.5]]); // prettier-ignore
+    expect(told(proponents)).toEqual([['A', 0, 1], ['B', 0, 0.5], ['A', 1, -0.5]]); // prettier-ignore
   });
 
   test('cosine, as a mean over checkpoints and a patient’s regions beside the sum that orders', async () => {
     const query = { test: test10, class: 'ED', normalize: 'cosine' } as const;
     // Σ η = 3; A has two regions, of 1 and −1/2
-    expect((await rank(study, query)).proponents.map(({ cosine }) => cosine)).toEqual([1 / 3, 1 / 6, 0, -1 / 6]);
+    expect((await rank(study, query)).proponents.map(({ cosine }) => cosine)).toEqual([1 / 3, 1 / 6, -1 / 6]);
     const { proponents } = await rank(study, { ...query, by: 'patient' });
     expect(proponents.map(({ patient, score, cosine }) => [patient, score, cosine])).toEqual([
       ['A', 0.5, 1 / 12],
       ['B', 0.5, 1 / 6],
-      ['C', 0, 0],
     ]);
     expect((await rank(study, { ...query, normalize: 'relative' })).proponents[0]).not.toHaveProperty('cosine');
   });
@@ -116,7 +115,7 @@ describe('rank', () => {
   test('relative: Σ_t η_t g′·g / ‖g‖', async () => {
     const { proponents } = await rank(study, { test: test10, class: 'ED', normalize: 'relative' });
     // A0 1 + 2, A1 −3 + 4, B 1, C 0
-    expect(told(proponents)).toEqual([['A', 0, 3], ['A', 1, 1], ['B', 0, 1], ['C', 0, 0]]); // prettier-ignore
+    expect(told(proponents)).toEqual([['A', 0, 3], ['A', 1, 1], ['B', 0, 1]]); // prettier-ignore
   });
 
   test('a case without a slice means the one in which the class has most pixels', async () => {
@@ -127,6 +126,33 @@ describe('rank', () => {
     const { proponents } = await rank(study.reweighted([0, 1]), { test: test10, class: 'ED', top: 2 });
     expect(told(proponents)).toEqual([['A', 1, 2], ['A', 0, 1]]); // prettier-ignore
   });
+
+  test.each(['none', 'cosine', 'relative'] as const)(
+    'a region whose gradient is zero has neither proponents nor opponents (%s)',
+    async (normalize) => {
+      const none = await writeStudy(join(dir, `zero-${normalize}`), {
+        ...NUMBERS,
+        products: NUMBERS.products.map((products) => products.map((product, i) => (Math.floor(i / 8) === 2 ? 0 : product))),
+        testNorms: [4, 0, 0, 1, 16, 0, 0, 1],
+      });
+      const query = { test: { case: 'T', slice: 11 }, class: 'ED', normalize };
+      expect(await rank(none, query)).toMatchObject({
+        zeroGradient: true,
+        candidates: 4,
+        proponents: [],
+        opponents: [],
+        test: { pixels: 9 },
+      });
+      expect((await rank(none, { ...query, by: 'patient' })).opponents).toEqual([]);
+      expect(await rank(none, { ...query, test: test10 })).toMatchObject({ zeroGradient: false });
+      // its list leads nobody
+      const { patients } = (await rank(none, query)).dominance;
+      expect(patients.map(({ share }) => share)).toEqual([0.5]);
+      // a gradient at one checkpoint is a gradient
+      const some = await writeStudy(join(dir, `some-${normalize}`), { ...NUMBERS, testNorms: [0, 0, 1, 1, 16, 0, 1, 1] });
+      expect(await rank(some, { ...query, test: test10 })).toMatchObject({ zeroGradient: false });
+    },
+  );
 
   test('dominance: share of the test regions in whose leading tenth a patient occurs', async () => {
     // four candidates: the first one alone; slice 10: B (4, before C of the same score), slice 11: C (4)
@@ -166,7 +192,8 @@ describe('rank', () => {
         const scores = proponents.map((region) => region.score);
         expect(scores).toEqual(scores.toSorted((a, b) => b - a));
         expect(opponents.map((region) => region.score)).toEqual(scores.toReversed());
-        expect(proponents.map((region) => region.slice).toSorted((a, b) => a - b)).toEqual(regions.map((_, i) => i));
+        const influential = regions.flatMap(([, product], i) => (product === 0 ? [] : [i]));
+        expect(proponents.map((region) => region.slice).toSorted((a, b) => a - b)).toEqual(influential);
         const patients = await rank(any, { test: { case: 'T' }, class: 'ET', by: 'patient' });
         for (const { patient, score: sum, slice, regions: count } of patients.proponents) {
           const own = regions.filter(([name]) => name === patient).map(([, product]) => product);

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
 import { computeInfluence } from '../../lib/influence/run';
-import { rank } from '../../lib/influence/ranking';
+import { rank, ZERO_GRADIENT } from '../../lib/influence/ranking';
 import type { Study } from '../../lib/influence/study';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { buildReport } from '../../lib/report/build';
@@ -54,6 +54,29 @@ test('every number is the one that rank gives', async () => {
     expect(plain(ranking.opponents)).toEqual(expected.opponents.filter((one) => one.score < 0));
     expect(ranking.candidates).toBe(expected.candidates);
   }
+});
+
+test('of a predicted region without one true pixel of its class, the page says that nothing influences it', async () => {
+  const networks = { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES };
+  const wrong = await computeInfluence({ train: tiny.train, test: tiny.test, networks, out: join(tiny.dir, 'predicted'), engine });
+  // The last test slice has no labels at all, yet the network predicts some.
+  const row = wrong.tests.slices.length - 1;
+  const { case: name, index } = wrong.tests.slices[row]!;
+  const predicted = CLASSES.filter((_, k) => wrong.tests.pixels[row]![k]! > 0);
+  expect(predicted).not.toEqual([]);
+  for (const each of predicted) {
+    const ranking = await rank(wrong, { test: { case: name, slice: index }, class: each });
+    expect(ranking).toMatchObject({ zeroGradient: true, proponents: [], opponents: [] });
+  }
+  const made = await buildReport({
+    title: 'Nothing to find',
+    cohort: [],
+    subjects: [{ name: 'tiny', study: wrong, test: tiny.test, train: tiny.train }],
+    tests: [{ case: name, slice: index }],
+  });
+  const page = await renderPage(made);
+  expect(page.match(new RegExp(ZERO_GRADIENT, 'g'))).toHaveLength(predicted.length);
+  expect(page).not.toMatch(/Proponents<|Opponents</);
 });
 
 test('the table of classes is the mean over present pairs', async () => {

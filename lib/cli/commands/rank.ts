@@ -3,7 +3,7 @@ import { Option, type Command } from 'commander';
 import { openEngine } from '../../engine';
 import { paintedInfluence, WAYS, type Way } from '../../explanation/painted';
 import { NORMALISATIONS, type Normalisation, type RegionInfluence } from '../../influence/normalisation';
-import { rank, type RankedRegion, type Ranking } from '../../influence/ranking';
+import { rank, ZERO_GRADIENT, type RankedRegion, type Ranking } from '../../influence/ranking';
 import { openStudy, type Study } from '../../influence/study';
 import { caseAndSlice, wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
@@ -94,8 +94,11 @@ function inWords(ranking: Ranking): string {
   const lines = [
     `${test.class} of ${test.case}, slice ${test.slice} (${test.pixels} pixels), ranked ${what} of class ${trainClass}: ${candidates}`,
   ];
-  lines.push(`score: ${scoreWords(ranking)}`, '');
-  lines.push('proponents', listing(ranking.proponents, ranking), 'opponents', listing(ranking.opponents, ranking));
+  if (ranking.zeroGradient) lines.push(ZERO_GRADIENT, '');
+  else {
+    lines.push(`score: ${scoreWords(ranking)}`, '');
+    lines.push('proponents', listing(ranking.proponents, ranking), 'opponents', listing(ranking.opponents, ranking));
+  }
   const dominant = dominance.patients.filter(({ share }) => share > DOMINANT);
   if (dominant.length > 0 && dominance.tests > 1) {
     lines.push(
