@@ -1,18 +1,20 @@
 /** How far a study computed in less than float32 is from float32, measured on a sample of its products. */
 import { z } from 'zod';
-import type { Program } from '../engine/engine';
+import type { Program, RegionBatch } from '../engine/engine';
 import type { Graph } from '../graph/graph';
 import { openNpy } from '../npy';
+import { readAhead } from '../read-ahead';
 import { spread } from '../spread';
 import { mean, spearman } from '../statistics';
-import { regionBatch, type Role, type Side } from './batches';
+import { cut, regionBatch, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
 import type { Networks } from './networks';
 
 /** Slices of the sample, evenly spread over either side: of all so large a part, and no more and no fewer than that. */
 const SHARE = 8;
 const MOST: Readonly<Record<Role, number>> = { test: 4, train: 24 };
-const LEAST: Readonly<Record<Role, number>> = { test: 1, train: 3 };
+/** Of training slices enough that a test region has several regions to rank, in however few classes. */
+const least = (role: Role, classes: number): number => (role === 'test' ? 1 : Math.max(2, Math.ceil(3 / classes)));
 /** Digits kept, so that the same numbers are found again. */
 const DIGITS = 3;
 
@@ -35,6 +37,8 @@ export interface PrecisionOptions {
   readonly networks: Pick<Networks, 'checkpoints' | 'read'>;
   readonly sides: Readonly<Record<Role, Side>>;
   readonly definition: Definition;
+  /** Slices computed together. */
+  readonly batch: number;
   /** The study's file of a checkpoint's products. */
   readonly products: (checkpoint: number) => string;
   readonly signal?: AbortSignal | undefined;
@@ -58,12 +62,32 @@ export async function samplePrecision(options: PrecisionOptions): Promise<Precis
 }
 
 /** Slices of a side that are compared, of so many. */
-export function comparedSlices(role: Role, slices: number): number {
-  return Math.min(slices, Math.max(LEAST[role], Math.min(MOST[role], Math.ceil(slices / SHARE))));
+export function comparedSlices(role: Role, slices: number, classes: number): number {
+  return Math.min(slices, Math.max(least(role, classes), Math.min(MOST[role], Math.ceil(slices / SHARE))));
 }
 
-function sample({ role, source: { slices } }: Side): number[] {
-  return spread(slices.length, comparedSlices(role, slices.length));
+function sample({ role, source: { slices, classes } }: Side): number[] {
+  return spread(slices.length, comparedSlices(role, slices.length, classes.length));
+}
+
+/** The slices of a sample as the engines take them, some at a time. */
+function batchesOf(side: Side, positions: readonly number[], { definition, batch, signal }: PrecisionOptions): AsyncGenerator<RegionBatch> {
+  const parts = cut({ start: 0, end: positions.length }, batch);
+  return readAhead(parts.length, async (part) => {
+    const { start, end } = parts[part]!;
+    const one = (position: number) => regionBatch(side, definition, { start: position, end: position + 1 }, signal);
+    return joined(await Promise.all(positions.slice(start, end).map(one)));
+  });
+}
+
+function joined(batches: readonly RegionBatch[]): RegionBatch {
+  const bytes = (field: 'images' | 'targets' | 'masks'): Uint8Array<ArrayBuffer> => {
+    const parts = batches.map(({ [field]: { buffer, byteOffset, byteLength } }) => new Uint8Array(buffer, byteOffset, byteLength));
+    const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+    parts.reduce((at, part) => (all.set(part, at), at + part.length), 0);
+    return all;
+  };
+  return { images: new Float32Array(bytes('images').buffer), targets: bytes('targets'), masks: bytes('masks') };
 }
 
 /** Products as the study has them, [tests · K, trainings · K] of the sample, of the checkpoint where η_t Σ |products| is largest. */
@@ -108,31 +132,33 @@ interface Row {
 /** A row for every test region that is present. */
 async function exactRows(
   program: Program,
-  { sides, definition, signal }: PrecisionOptions,
+  options: PrecisionOptions,
   tests: readonly number[],
   trainings: readonly number[],
   stored: Float32Array,
 ): Promise<Row[]> {
+  const { sides, definition, signal } = options;
   const classes = sides.train.source.classes.length;
   const loss = regionLoss(definition);
-  const one = (side: Side, position: number) => regionBatch(side, definition, { start: position, end: position + 1 }, signal);
   const rows = Array.from({ length: tests.length * classes }, (): Row => ({ exact: [], stored: [] }));
   const present: boolean[] = [];
   const block = await program.resident(tests.length);
   try {
-    for (const test of tests) {
-      const { norms } = await block.append(await one(sides.test, test), loss, { signal });
+    for await (const batch of batchesOf(sides.test, tests, options)) {
+      const { norms } = await block.append(batch, loss, { signal });
       present.push(...Array.from(norms, (norm) => norm > 0));
     }
-    for (const [s, train] of trainings.entries()) {
-      const { products, norms } = await program.contract(block, await one(sides.train, train), loss, { signal });
+    let before = 0;
+    for await (const batch of batchesOf(sides.train, trainings, options)) {
+      const { products, norms } = await program.contract(block, batch, loss, { signal });
       for (const [row, { exact, stored: kept }] of rows.entries()) {
-        for (let k = 0; k < classes; k++) {
-          if (!(norms[k]! > 0)) continue;
-          exact.push(products[row * classes + k]!);
-          kept.push(stored[(row * trainings.length + s) * classes + k]!);
+        for (let region = 0; region < norms.length; region++) {
+          if (!(norms[region]! > 0)) continue;
+          exact.push(products[row * norms.length + region]!);
+          kept.push(stored[row * trainings.length * classes + before + region]!);
         }
       }
+      before += norms.length;
     }
   } finally {
     block.dispose();

@@ -137,7 +137,9 @@ async function planOf(
   if (missing === 0) return { plan: { ...sized, seconds: 0 } };
   const { costs, start } = await calibrate(job, sized, signal);
   const plan = layOut({ ...input, process: costs.process });
-  const compared = shard || !isCompared(job) ? 0 : comparedSlices('test', plan.tests) + comparedSlices('train', plan.trainings);
+  const { tests, trainings, classes } = plan;
+  const sampled = comparedSlices('test', tests, classes) + comparedSlices('train', trainings, classes);
+  const compared = shard || !isCompared(job) ? 0 : sampled;
   const all = (secondsOf(plan, costs, programs.length, compared) * missing) / tiles / (shard?.count ?? 1);
   const seconds = Math.max(0, all - (start?.seconds ?? 0));
   if (start?.block.capacity === plan.capacity) return { plan: { ...plan, seconds }, start };
@@ -209,9 +211,11 @@ function isCompared({ record, sources }: Job): boolean {
 async function precisionOf(work: Work, { signal }: InfluenceOptions): Promise<PrecisionSample | undefined> {
   const { networks, definition, record, programs, out } = work.job;
   if (!isCompared(work.job)) return undefined;
+  programs.forEach((program) => program.dispose()); // they have done their work, and another takes their place
   const [first] = (record.engine.device ?? 'auto').split(',');
   const { engine } = await openEngine(first as DeviceName);
-  const parameters = programs[0]!.parameters.map(({ name }) => name);
-  const compile = (graph: Graph): Promise<Program> => engine.compile(graph, { size: record.size, output: record.output, parameters });
-  return samplePrecision({ compile, networks, sides: sidesOf(work), definition, products: studyPaths(out).products, signal });
+  const { size, output, parameters } = record;
+  const compile = (graph: Graph): Promise<Program> => engine.compile(graph, { size, output, parameters });
+  const { products } = studyPaths(out);
+  return samplePrecision({ compile, networks, sides: sidesOf(work), definition, batch: work.plan.batch, products, signal });
 }

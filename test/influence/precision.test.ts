@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '../../lib/engine/engine';
 import { openReferenceEngine } from '../../lib/engine/reference';
-import { describePrecision, precisionSampleSchema } from '../../lib/influence/precision';
+import { comparedSlices, describePrecision, precisionSampleSchema } from '../../lib/influence/precision';
 import { computeInfluence } from '../../lib/influence/run';
 import { openStudy, type Study } from '../../lib/influence/study';
 import { LEARNING_RATES, openTiny, type Tiny } from './support/tiny';
@@ -43,11 +43,10 @@ async function studyBy(engine: Engine, out: string, { test = tiny.test, learning
   return openStudy(join(folder, out));
 }
 
-/** Pairs of present regions in the sample of a small study: its first test slice with its first, middle and last training slice. */
+/** Pairs of present regions in the sample of a small study: its first test slice with its first and last training slice. */
 function pairsIn({ tests, trainings }: Study): number {
   const present = (pixels: readonly number[]): number => pixels.filter((n) => n > 0).length;
-  const last = trainings.pixels.length - 1;
-  const sampled = [0, Math.round(last / 2), last].map((row) => present(trainings.pixels[row]!));
+  const sampled = [0, -1].map((row) => present(trainings.pixels.at(row)!));
   return present(tests.pixels[0]!) * sampled.reduce((sum, n) => sum + n, 0);
 }
 
@@ -105,4 +104,32 @@ test('a study that compared T says so', () => {
   expect(describePrecision('bf16', precisionSampleSchema.parse(before))).toBe(
     'bf16 against f32 on 9 pairs: errors 1 % at most, 0.2 % rms, of the largest |T|; rank correlation 1',
   );
+});
+
+test.each([
+  ['test', 1, 3, 1],
+  ['test', 17, 3, 3],
+  ['test', 1000, 3, 4],
+  ['train', 1, 3, 1],
+  ['train', 8, 3, 2],
+  ['train', 8, 1, 3],
+  ['train', 80, 1, 10],
+  ['train', 1000, 3, 24],
+] as const)('of %s slices, %i, with %i classes, %i are compared', (role, slices, classes, compared) => {
+  expect(comparedSlices(role, slices, classes)).toBe(compared);
+});
+
+test('the same is found whatever the batch', async () => {
+  const many = await openTiny(20, 40);
+  const networks = { checkpoints: many.checkpoints, learningRates: LEARNING_RATES };
+  const engine = inexact((product) => product * 1.01 + 1e-7);
+  const found = [];
+  for (const batch of [1, 2, 8]) {
+    const out = join(folder, `batches-${batch}`);
+    found.push((await computeInfluence({ train: many.train, test: many.test, networks, engine, batch, out })).record.againstF32!);
+  }
+  expect(found[0]!.pairs).toBeGreaterThan(15);
+  expect(found[1]).toEqual(found[0]);
+  expect(found[2]).toEqual(found[0]);
+  await many.close();
 });
