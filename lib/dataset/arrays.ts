@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { TracinError, throwIfAborted } from '../errors';
+import { firstNotFinite } from '../finite';
 import type { NpyFile, NpyType } from '../npy';
 import { openArrayFile } from '../npz';
 import type { SliceBatch, SliceId, SliceSource } from './slices';
@@ -129,16 +130,17 @@ class Arrays implements SliceSource {
   }
 
   async #assertFinite(image: Float32Array, row: number): Promise<void> {
-    for (let i = 0; i < image.length; i++) {
-      if (!Number.isFinite(image[i])) {
+    for (let start = 0; start < image.length; start += STEP) {
+      const at = firstNotFinite(image, start, Math.min(start + STEP, image.length));
+      if (at >= 0) {
         const [, m, h, w] = this.#images.shape as [number, number, number, number];
-        const place = [row, Math.floor(i / (h * w)) % m, Math.floor(i / w) % h, i % w];
+        const place = [row, Math.floor(at / (h * w)) % m, Math.floor(at / w) % h, at % w];
         throw new TracinError(
           'ERR_TRACIN_DATA',
-          `${this.#images.path}: pixel [${place.join(', ')}] is ${image[i]}: replace NaN and infinite pixels`,
+          `${this.#images.path}: pixel [${place.join(', ')}] is ${image[at]}: replace NaN and infinite pixels`,
         );
       }
-      if (i % STEP === STEP - 1) await setImmediate();
+      if (start + STEP <= image.length) await setImmediate();
     }
   }
 

@@ -3,6 +3,7 @@
  * numbers pause after every map.
  */
 import { TracinError } from '../errors';
+import { firstNotFinite } from '../finite';
 import { assertSameNetwork } from '../graph/checkpoint';
 import { assertSameConstants, constantInitializers } from '../graph/constants';
 import type { Graph } from '../graph/graph';
@@ -29,12 +30,10 @@ export function* imagesCheck(images: Float32Array, layout: Layout): Turns<number
     throw wrongData(`images: ${images.length} numbers are not whole slices ${shape} of the size the network is compiled for`);
   }
   for (let map = 0; map < slices * modalities; map++, yield) {
-    for (let i = map * pixels; i < (map + 1) * pixels; i++) {
-      // x − x is 0 for every finite number and NaN for the others.
-      if (images[i]! - images[i]! === 0) continue;
-      const [slice, modality] = [Math.floor(map / modalities), map % modalities];
-      throw wrongData(`images: ${images[i]} at pixel ${i % pixels} of slice ${slice}, modality ${modality}: replace it by a number`);
-    }
+    const at = firstNotFinite(images, map * pixels, (map + 1) * pixels);
+    if (at < 0) continue;
+    const [slice, modality] = [Math.floor(map / modalities), map % modalities];
+    throw wrongData(`images: ${images[at]} at pixel ${at % pixels} of slice ${slice}, modality ${modality}: replace it by a number`);
   }
   return slices;
 }
@@ -49,10 +48,8 @@ export function* directionCheck(direction: Floats, layout: Layout): Turns<void> 
     throw wrongData(`direction: expected ${parameterCount} floats, one for each selected parameter's number, got ${direction?.length}`);
   }
   for (let start = 0; start < parameterCount; start += STRETCH, yield) {
-    const end = Math.min(parameterCount, start + STRETCH);
-    for (let i = start; i < end; i++) {
-      if (direction[i]! - direction[i]! !== 0) throw wrongData(`direction: ${direction[i]} at ${i}: replace it by a number`);
-    }
+    const at = firstNotFinite(direction, start, Math.min(parameterCount, start + STRETCH));
+    if (at >= 0) throw wrongData(`direction: ${direction[at]} at ${at}: replace it by a number`);
   }
 }
 
@@ -175,20 +172,13 @@ export function checkpointValues(lowered: Lowered, network: Graph, checkpoint: G
 /** @throws ERR_TRACIN_CHECKPOINT naming the first value that is NaN or infinite (a training that diverged). */
 export function checkFinite(values: ReadonlyMap<string, Floats>, source: string): void {
   for (const [name, data] of values) {
-    if (differences(data) === 0) continue;
-    const at = data.findIndex((x) => !Number.isFinite(x));
+    const at = firstNotFinite(data);
+    if (at < 0) continue;
     throw new TracinError(
       'ERR_TRACIN_CHECKPOINT',
       `${source}: initializer ${name} holds ${data[at]} at ${at}: use a checkpoint before it diverged`,
     );
   }
-}
-
-/** Sum of x − x: 0 where all numbers are finite, NaN otherwise. Without a branch, for there are millions. */
-function differences(data: Floats): number {
-  let sum = 0;
-  for (let i = 0; i < data.length; i++) sum += data[i]! - data[i]!;
-  return sum;
 }
 
 /** Every slot is `velocity/NAME`, `m/NAME` or `v/NAME` of a selected parameter and as long as it. */

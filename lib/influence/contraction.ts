@@ -2,7 +2,7 @@
 import type { Block, Program, RegionBatch, RegionNorms } from '../engine/engine';
 import { TracinError } from '../errors';
 import { readAhead } from '../read-ahead';
-import { rangesAhead, regionBatches, type Batches, type Range, type Role, type Side } from './batches';
+import { cut, regionBatch, regionBatches, type Range, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
 import type { HeadStart } from './head-start';
 import type { Networks } from './networks';
@@ -88,20 +88,46 @@ async function unfinishedPasses(checkpoint: number, { plan, tiles, shard, onSlic
 }
 
 async function contractPass(lanes: readonly Lane[], pass: Pass, options: ContractionOptions): Promise<void> {
-  const { sides, definition, plan, tiles, signal } = options;
+  const { tiles, signal } = options;
   const { checkpoint, index, tests, missing, testsMissing } = pass;
-  const found = await fill(lanes, pass, options);
-  if (testsMissing) await tiles.write(tileName.tests(checkpoint, index), found);
-  const rows = (tests.end - tests.start) * plan.classes;
-  await together(lanes, signal, async (lane, laneSignal, i) => {
-    const share = missing.filter((_, n) => n % lanes.length === i);
-    const open = (range: Range) => regionBatches(sides.train, definition, range, plan.batch, laneSignal);
-    for await (const { range, batches } of rangesAhead(share, open)) {
-      const tile = await contractTile(lane, rows, range, batches, { ...options, signal: laneSignal });
-      checkFinite(tile, 'train', range, checkpoint, options);
-      await tiles.write(tileName.products(checkpoint, index, range), tile);
-    }
+  // The first training slices are read while those of the test are made resident.
+  const streams = lanes.map((_, i) => {
+    const share = missing.filter((_range, n) => n % lanes.length === i);
+    return trainingBatches(share, options);
   });
+  try {
+    const found = await fill(lanes, pass, options);
+    if (testsMissing) await tiles.write(tileName.tests(checkpoint, index), found);
+    const rows = (tests.end - tests.start) * options.plan.classes;
+    await together(lanes, signal, (lane, laneSignal, i) =>
+      contractTiles(lane, rows, pass, streams[i]!, { ...options, signal: laneSignal }),
+    );
+  } finally {
+    for (const { first } of streams) await first?.catch(() => undefined);
+  }
+}
+
+interface Stream {
+  readonly first: Promise<unknown> | undefined;
+  readonly batches: AsyncGenerator<Part>;
+}
+
+/** A batch of a range whose products make one tile. */
+interface Part {
+  readonly range: Range;
+  readonly slices: Range & RegionBatch;
+}
+
+/** The batches of all ranges, one after another; reading the first begins at once. */
+function trainingBatches(ranges: readonly Range[], { sides, definition, plan, signal }: ContractionOptions): Stream {
+  const parts = ranges.flatMap((range) => cut(range, plan.batch).map((part) => ({ range, part })));
+  const load = async (item: number): Promise<Part> => {
+    const { range, part } = parts[item]!;
+    return { range, slices: await regionBatch(sides.train, definition, part, signal) };
+  };
+  const first = parts.length > 0 ? load(0) : undefined;
+  first?.catch(() => undefined); // met when it is asked for
+  return { first, batches: readAhead(parts.length, (item) => (item === 0 ? first! : load(item))) };
 }
 
 /** Works on all lanes at once; the first failure stops the others, and is told once they have stopped. */
@@ -150,29 +176,58 @@ async function fill(lanes: readonly Lane[], { checkpoint, index, tests }: Pass, 
   return found;
 }
 
-/** The tile of a range: products [rows, n, K] of the resident rows with its slices, then their norms and losses [n, K]. */
-async function contractTile(
-  { program, block }: Lane,
+/** The tiles of a pass: products [rows, n, K] of the resident rows with the n slices of a range, then their norms and losses [n, K]. */
+async function contractTiles(
+  lane: Lane,
   rows: number,
-  range: Range,
-  batches: Batches<RegionBatch>,
-  { definition, plan, signal, onSlices }: ContractionOptions,
-): Promise<Float32Array> {
+  { checkpoint, index }: Pass,
+  { batches }: Stream,
+  options: ContractionOptions,
+): Promise<void> {
+  const { plan, tiles, onSlices } = options;
   const { classes } = plan;
-  const width = (range.end - range.start) * classes;
-  const tile = new Float32Array(tileLength(rows, range.end - range.start, classes));
-  for await (const slices of batches) {
-    const found = await program.contract(block, slices, regionLoss(definition), { signal });
-    const part = (slices.end - slices.start) * classes;
+  let tile = new Float32Array(0);
+  for await (const { range, start, end, found } of contracted(lane, batches, options)) {
+    const width = (range.end - range.start) * classes;
+    if (start === range.start) tile = new Float32Array(tileLength(rows, range.end - range.start, classes));
+    const part = (end - start) * classes;
     if (found.products.length !== rows * part) {
       throw new TracinError('ERR_TRACIN_INTERNAL', `engine gave ${found.products.length} products for ${rows} × ${part} regions`);
     }
-    const column = (slices.start - range.start) * classes;
+    const column = (start - range.start) * classes;
     for (let row = 0; row < rows; row++) tile.set(found.products.subarray(row * part, (row + 1) * part), row * width + column);
     setNorms(tile.subarray(rows * width), found, column);
-    onSlices(slices.end - slices.start);
+    onSlices(end - start);
+    if (end < range.end) continue;
+    checkFinite(tile, 'train', range, checkpoint, options);
+    await tiles.write(tileName.products(checkpoint, index, range), tile);
   }
-  return tile;
+}
+
+type Contracted = Range & { readonly range: Range; readonly found: Awaited<ReturnType<Program['contract']>> };
+
+/** The products of batches, in order; the engine has the next batch already while those of one are looked at. */
+async function* contracted(
+  { program, block }: Lane,
+  batches: AsyncIterable<Part>,
+  { definition, signal }: ContractionOptions,
+): AsyncGenerator<Contracted> {
+  const contract = async ({ range, slices }: Part): Promise<Contracted> => {
+    const found = await program.contract(block, slices, regionLoss(definition), { signal });
+    return { range, start: slices.start, end: slices.end, found };
+  };
+  let last: Promise<Contracted> | undefined;
+  try {
+    for await (const part of batches) {
+      const before = last;
+      last = contract(part);
+      last.catch(() => undefined); // met when its turn comes
+      if (before) yield await before;
+    }
+    if (last) yield await last;
+  } finally {
+    await last?.catch(() => undefined);
+  }
 }
 
 /** Puts norms and losses of some regions at their place in both halves of `into`. */

@@ -141,7 +141,7 @@ function imageBytes({ modalities, pixels }: PlanInput): number {
   return pixels * (modalities * FLOAT32 + 1);
 }
 
-/** Bytes held at once, in this process or on each device; a batch is computed, the next is read, and so is the first of the next tile. */
+/** Bytes held at once, in this process or on each device; a batch is computed, one waits for its turn, the next is read. */
 function bytesOf(
   input: PlanInput,
   { capacity, tileSlices, batch }: Layout,
@@ -154,7 +154,7 @@ function bytesOf(
   const rows = capacity * classes;
   const image = imageBytes(input);
   const slices = 3 * batch * (image + pixels * classes);
-  const products = rows * classes * (batch * (FLOAT32 + FLOAT64) + 2 * tileSlices * FLOAT32);
+  const products = rows * classes * (batch * (2 * FLOAT32 + FLOAT64) + 2 * tileSlices * FLOAT32);
   const held = own ? 0 : input.process;
   const resident = together * rows * program.row;
   const scratch = together * (program.fixed + batch * program.slice);
