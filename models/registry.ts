@@ -24,11 +24,13 @@ const ENTRIES = {
   'attention-unet': { width: 64, levels: 5, build: attentionUnet },
 } as const satisfies Record<string, NetworkEntry>;
 
+/** A network of the zoo. */
 export type NetworkName = keyof typeof ENTRIES;
 
 /** The networks of the zoo by name. */
 export const NETWORKS = Object.keys(ENTRIES) as readonly NetworkName[];
 
+/** Which network of the zoo is built, and its size. */
 export interface NetworkOptions {
   readonly network: NetworkName;
   /** Channels of the first level; the paper's by default. */

@@ -9,6 +9,7 @@ import type { NpyFile, NpyType } from '../npy';
 import { openArrayFile } from '../npz';
 import type { SliceBatch, SliceId, SliceSource } from './slices';
 
+/** Files of numpy arrays to be read as slices: images [N, M, H, W], labels [N, H, W]. */
 export interface ArraysOptions {
   /** .npy, or .npz (its array `images`, or `FILE.npz#NAME`), float32 [N, M, H, W], already normalised. */
   readonly images: string;

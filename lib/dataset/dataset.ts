@@ -16,6 +16,7 @@ import { allOf, openStore, unknownCase, type DatasetOptions, type Entry, type St
 export { describeLayout, type DataLayout } from './layouts';
 export type { DatasetOptions } from './store';
 
+/** A case of a data set, and whether it has labels. */
 export interface CaseInfo {
   readonly case: string;
   readonly patient: string;

@@ -13,6 +13,7 @@ import type { PatientRequest } from './phantom/phantom-worker';
 import { splitByPatient, writeSplit, type Split } from './split';
 import { WorkerPool } from './worker-pool';
 
+/** How many synthetic patients are drawn, of what size, and how many of their labels are corrupted. */
 export interface PhantomOptions {
   /** Patients; default 24. */
   readonly cases?: number | undefined;
@@ -30,6 +31,7 @@ export interface PhantomOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
+/** A synthetic patient, and the parts its tumour has. */
 export interface PhantomCase {
   readonly case: string;
   readonly scanner: ScannerName;
@@ -45,6 +47,7 @@ export interface PlantedFault {
   readonly amount: number;
 }
 
+/** A folder of synthetic patients that was written, and what is in it. */
 export interface Phantom {
   readonly dir: string;
   readonly cases: readonly PhantomCase[];

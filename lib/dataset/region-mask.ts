@@ -7,6 +7,7 @@ import { Dataset, type Geometry } from './dataset';
 import { cut } from './frame';
 import type { SliceSource } from './slices';
 
+/** A region painted by hand, as it lies on the slices of its case. */
 export interface RegionMask {
   /** Slices of the case with a painted pixel in the window, rising; undefined for one image that stands for whichever slice is asked for. */
   readonly slices: readonly number[] | undefined;

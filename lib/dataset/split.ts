@@ -15,11 +15,13 @@ export interface Split {
   readonly test: readonly string[];
 }
 
+/** A case to be put into a part of a split; those of one patient stay together. */
 export interface SplitCase {
   readonly case: string;
   readonly patient: string;
 }
 
+/** The parts of a split and its seed. */
 export interface SplitOptions {
   /** Shares of the patients, summing to 1; a part of share 0 stays empty. */
   readonly train: number;

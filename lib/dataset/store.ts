@@ -13,6 +13,7 @@ import { NORMALISATIONS, type Normalisation } from './normalisation';
 import { assertSliceChoice, chooseSlices, needsLabels, type SliceChoice } from './slice-choice';
 import { WorkerPool } from './worker-pool';
 
+/** Where a data set lies, and how its slices are cut and normalised. */
 export interface DatasetOptions extends LayoutOptions {
   /** The data folder: above the case folders of BraTS, with the dataset.json of nnU-Net or MSD, a manifest, or images/; or a manifest file. */
   readonly dir: string;

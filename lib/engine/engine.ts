@@ -5,10 +5,12 @@ import type { Lowered } from '../graph/lowered';
 /** float64 from `reference`, float32 from `cpu` and `cuda`. */
 export type Floats = Float32Array | Float64Array;
 
+/** What computes: plain TypeScript, C++ on oneDNN, or CUDA. */
 export type EngineName = 'reference' | 'cpu' | 'cuda';
 
 /** What the operands of products are rounded to; sums are float32 or wider. `reference` computes in float64 whatever is asked. */
 export const PRECISIONS = ['f32', 'tf32', 'bf16'] as const;
+/** What the operands of products are rounded to; sums are float32 or wider. */
 export type Precision = (typeof PRECISIONS)[number];
 
 export interface CallOptions {
@@ -66,6 +68,7 @@ export type Optimiser =
       readonly step: number;
     };
 
+/** The image size, output and parameters that a network is compiled for. */
 export interface CompileOptions {
   /** Spatial size of the images, [H, W]. */
   readonly size: readonly number[];

@@ -13,6 +13,7 @@ export type Device =
   | { readonly name: EngineName | `cuda:${number}`; readonly available: true; readonly description: string }
   | { readonly name: EngineName | `cuda:${number}`; readonly available: false; readonly reason: string };
 
+/** How an engine computes: its threads and its precision. */
 export interface EngineOptions {
   /** CPU threads of the `cpu` engine; as many as there are cores when absent. */
   readonly threads?: number | undefined;

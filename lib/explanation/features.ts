@@ -20,6 +20,7 @@ import { headGradients } from './head-split';
 import { ranksOf } from './importance';
 import { SIMILARITIES, type Similarity } from './similarity';
 
+/** The study whose features are compared, how, and how many shuffles of ranks a feature must beat. */
 export interface FeatureOptions {
   readonly study: Study;
   readonly engine: Engine;

@@ -47,6 +47,7 @@ export const featuresSchema = z.strictObject({
     }),
   ),
 });
+/** features.json: what was compared, and which features influence follows. */
 export type Features = z.infer<typeof featuresSchema>;
 
 export function featurePaths(dir: string) {

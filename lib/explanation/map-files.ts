@@ -22,6 +22,7 @@ const entrySchema = z.strictObject({
   /** The map in the case's own volume; null where its images are no volumes. */
   volume: z.string().nullable(),
 });
+/** An influence map [H, W] in the folder of a study: between which regions, over which slice, and its file. */
 export type MapEntry = z.infer<typeof entrySchema>;
 
 /** index.json: every map of the folder. */

@@ -22,6 +22,7 @@ import { addInfluence } from './map-pixels';
 /** A test region and a training region. */
 export type MapPair = Pick<MapEntry, 'test' | 'class' | 'train' | 'trainClass'>;
 
+/** The study that maps are made of, and what computes them. */
 export interface PairMapOptions {
   readonly study: Study;
   readonly engine: Engine;
@@ -37,6 +38,7 @@ export interface PairMapOptions {
   readonly onMap?: ((view: MapView) => Promise<void>) | undefined;
 }
 
+/** The test region whose strongest training regions are mapped. */
 export interface MapOptions extends PairMapOptions {
   /** Without a slice: the one in which the class has most pixels. */
   readonly test: { readonly case: string; readonly slice?: number | undefined };

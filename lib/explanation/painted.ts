@@ -15,8 +15,10 @@ import { addInfluence } from './map-pixels';
 
 /** How a region meets the training slices: their tangents along its gradient, or their own gradients. Both give T. */
 export const WAYS = ['tangents', 'gradients'] as const;
+/** How influence on a painted region is computed; both give the same numbers. */
 export type Way = (typeof WAYS)[number];
 
+/** A painted region of a test slice, and the study whose training regions it is compared with. */
 export interface PaintedOptions {
   readonly study: Study;
   readonly engine: Engine;

@@ -7,6 +7,7 @@ import type { Floats } from '../engine/engine';
  * A feature that shows nothing in either region is alike (1), in one of them unlike (0).
  */
 export const SIMILARITIES = ['max-ratio', 'cosine', 'cosine-centred'] as const;
+/** How alike the feature maps of two regions are, by which formula. */
 export type Similarity = (typeof SIMILARITIES)[number];
 
 /** Maps of one slice, [F, …size] lying in `maps` from `offset`. */

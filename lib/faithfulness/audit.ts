@@ -18,6 +18,7 @@ export interface AuditOptions extends SubjectOptions {
   readonly order?: FoundBy | undefined;
 }
 
+/** A training patient of an audit, with every score that it has. */
 export interface AuditedPatient {
   /** From 1. */
   readonly rank: number;
@@ -32,6 +33,7 @@ export interface AuditedPatient {
   readonly worst: { readonly case: string; readonly slice: number };
 }
 
+/** Training patients by how suspicious their labels are. */
 export interface Audit {
   readonly order: FoundBy;
   /** Why that order, in words. */

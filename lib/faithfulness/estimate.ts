@@ -12,6 +12,7 @@ export const estimateSchema = z.strictObject({
   /** Units resampled. */
   n: z.int().nonnegative(),
 });
+/** A number with its bootstrap interval; null where it could not be computed. */
 export type Estimate = z.infer<typeof estimateSchema>;
 
 export interface Resampling {

@@ -66,6 +66,7 @@ export const findingsSchema = z.object({
   retraining: z.union([retraining, skipped]).optional(),
   verdict: z.array(z.object({ part: z.enum(PARTS), shown: z.boolean(), words: z.string() })),
 });
+/** What the tests of faithfulness found, as far as a reader needs it. */
 export type Findings = z.infer<typeof findingsSchema>;
 export type AblationFindings = z.infer<typeof ablation>;
 

@@ -10,6 +10,7 @@ export const BASELINES = ['loss', 'softMinimum'] as const satisfies readonly Aud
 
 /** `combination`: each patient scored by a fit to all others. */
 export const FOUND_BY = [...AUDIT_SCORES, 'combination'] as const;
+/** A score that corrupted labels are looked for by. */
 export type FoundBy = (typeof FOUND_BY)[number];
 
 const scoreSchema = z.strictObject({
@@ -34,6 +35,7 @@ export const plantedSchema = z.strictObject({
   /** Fitted to all patients, for audits of other studies. */
   combination: combinationSchema,
 });
+/** How well each score found the planted faults. */
 export type PlantedResult = z.infer<typeof plantedSchema>;
 
 /** @param faulty patient by patient */

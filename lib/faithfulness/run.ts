@@ -47,6 +47,7 @@ export interface FaithfulnessOptions extends SubjectOptions {
   readonly onNotice?: ((line: string) => void) | undefined;
 }
 
+/** How much work the tests of faithfulness may do. */
 export interface Budget {
   readonly resamples: number;
   /** Random sets of features, and how many of them are silenced all at once. */

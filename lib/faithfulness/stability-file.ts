@@ -62,6 +62,7 @@ export const stabilitySchema = z.strictObject({
     words: z.string(),
   }),
 });
+/** stability.json: what the rankings of several trainings have in common. */
 export type Stability = z.infer<typeof stabilitySchema>;
 
 export function stabilityPath(dir: string): string {

@@ -12,6 +12,7 @@ import { FORMAT_VERSION, stabilityPath, type Stability } from './stability-file'
 import type { OpenedArgument, StabilityFigures } from './stability-worker';
 import { above, inWords, tooFew } from './verdict';
 
+/** The studies of other training seeds that are compared, and the lists that are. */
 export interface StabilityOptions {
   /** At least two, of networks trained from different seeds on the same slices; the first is the one written to. */
   readonly studies: readonly Study[];

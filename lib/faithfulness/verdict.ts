@@ -7,6 +7,7 @@ import type { Faithfulness, Part } from './files';
 import type { PlantedResult } from './planted';
 import type { RemovalResult } from './removal';
 
+/** What one test allows to say, and whether it was shown. */
 export interface Claim {
   readonly part: Part;
   readonly shown: boolean;

@@ -12,8 +12,10 @@ export interface Tensor {
   readonly data: Float32Array | Float64Array | BigInt64Array;
 }
 
+/** What an attribute of a node may be. */
 export type AttributeValue = number | string | readonly number[] | readonly string[] | Tensor;
 
+/** One operator of a graph, its inputs and outputs by name. */
 export interface Node {
   readonly name: string;
   /** ONNX operator name, e.g. `Conv`; a custom domain is kept in `domain`. */
@@ -25,6 +27,7 @@ export interface Node {
   readonly attributes: ReadonlyMap<string, AttributeValue>;
 }
 
+/** An input or output of a graph. */
 export interface ValueInfo {
   readonly name: string;
   readonly type: ElementType;
@@ -32,6 +35,7 @@ export interface ValueInfo {
   readonly dims: readonly (number | string)[];
 }
 
+/** A network as its ONNX file has it: nodes in the order they run, and the numbers of a checkpoint. */
 export interface Graph {
   readonly name: string;
   readonly opset: number;

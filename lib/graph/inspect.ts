@@ -7,6 +7,7 @@ import { nodeLabel } from './onnx/errors';
 import { unsupported } from './operators';
 import { isGraphError } from './view';
 
+/** The size and the output that a network is looked at with. */
 export interface InspectOptions {
   /** Spatial size of the images; the fixed one, or about 192 along each axis, when absent. */
   readonly size?: readonly number[] | undefined;
@@ -38,6 +39,7 @@ export interface Inspection {
   readonly failure: string | undefined;
 }
 
+/** What the package sees in a network that it can run. */
 export interface InspectedNetwork {
   /** Spatial size that was looked at. */
   readonly size: readonly number[];

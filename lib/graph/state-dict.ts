@@ -15,6 +15,7 @@ const MAP_FORMS = 'an object {"initializer": "tensor", …} or a list [["pattern
  * each applied in turn to the initializer's name.
  */
 export const nameMapSchema = z.union([z.record(z.string(), z.string().min(1)), z.array(z.tuple([z.string().min(1), z.string()]))]);
+/** How a state dict calls the initializers of the network's file. */
 export type NameMap = z.infer<typeof nameMapSchema>;
 
 /** Which tensor of a state dict holds the numbers of an initializer. */

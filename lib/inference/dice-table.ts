@@ -1,6 +1,7 @@
 /** Dice of every case and class, as a table. */
 import { csvLine } from '../csv';
 
+/** Hard Dice of a whole case by class. */
 export interface CaseDice {
   readonly case: string;
   readonly patient: string;

@@ -22,6 +22,7 @@ import { predictBatches } from './predict-labels';
 import { plainOutput, programPredictor, type Predictor } from './predictor';
 import type { ProviderChoice } from './providers';
 
+/** Which network predicts which data, and where the labels are written. */
 export interface PredictOptions {
   /** An ONNX file, or the run folder whose last checkpoint is used. */
   readonly network: { readonly checkpoint: string } | { readonly run: string };
@@ -41,6 +42,7 @@ export interface PredictOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
+/** What was predicted: the files written, and Dice where there are labels. */
 export interface Prediction {
   /** Absolute. */
   readonly out: string;

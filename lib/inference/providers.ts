@@ -7,10 +7,12 @@ import { openSession } from './session';
 
 /** Execution providers of onnxruntime that are asked for by name. */
 export const PROVIDERS = ['cpu', 'cuda', 'webgpu'] as const;
+/** What onnxruntime runs on. */
 export type Provider = (typeof PROVIDERS)[number];
 
 /** A provider, or an error; with `,cpu` the CPU where it is not available, which is told. */
 export const PROVIDER_CHOICES = ['cpu', 'cuda', 'webgpu', 'cuda,cpu', 'webgpu,cpu'] as const;
+/** A provider, or one and the CPU in its place where it is not available. */
 export type ProviderChoice = (typeof PROVIDER_CHOICES)[number];
 
 /** One line each: that it runs, or why it does not. */

@@ -20,9 +20,11 @@ const PRESETS = ['paper-code'] as const;
 
 /** A definition in which nothing is left open; the form kept in study.json. */
 export const definitionSchema = z.strictObject(settings);
+/** What influence means in a study: loss, regions, targets and parameters. */
 export type Definition = z.infer<typeof definitionSchema>;
 
 export const definitionOptionsSchema = definitionSchema.partial().extend({ preset: z.enum(PRESETS).optional() });
+/** A definition of which what is not said has its default. */
 export type DefinitionOptions = z.infer<typeof definitionOptionsSchema>;
 
 const DEFAULTS: Definition = {

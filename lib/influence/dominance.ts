@@ -4,6 +4,7 @@ import { byFalling, candidatesOf } from './candidates';
 import { influenceOf, type Normalisation } from './normalisation';
 import type { Study } from './study';
 
+/** How often training patients are among the leading proponents of a class. */
 export interface Dominance {
   /** Length of the lists looked at: 30, or the first tenth where there are fewer than 300 candidates. */
   readonly top: number;

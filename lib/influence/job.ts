@@ -20,6 +20,7 @@ import type { InfluencePlan } from './plan';
 import { readPainting, type PaintedRegions, type Painting } from './region-mask';
 import { assertSameStudy, standingOf, type Standing } from './resume';
 
+/** The networks, slices and definition that influence is computed of, where to, and with what. */
 export interface InfluenceOptions {
   readonly train: SliceSource;
   /** `none`: no scores, but norms (self-influence) and losses of the training regions, in one pass without resident gradients. */

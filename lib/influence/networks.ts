@@ -23,6 +23,7 @@ import type { Definition } from './definition';
  */
 export type NetworkSource = { readonly run: string; readonly checkpoints?: readonly number[] | undefined } | FileSource;
 
+/** Checkpoints by file, of any exporter, with the learning rates η_t they were trained with. */
 export interface FileSource {
   /** ONNX file; needed where a checkpoint is a safetensors file. */
   readonly network?: string | undefined;
@@ -32,6 +33,7 @@ export interface FileSource {
   readonly map?: NameMap | undefined;
 }
 
+/** A checkpoint that a study was computed from. */
 export interface StudyCheckpoint {
   /** Absolute. */
   readonly file: string;

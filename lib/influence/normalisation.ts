@@ -7,6 +7,7 @@ import { weightedSum } from './weights';
  * relative: Σ_t η_t g'·g / ‖g‖ (RelatIF, Barshan et al. 2020, arXiv 2003.11630).
  */
 export const NORMALISATIONS = ['none', 'cosine', 'relative'] as const;
+/** How scores are freed of the size of gradients, or not. */
 export type Normalisation = (typeof NORMALISATIONS)[number];
 
 /** Influence of every training region on the K regions of one test slice, [K, N, K]. Where a gradient is zero so is its term. */

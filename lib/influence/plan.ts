@@ -43,6 +43,7 @@ export interface Layout {
   readonly batch: number;
 }
 
+/** How a run will go: batches, passes, bytes of memory and disk. */
 export interface InfluencePlan extends Layout {
   readonly checkpoints: number;
   readonly tests: number;

@@ -8,6 +8,7 @@ import { TracinError, throwIfAborted } from '../errors';
 import type { StudyFile } from './folder';
 import type { Painted } from './regions';
 
+/** Regions painted on test slices, in place of those of the definition. */
 export interface PaintedRegions {
   /** Painted pixels [H, W] of a test slice as the network sees it, non-zero inside; undefined where nothing is painted. */
   pixels(slice: SliceId): Uint8Array | undefined | Promise<Uint8Array | undefined>;

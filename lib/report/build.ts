@@ -40,6 +40,7 @@ export interface ReportSubject {
   readonly dice?: readonly CaseDice[] | undefined;
 }
 
+/** The studies of a page, and what of them it shows. */
 export interface ReportOptions {
   readonly title: string;
   /** Lines about the cohort. */

@@ -7,6 +7,7 @@ import type { Normalisation } from '../influence/normalisation';
 import type { RankedRegion, Ranking } from '../influence/ranking';
 import type { Picture } from './picture';
 
+/** All that a page shows, ready to be rendered. */
 export interface Report {
   readonly title: string;
   /** One line each, about where the images come from. */

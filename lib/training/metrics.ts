@@ -4,6 +4,7 @@ import { csvLine } from '../csv';
 import { TracinError } from '../errors';
 import { fileError } from '../files';
 
+/** A line of metrics.csv: what one epoch of training came to. */
 export interface EpochMetrics {
   /** From 1. */
   readonly epoch: number;

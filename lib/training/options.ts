@@ -61,6 +61,7 @@ export interface ZooNetwork {
   readonly levels?: number | undefined;
 }
 
+/** The slices a network is trained on and watched with. */
 export interface TrainingData {
   readonly train: SliceSource;
   /** Only watched: its Dice goes to metrics.csv. */
@@ -71,6 +72,7 @@ export interface TrainingData {
   readonly options?: unknown;
 }
 
+/** What is trained on which data, into which run folder, and how. */
 export interface TrainOptions extends z.input<typeof configurationSchema> {
   readonly data: TrainingData;
   /** A network of the zoo, or any graph with the image input [N, M, …] and logits [N, C, …] whose numbers are the start. */

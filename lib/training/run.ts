@@ -51,6 +51,7 @@ export const runSchema = z.strictObject({
 });
 export type RunFile = z.infer<typeof runSchema>;
 
+/** A checkpoint of a run, with the learning rate that influence weighs it by. */
 export interface RunCheckpoint {
   readonly epoch: number;
   /** Absolute. */

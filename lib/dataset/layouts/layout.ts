@@ -1,6 +1,7 @@
 /** What every layout finds: the cases with their files, the modalities in the order of the files, the classes with their numbers. */
 
 export const LAYOUTS = ['brats', 'brats2023', 'nnunet', 'msd', 'manifest', 'png'] as const;
+/** How a data folder is laid out. */
 export type LayoutName = (typeof LAYOUTS)[number];
 
 /** One modality of one case: a file, or one channel of a file that has several (fourth axis of a NIfTI, colours of a PNG). */
