@@ -24,7 +24,8 @@ export function compiledModule(module: string): string {
   const root = __dirname.slice(0, __dirname.lastIndexOf(`${sep}lib`));
   const built = join(root, 'dist', 'lib', `${module}.js`);
   if (existsSync(built)) return built;
-  throw new TracinError('ERR_TRACIN_ENGINE', `${module} is not compiled (looked for ${here}, ${built}): run \`npm run build\``);
+  const advice = existsSync(join(root, 'scripts', 'build.mjs')) ? 'run `npm run build`' : 'the package is incomplete, install it again';
+  throw new TracinError('ERR_TRACIN_ENGINE', `${module} is not compiled (looked for ${here}, ${built}): ${advice}`);
 }
 
 export class WorkerThread {

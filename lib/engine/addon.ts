@@ -107,6 +107,15 @@ function packageRoot(): string {
   return folder;
 }
 
+/**
+ * How the engines are built from the package's C++ sources: by the checkout's own script, where it is, else by what that script calls.
+ * @param cuda with the CUDA engine
+ */
+export function buildWords(root = packageRoot(), cuda = false): string {
+  if (existsSync(join(root, 'scripts', 'build.mjs'))) return `\`${cuda ? 'TRACIN_CUDA=ON ' : ''}npm run build\` in ${root}`;
+  return `\`npx cmake-js compile${cuda ? ' --CDTRACIN_CUDA=ON' : ''}\` in ${root} (takes a C++20 compiler, CMake and oneDNN)`;
+}
+
 let loaded: { readonly addon: Addon; readonly file: string } | undefined;
 
 /**
@@ -151,7 +160,7 @@ export function locateAddon(engine: AddonChoice['engine']): { readonly addon: Ad
   }
   throw new TracinError(
     'ERR_TRACIN_ENGINE',
-    `${engine}: the addon did not load from ${failures.join(', ')}: build it with \`npm run build\` in ${root}`,
+    `${engine}: the addon did not load from ${failures.join(', ')}: build it with ${buildWords(root)}`,
   );
 }
 

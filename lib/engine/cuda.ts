@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TracinError } from '../errors';
 import { compiledModule } from '../worker-thread';
-import { loadAddon, locateAddon } from './addon';
+import { buildWords, loadAddon, locateAddon } from './addon';
 import type { Engine, Precision } from './engine';
 import { openNativeEngine } from './native';
 
@@ -35,7 +35,7 @@ export function cudaLibrary(): string {
   if (existsSync(library)) return library;
   const told = join(folder, 'libtracin-cuda.txt');
   const why = existsSync(told) ? readFileSync(told, 'utf8').trim() : `there is no ${library}`;
-  throw failed(`this build has no CUDA engine: ${why}; mend that and run \`TRACIN_CUDA=ON npm run build\` (${GUIDE})`);
+  throw failed(`this build has no CUDA engine: ${why}; mend that and run ${buildWords(undefined, true)} (${GUIDE})`);
 }
 
 /** Opens the library in a child process, which may crash or hang, and asks it for its devices. */
@@ -63,19 +63,13 @@ export function probeCuda(addon: string, library: string, patience = PATIENCE): 
 
 /** What the loader says about a library that one of ours needs, and what to do about it. */
 const REMEDIES: readonly [RegExp, string][] = [
-  [
-    /^(libcudnn\w*\.so\S*):/,
-    'cuDNN 9 is where it was when this was built no longer: `pip install nvidia-cudnn-cu13` (or -cu12), then `TRACIN_CUDA=ON npm run build`',
-  ],
-  [
-    /^(libcublas\w*\.so\S*|libnvrtc\S*):/,
-    'cuBLAS is where it was when this was built no longer: `pip install nvidia-cublas`, then `TRACIN_CUDA=ON npm run build`',
-  ],
+  [/^(libcudnn\w*\.so\S*):/, 'cuDNN 9 is where it was when this was built no longer: `pip install nvidia-cudnn-cu13` (or -cu12)'],
+  [/^(libcublas\w*\.so\S*|libnvrtc\S*):/, 'cuBLAS is where it was when this was built no longer: `pip install nvidia-cublas`'],
 ];
 
 function explained(reason: string): string {
   const remedy = REMEDIES.find(([pattern]) => pattern.test(reason));
-  return remedy ? `${reason}: ${remedy[1]} (${GUIDE})` : reason;
+  return remedy ? `${reason}: ${remedy[1]}, then ${buildWords(undefined, true)} (${GUIDE})` : reason;
 }
 
 const statuses = new Map<string, Promise<CudaStatus>>();

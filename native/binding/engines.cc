@@ -28,7 +28,7 @@ void openCuda(const std::string& path) {
   if (!handle) throw EngineError(dlerror());
   auto* open = reinterpret_cast<decltype(&tracin_cuda)>(dlsym(handle, "tracin_cuda"));
   const cuda::Entry* found = open ? open(TRACIN_ABI) : nullptr;
-  if (!found) throw EngineError(path + " is of another build than the addon: run `npm run build`");
+  if (!found) throw EngineError(path + " is of another build than the addon: build both again");
   library = found;
 #else
   throw EngineError(path + ": the cuda engine is for Linux");

@@ -51,7 +51,7 @@ withStandIns('the CUDA library, tried in a process of its own', () => {
       `#include <cstdio>\n#include <cstdlib>\n${entry('fputs("no memory for the driver\\n", stderr); exit(3);')}`,
       /\(status 3\): no memory for the driver: check/,
     ],
-    ['is of another build', entry('return nullptr;'), /is of another build than the addon: run `npm run build`$/],
+    ['is of another build', entry('return nullptr;'), /is of another build than the addon: build both again$/],
     ['is another library', 'int nothing;', /is of another build/],
   ])('survives one that %s', async (what, source, reason) => {
     const library = standInLibrary(dir, what.replaceAll(' ', '-'), source);
