@@ -155,6 +155,18 @@ void Runner::open(Cotangent& c, const std::vector<Box>& boxes, const Tensor& ten
   c.started = true;
 }
 
+void Runner::addParts(Cotangent& c, const Tensor& tensor) {
+  for (const Cotangent& part : c.parts)
+    for (size_t r = 0; r < c.rows.list.size(); ++r) {
+      const Row &from = part.rows.list[r], &to = c.rows.list[r];
+      if (tensor.flat)
+        for (int64_t n = 0; n < tensor.floats(); ++n) to.data[n] += from.data[n];
+      else
+        addInto(to.data, to.box, from.data, from.box, tensor.shape.blocks());
+    }
+  c.parts.clear();
+}
+
 void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, const RegionBatch* batch, const std::vector<RowOwner>& owners,
                       int gradientRows, Sink& sink, const Abort& abort) {
   const bool boxed = batch && batch->boxes && steps_.boxed;
@@ -180,13 +192,19 @@ void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, co
     });
 
     std::vector<Backward> backward;
-    std::vector<std::vector<Cotangent>> parts;  // by unit and input: contributions that are added to others
     int firstRow = 0;
     for (size_t u = 0; u < units.size(); firstRow += units[u].rows, ++u) {
       const Unit& unit = units[u];
-      Backward& b = backward.emplace_back(Backward{unit, cotangents[u][op.outputValue()].rows, std::vector<Rows*>(inputs.size(), nullptr),
-                                                   std::vector<float*>(inputs.size(), nullptr)});
-      parts.emplace_back(inputs.size());
+      const auto unionsOf = [&](int v) { return unions(v, unit.rows, firstRow, region); };
+      Cotangent& dy = cotangents[u][op.outputValue()];
+      const Tensor& y = work_.tensors[op.outputValue()];
+      if (!dy.started && !dy.parts.empty()) {
+        open(dy, unionsOf(op.outputValue()), y);
+        for (const Row& row : dy.rows.list) clear(row.data, y.floats(row.box));
+      }
+      addParts(dy, y);
+      Backward& b = backward.emplace_back(
+          Backward{unit, dy.rows, std::vector<Rows*>(inputs.size(), nullptr), std::vector<float*>(inputs.size(), nullptr)});
       forEachParameter(op, [&](int i, int s) { b.gradients[i] = gradientRoom[i] + (unit.shared ? firstRow * uses_[s].floats : 0); });
       for (size_t i = 0; i < inputs.size(); ++i) {
         const int v = inputs[i];
@@ -194,34 +212,17 @@ void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, co
         const Tensor& tensor = work_.tensors[v];
         std::vector<Box> boxes;
         for (int r = 0; r < unit.rows; ++r) boxes.push_back(region(firstRow + r, at, i, v));
-        Cotangent& target = cotangents[u][v];
-        if (!target.started) {
-          const std::vector<Box> all = unions(v, unit.rows, firstRow, region);
-          open(target, all, tensor);
-          if (all == boxes) {
-            b.dx[i] = &target.rows;
-            continue;
-          }
-          for (const Row& row : target.rows.list) clear(row.data, tensor.floats(row.box));
-        }
-        open(parts[u][i], boxes, tensor);
-        b.dx[i] = &parts[u][i].rows;
+        Cotangent* into = &cotangents[u][v];
+        // whoever sends back to the whole of it starts it; others wait, so that nothing large is cleared and read again
+        if (into->started || unionsOf(v) != boxes) into = &into->parts.emplace_back();
+        open(*into, boxes, tensor);
+        b.dx[i] = &into->rows;
       }
     }
     work_.profile.time(op.op(), Profile::backward, [&] { op.backwardTogether(backward); });
     for (size_t u = 0; u < units.size(); ++u) {
-      for (size_t i = 0; i < inputs.size(); ++i) {
-        if (!parts[u][i].room) continue;
-        const Tensor& tensor = work_.tensors[inputs[i]];
-        const auto& to = cotangents[u][inputs[i]].rows.list;
-        for (int r = 0; r < units[u].rows; ++r) {
-          const Row& part = parts[u][i].rows.list[r];
-          if (tensor.flat)
-            for (int64_t n = 0; n < tensor.floats(); ++n) to[r].data[n] += part.data[n];
-          else
-            addInto(to[r].data, to[r].box, part.data, part.box, tensor.shape.blocks());
-        }
-      }
+      for (int v : inputs)
+        if (passesGradient(v) && cotangents[u][v].started) addParts(cotangents[u][v], work_.tensors[v]);
       cotangents[u][op.outputValue()] = Cotangent();
     }
 

@@ -1,5 +1,6 @@
 // Walks the network's steps: forward for a batch, backward from cotangents at the logits into a sink of parameter gradients.
 #pragma once
+#include <list>
 #include <map>
 
 #include "../core/program.h"
@@ -17,6 +18,7 @@ struct Cotangent {
   Rows rows;
   Pool::Piece room;
   bool started = false;
+  std::list<Cotangent> parts;  // what readers sent back, still to be added
 };
 
 // By unit and tensor.
@@ -70,6 +72,7 @@ class Runner {
   void findNeeds();
   void copyOut(int value, int slices, const float* from, float* to) const;
   Box boxAt(const RegionBatch&, const RowOwner&, int slot) const;
+  void addParts(Cotangent&, const Tensor&);
   bool passesGradient(int tensor) const;
 
   // visit(input, selected index)
