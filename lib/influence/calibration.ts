@@ -32,8 +32,6 @@ const BATCHES = 3;
 const SECONDS = 1;
 /** Work so short is not worth more than one slice either. */
 const SHORT = 5;
-/** Of few slices so many are sample enough. */
-const FEW = 2;
 /** A batch is computed so often alone, and with resident rows; the best counts. */
 const ROUNDS = 4;
 /** The batches are computed a few times over: work not this many times as long is not worth that either. */
@@ -53,7 +51,7 @@ export async function calibrate(
   const { definition, sources, record } = job;
   const source = sources.train;
   const ranges = rangesOf(source.slices.length, plan.batch);
-  if (plan.slicesToCompute < WORTH * slicesOf(ranges)) return startOn(job, plan, FEW, signal);
+  if (plan.slicesToCompute < WORTH * slicesOf(ranges)) return startOn(job, plan, signal);
   const program = job.programs[0]!;
   const loss = regionLoss(definition);
   const once = async (batch: RegionBatch, block?: Block): Promise<number> => {
@@ -65,7 +63,7 @@ export async function calibrate(
   const first = await readSample(job, 'train', [{ start: 0, end: 1 }], predictor, { signal });
   const held = { unseen: UNSEEN, process: first.process };
   const single = await once(first.batches[0]!);
-  if (single * plan.slicesToCompute < SHORT) return startOn(job, plan, plan.batch, signal);
+  if (single * plan.slicesToCompute < SHORT) return startOn(job, plan, signal);
   if (single > SECONDS) return { costs: { read: first.read!, predict: first.predict, gradients: single, row: 0, ...held } };
   const {
     batches,
@@ -106,7 +104,7 @@ export async function calibrate(
 }
 
 /** A slice in float32 takes so many times as long as in less: as measured on processors with AMX, with memory touched anew. */
-const FLOAT32 = 2;
+const FLOAT32 = 1.5;
 
 /**
  * Seconds that all of a plan takes on so many devices; reading and computing share the processor.

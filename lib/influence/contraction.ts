@@ -157,21 +157,25 @@ async function fill(lanes: readonly Lane[], { checkpoint, index, tests }: Pass, 
   const { classes, batch } = plan;
   const found = new Float32Array(tileLength(0, tests.end - tests.start, classes));
   const begun = index === 0 && checkpoint === networks.checkpoints.length - 1 ? start : undefined;
-  const append = (slices: Range & RegionBatch, known?: RegionNorms): Promise<void> =>
-    together(lanes, signal, async ({ block }, laneSignal, i) => {
-      const norms = i === 0 && known ? known : await block!.append(slices, regionLoss(definition), { signal: laneSignal });
-      if (i === 0) setNorms(found, norms, (slices.start - tests.start) * classes);
+  const told = ({ start: first, end }: Range, norms: RegionNorms): void => {
+    setNorms(found, norms, (first - tests.start) * classes);
+    onSlices(end - first);
+  };
+  const append = async (some: readonly Lane[], slices: Range & RegionBatch): Promise<RegionNorms | undefined> => {
+    let norms: RegionNorms | undefined;
+    await together(some, signal, async ({ block }, laneSignal, i) => {
+      const own = await block!.append(slices, regionLoss(definition), { signal: laneSignal });
+      if (i === 0) norms = own;
     });
+    return norms;
+  };
   for (const { block } of lanes) if (block !== begun?.block) block?.clear();
-  if (begun) {
-    await append(begun.slices, begun.norms);
-    onSlices(begun.slices.end);
+  for (const part of begun?.parts ?? []) {
+    if (lanes.length > 1) await append(lanes.slice(1), await regionBatch(sides.test, definition, part, signal));
+    told(part, part);
   }
-  const rest = { start: begun?.slices.end ?? tests.start, end: tests.end };
-  for await (const slices of regionBatches(sides.test, definition, rest, batch, signal)) {
-    await append(slices);
-    onSlices(slices.end - slices.start);
-  }
+  const rest = { start: begun?.parts.at(-1)!.end ?? tests.start, end: tests.end };
+  for await (const slices of regionBatches(sides.test, definition, rest, batch, signal)) told(slices, (await append(lanes, slices))!);
   checkFinite(found, 'test', tests, checkpoint, options);
   return found;
 }
