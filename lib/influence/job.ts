@@ -54,7 +54,7 @@ export interface InfluenceOptions {
   readonly signal?: AbortSignal | undefined;
   /** Stages `regions`, `influence` (both in slices) and `writing` (in files). */
   readonly onProgress?: OnProgress | undefined;
-  /** Told before the work starts: memory, passes, disk, time. */
+  /** Told before anything is written, once the first slices are computed: memory, passes, disk, and the time that the others take. */
   readonly onPlan?: ((plan: InfluencePlan) => void) | undefined;
   /** One line each, for people. */
   readonly onNotice?: ((line: string) => void) | undefined;
