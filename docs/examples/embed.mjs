@@ -34,7 +34,9 @@ try {
     for (const [k, name] of study.classes.entries()) {
       if (study.tests.pixels[row][k] === 0) continue; // the network predicts no such region here
       const query = { test: { case: slice.case, slice: slice.index }, class: name, top: 1 };
-      const weighed = (await rank(study, query)).proponents[0]; // how much it weighed
+      const { zeroGradient, proponents } = await rank(study, query);
+      if (zeroGradient) continue; // no pixel of this region is of its class in the labels: nothing influences it
+      const weighed = proponents[0]; // how much it weighed
       const alike = (await rank(study, { ...query, normalize: 'cosine' })).proponents[0]; // how alike it is
       console.log(JSON.stringify({ case: slice.case, slice: slice.index, class: name, weighed, alike }));
     }

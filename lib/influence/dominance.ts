@@ -8,7 +8,7 @@ import type { Study } from './study';
 export interface Dominance {
   /** Length of the lists looked at: 30, or the first tenth where there are fewer than 300 candidates. */
   readonly top: number;
-  /** Test regions of the class. */
+  /** Test regions of the class that anything influences; one whose gradient is zero leads no list. */
   readonly tests: number;
   /** By falling share; patients in no list are left out. */
   readonly patients: readonly { readonly patient: string; readonly share: number }[];
@@ -42,16 +42,18 @@ export function dominance(study: Study, query: DominanceQuery): Promise<Dominanc
 async function count(study: Study, { testClass, trainClasses, by, normalize }: DominanceQuery): Promise<Dominance> {
   const rows = study.tests.pixels.flatMap((pixels, row) => (pixels[testClass]! > 0 ? [row] : []));
   const times = new Map<string, number>();
-  let top = 0;
+  let [top, tests] = [0, 0];
   for (const row of rows) {
     const candidates = candidatesOf(study, await influenceOf(study, row, normalize), testClass, trainClasses, by);
     top = Math.min(TOP, Math.ceil(candidates.length / 10));
-    const leading = byFalling(candidates.filter(({ score }) => score !== 0)).slice(0, top);
+    const influential = candidates.filter(({ score }) => score !== 0);
+    if (influential.length > 0) tests++;
+    const leading = byFalling(influential).slice(0, top);
     const patients = new Set(leading.map((candidate) => study.trainings.slices[candidate.row]!.patient));
     for (const patient of patients) times.set(patient, (times.get(patient) ?? 0) + 1);
     await setImmediate();
   }
-  const patients = [...times].map(([patient, n]) => ({ patient, share: n / rows.length }));
+  const patients = [...times].map(([patient, n]) => ({ patient, share: n / tests }));
   patients.sort((a, b) => b.share - a.share || (a.patient < b.patient ? -1 : 1));
-  return { top, tests: rows.length, patients };
+  return { top, tests, patients };
 }

@@ -66,7 +66,7 @@ export interface Ranking {
 
 /** What to tell of a region with `zeroGradient`. */
 export const ZERO_GRADIENT =
-  'The gradient of this region is zero, so nothing influences it: Dice has none where no pixel of a region is of its class in the labels.';
+  'The gradient of this region is zero, so nothing influences it. With the Dice loss that is so where no pixel of a region is of its class in the labels.';
 
 /**
  * Ranks the training regions of a class by their influence on one test region.

@@ -145,9 +145,9 @@ describe('rank', () => {
       });
       expect((await rank(none, { ...query, by: 'patient' })).opponents).toEqual([]);
       expect(await rank(none, { ...query, test: test10 })).toMatchObject({ zeroGradient: false });
-      // its list leads nobody
-      const { patients } = (await rank(none, query)).dominance;
-      expect(patients.map(({ share }) => share)).toEqual([0.5]);
+      // nor does it count among the lists that somebody leads
+      const { tests, patients } = (await rank(none, query)).dominance;
+      expect([tests, ...patients.map(({ share }) => share)]).toEqual([1, 1]);
       // a gradient at one checkpoint is a gradient
       const some = await writeStudy(join(dir, `some-${normalize}`), { ...NUMBERS, testNorms: [0, 0, 1, 1, 16, 0, 1, 1] });
       expect(await rank(some, { ...query, test: test10 })).toMatchObject({ zeroGradient: false });
