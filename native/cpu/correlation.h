@@ -17,7 +17,7 @@ struct Geometry {
   Extent kernel, strides, dilations, before;
 };
 
-// Kernels compiled for boxes of different sizes that a layer keeps, and the bytes of one: 30 to 45 KB where it is 1 to 5 positions wide,
+// Kernels compiled for boxes of different sizes that a layer keeps, and the bytes of one: 30 to 52 KB where it is 1 to 5 positions wide,
 // 63 KB at 13, on average over boxes and whatever the pass and the channels (oneDNN 2.6, AVX-512).
 constexpr size_t kMostCompiled = 48;
 constexpr int64_t kCompiledBytes = 64 << 10;
