@@ -1,6 +1,7 @@
 /** The work itself: checkpoint by checkpoint, the last first, for it has just predicted and is loaded; test gradients stay resident while the training slices stream past. */
 import type { Block, Program, RegionBatch, RegionNorms } from '../engine/engine';
 import { TracinError } from '../errors';
+import { firstNotFinite } from '../finite';
 import { readAhead } from '../read-ahead';
 import { cut, regionBatch, regionBatches, type Range, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
@@ -248,7 +249,7 @@ function checkFinite(
   checkpoint: number,
   { sides, networks, plan }: ContractionOptions,
 ): void {
-  const at = numbers.findIndex((number) => !Number.isFinite(number));
+  const at = firstNotFinite(numbers);
   if (at < 0) return;
   const { case: name, index } = sides[role].source.slices[start + (Math.floor(at / plan.classes) % (end - start))]!;
   const side = role === 'test' ? 'test' : 'training';

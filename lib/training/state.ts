@@ -2,6 +2,7 @@
 import { access } from 'node:fs/promises';
 import { TracinError } from '../errors';
 import { replaceFile } from '../files';
+import { firstNotFinite } from '../finite';
 import type { Floats, Program } from '../engine/engine';
 import type { Graph, Tensor } from '../graph/graph';
 import { openSafetensors, safetensorsChunks } from '../graph/safetensors';
@@ -40,7 +41,7 @@ export function isFiniteState({ network }: TrainingState): Promise<boolean> {
 function* areFinite(arrays: Iterable<Floats>): Turns<boolean> {
   for (const data of arrays) {
     for (let start = 0; start < data.length; start += STRETCH, yield) {
-      if (!data.subarray(start, start + STRETCH).every(Number.isFinite)) return false;
+      if (firstNotFinite(data, start, Math.min(start + STRETCH, data.length)) >= 0) return false;
     }
   }
   return true;

@@ -7,7 +7,7 @@ namespace tracin::cpu::image_correlation {
 
 namespace {
 
-using winograd::ceilDiv, winograd::kLanes, winograd::least, winograd::load, winograd::store, winograd::Vector;
+using winograd::ceilDiv, winograd::kLanes, winograd::least, winograd::load, winograd::store, winograd::Vector, winograd::withConstant;
 // Channels and output blocks whose sums are in registers at a time: 4 · 3 · 2 of 32.
 constexpr int kChannels = 4, kBlocks = 2;
 // Lines of a box that are one task, and one part of the sum.
@@ -54,15 +54,6 @@ void line(const float* in, int64_t channel, const float* out, int64_t block, int
       for (int b = 0; b < B; ++b) store(sums + b * next + k * column + c * kLanes, s[k][c][b]);
 }
 
-template <int C>
-void someBlocks(int blocks, const float* in, int64_t channel, const float* out, int64_t block, int width, float* sums, int64_t column,
-                int64_t next) {
-  if (blocks == kBlocks)
-    line<C, kBlocks>(in, channel, out, block, width, sums, column, next);
-  else
-    line<C, 1>(in, channel, out, block, width, sums, column, next);
-}
-
 // One part of a gradient: the outputs of some lines of one image.
 void part(const Sum& s, const float* in, const float* out, int from, int to, float* sums) {
   const int64_t column = int64_t(s.in.channels) * kLanes, kernelLine = kColumns * column, next = s.lines * kernelLine;
@@ -71,24 +62,12 @@ void part(const Sum& s, const float* in, const float* out, int from, int to, flo
     for (int y = from; y < to; ++y)
       for (int ky = 0; ky < s.lines; ++ky)
         for (int c = 0; c < s.in.channels; c += kChannels) {
-          const auto go = [&]<int C>() {
-            someBlocks<C>(least(kBlocks, s.out.blocks - b), in + c * s.in.channel + (y + ky) * s.in.line, s.in.channel,
-                          out + b * s.out.block + y * s.out.line, s.out.block, s.out.width, sums + b * next + ky * kernelLine + c * kLanes,
-                          column, next);
-          };
-          switch (least(kChannels, s.in.channels - c)) {
-            case 1:
-              go.template operator()<1>();
-              break;
-            case 2:
-              go.template operator()<2>();
-              break;
-            case 3:
-              go.template operator()<3>();
-              break;
-            default:
-              go.template operator()<kChannels>();
-          }
+          withConstant<kChannels>(least(kChannels, s.in.channels - c), [&]<int C>() {
+            withConstant<kBlocks>(least(kBlocks, s.out.blocks - b), [&]<int B>() {
+              line<C, B>(in + c * s.in.channel + (y + ky) * s.in.line, s.in.channel, out + b * s.out.block + y * s.out.line, s.out.block,
+                         s.out.width, sums + b * next + ky * kernelLine + c * kLanes, column, next);
+            });
+          });
         }
 }
 

@@ -40,51 +40,7 @@ void productRows(int rows, int depth, const float* left, int64_t leftStep, const
   // as even as possible: 15 rows are 8 and 7, not 14 and 1
   for (int parts = ceilDiv(rows, most); parts > 0; --parts) {
     const int r = ceilDiv(rows, parts);
-    const auto go = [&]<int R>() { product<R, N>(depth, left, leftStep, 1, right, N * kLanes, sums, sumStep, add); };
-    switch (r) {
-      case 1:
-        go.template operator()<1>();
-        break;
-      case 2:
-        go.template operator()<2>();
-        break;
-      case 3:
-        go.template operator()<3>();
-        break;
-      case 4:
-        go.template operator()<4>();
-        break;
-      case 5:
-        go.template operator()<5>();
-        break;
-      case 6:
-        go.template operator()<6>();
-        break;
-      case 7:
-        go.template operator()<7>();
-        break;
-      case 8:
-        go.template operator()<8>();
-        break;
-      case 9:
-        go.template operator()<9>();
-        break;
-      case 10:
-        go.template operator()<10>();
-        break;
-      case 11:
-        go.template operator()<11>();
-        break;
-      case 12:
-        go.template operator()<12>();
-        break;
-      case 13:
-        go.template operator()<13>();
-        break;
-      default:
-        go.template operator()<14>();
-        break;
-    }
+    withConstant<most>(r, [&]<int R>() { product<R, N>(depth, left, leftStep, 1, right, N * kLanes, sums, sumStep, add); });
     left += r * leftStep, sums += r * sumStep, rows -= r;
   }
 }

@@ -5,7 +5,7 @@ import { chosenSlices } from '../../lib/dataset/views';
 import type { Engine, Program } from '../../lib/engine/engine';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { computeInfluence } from '../../lib/influence/run';
-import { LEARNING_RATES, openTiny, type Tiny } from './support/tiny';
+import { openTiny, type Tiny } from './support/tiny';
 
 const BATCH = 4;
 const TRAININGS = 68;
@@ -56,7 +56,7 @@ test('training slices are read while those of the test are made resident, the ne
   await computeInfluence({
     train,
     test: tiny.test,
-    networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES },
+    networks: tiny.networks,
     definition: { region: 'truth' },
     batch: BATCH,
     engine,

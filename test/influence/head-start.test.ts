@@ -8,7 +8,7 @@ import { secondsOf } from '../../lib/influence/calibration';
 import type { InfluencePlan } from '../../lib/influence/plan';
 import { computeInfluence, computeShard, planInfluence, type InfluenceOptions } from '../../lib/influence/run';
 import { contents } from '../support/folders';
-import { LEARNING_RATES, openTiny, SIZE, type Tiny } from './support/tiny';
+import { openTiny, SIZE, type Tiny } from './support/tiny';
 
 const TESTS = 5;
 const TRAININGS = 9;
@@ -29,7 +29,7 @@ afterAll(async () => {
 const settings = (out: string, engine: InfluenceOptions['engine']): InfluenceOptions => ({
   train: tiny.train,
   test: tiny.test,
-  networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES },
+  networks: tiny.networks,
   engine,
   out: join(folder, out),
 });

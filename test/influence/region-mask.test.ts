@@ -4,7 +4,7 @@ import { openReferenceEngine } from '../../lib/engine/reference';
 import { computeInfluence, type InfluenceOptions } from '../../lib/influence/run';
 import { rank } from '../../lib/influence/ranking';
 import type { Study } from '../../lib/influence/study';
-import { CLASSES, LEARNING_RATES, openTiny, SIZE, type Tiny } from './support/tiny';
+import { CLASSES, openTiny, SIZE, type Tiny } from './support/tiny';
 
 let tiny: Tiny;
 beforeAll(async () => void (tiny = await openTiny()));
@@ -17,7 +17,7 @@ async function study(options: Partial<InfluenceOptions>): Promise<Study> {
   return computeInfluence({
     train: tiny.train,
     test: tiny.test,
-    networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES },
+    networks: tiny.networks,
     definition: { region: 'truth' },
     out: join(tiny.dir, `study-${studies++}`),
     engine: openReferenceEngine(),

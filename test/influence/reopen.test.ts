@@ -6,7 +6,7 @@ import { regionBatches } from '../../lib/influence/batches';
 import { reopenNetworks, reopenSides } from '../../lib/influence/reopen';
 import { computeInfluence, type InfluenceOptions } from '../../lib/influence/run';
 import { openStudy, type Study } from '../../lib/influence/study';
-import { CLASSES, LEARNING_RATES, openTiny, SIZE, type Tiny } from './support/tiny';
+import { CLASSES, openTiny, SIZE, type Tiny } from './support/tiny';
 
 let tiny: Tiny;
 let folder: string;
@@ -15,7 +15,7 @@ let study: Study;
 const settings = (out: string, changed: Partial<InfluenceOptions> = {}): InfluenceOptions => ({
   train: tiny.train,
   test: tiny.test,
-  networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES },
+  networks: tiny.networks,
   engine: openReferenceEngine(),
   out: join(folder, out),
   ...changed,

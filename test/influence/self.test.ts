@@ -6,7 +6,7 @@ import { rank } from '../../lib/influence/ranking';
 import { computeInfluence } from '../../lib/influence/run';
 import { readNpy } from '../../lib/npy';
 import { contents } from '../support/folders';
-import { LEARNING_RATES, openTiny, SIZE, tinyNetwork, type Tiny } from './support/tiny';
+import { openTiny, SIZE, tinyNetwork, type Tiny } from './support/tiny';
 import { watched } from './support/watched';
 
 let tiny: Tiny;
@@ -21,7 +21,7 @@ afterAll(async () => {
 });
 
 test('self-influence: the norms and losses of a whole study, from one pass in which no gradient stays', async () => {
-  const common = { train: tiny.train, networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES } };
+  const common = { train: tiny.train, networks: tiny.networks };
   const whole = await computeInfluence({ ...common, test: tiny.test, engine: openReferenceEngine(), out: join(folder, 'whole') });
   const seen: number[] = [];
   const calls = new Set<string>();
@@ -49,7 +49,7 @@ test('losses are those of the engine', async () => {
   const study = await computeInfluence({
     train: tiny.train,
     test: 'none',
-    networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES },
+    networks: tiny.networks,
     definition: { region: 'slice' },
     engine: openReferenceEngine(),
     out: join(folder, 'losses'),

@@ -6,7 +6,7 @@ import { openReferenceEngine } from '../../lib/engine/reference';
 import { TracinError } from '../../lib/errors';
 import { computeInfluence, type InfluenceOptions } from '../../lib/influence/run';
 import { contents } from '../support/folders';
-import { LEARNING_RATES, openTiny, type Tiny } from './support/tiny';
+import { openTiny, type Tiny } from './support/tiny';
 
 let tiny: Tiny;
 let folder: string;
@@ -23,7 +23,7 @@ afterAll(async () => {
 const settings = (out: string, engine: InfluenceOptions['engine']): InfluenceOptions => ({
   train: tiny.train,
   test: tiny.test,
-  networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES },
+  networks: tiny.networks,
   definition: { region: 'truth' },
   batch: 2,
   engine,

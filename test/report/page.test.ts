@@ -22,7 +22,7 @@ beforeAll(async () => {
   study = await computeInfluence({
     train: tiny.train,
     test: tiny.test,
-    networks: { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES },
+    networks: tiny.networks,
     definition: { region: 'truth' },
     out: join(tiny.dir, 'study'),
     engine,

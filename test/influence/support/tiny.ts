@@ -6,6 +6,7 @@ import { openArrays } from '../../../lib/dataset/arrays';
 import type { SliceSource } from '../../../lib/dataset/slices';
 import type { Graph } from '../../../lib/graph/graph';
 import { writeOnnx } from '../../../lib/graph/onnx';
+import type { FileSource } from '../../../lib/influence/networks';
 import { writeNpy } from '../../../lib/npy';
 import { GraphBuilder } from '../../support/graphs';
 import { uniform } from '../../support/numbers';
@@ -45,6 +46,8 @@ export function tinySlices(n: number, seed: number): Slices {
 export interface Tiny {
   readonly dir: string;
   readonly checkpoints: string[];
+  /** The checkpoints with their learning rates. */
+  readonly networks: FileSource;
   readonly test: SliceSource;
   readonly train: SliceSource;
   /** The test images without labels. */
@@ -72,6 +75,7 @@ export async function openTiny(tests = 3, trainings = 5): Promise<Tiny> {
   return {
     dir,
     checkpoints,
+    networks: { checkpoints, learningRates: LEARNING_RATES },
     ...sources,
     slices,
     async close() {
