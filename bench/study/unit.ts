@@ -25,6 +25,7 @@ import { replaceFile } from '../../lib/files';
 import { readOnnx } from '../../lib/graph/onnx';
 import { byFalling, candidatesOf } from '../../lib/influence/candidates';
 import type { DefinitionOptions } from '../../lib/influence/definition';
+import { influencedRegions } from '../../lib/influence/influenced';
 import { influenceOf } from '../../lib/influence/normalisation';
 import { computeInfluence } from '../../lib/influence/run';
 import type { Study } from '../../lib/influence/study';
@@ -252,11 +253,12 @@ async function testPaper(work: string, name: UnitName, engine: Engine): Promise<
 
 async function leadingOf(study: Study): Promise<Leading[]> {
   const found: Leading[] = [];
+  const influenced = await influencedRegions(study);
   for (const [row, { patient }] of study.tests.slices.entries()) {
     for (const influence of ['none', 'cosine'] as const) {
       const scores = await influenceOf(study, row, influence);
       for (const [k, name] of study.classes.entries()) {
-        if (study.tests.pixels[row]![k] === 0) continue;
+        if (!influenced[row]![k]) continue;
         const ranked = byFalling(candidatesOf(study, scores, k, [k], 'patient')).map((one) => study.trainings.slices[one.row]!.patient);
         found.push({ patient, class: name, influence, top: ranked.slice(0, recipe.TOP), candidates: ranked.toSorted() });
       }

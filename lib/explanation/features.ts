@@ -5,6 +5,7 @@ import { TracinError, throwIfAborted } from '../errors';
 import { replaceFile } from '../files';
 import { toJson } from '../json';
 import { regionBatches, type Role } from '../influence/batches';
+import { influencedRegions } from '../influence/influenced';
 import type { Networks } from '../influence/networks';
 import type { Normalisation } from '../influence/normalisation';
 import { reopenNetworks, reopenSides, type ReopenedSides } from '../influence/reopen';
@@ -86,7 +87,7 @@ export async function computeFeatures(options: FeatureOptions): Promise<Features
     await compareMaps(program, networks, sides, worker, options, onSlices);
     await splitHead(program, head, networks, sides, worker, options, onSlices);
     const result = await worker.call<FeatureResult>('result', undefined, { signal });
-    const found = summary(options, head, result, { similarity, normalize, shuffles, seed });
+    const found = await summary(options, head, result, { similarity, normalize, shuffles, seed });
     await write(study, head, result, found, worker, signal);
     return found;
   } finally {
@@ -153,13 +154,13 @@ async function splitHead(
   }
 }
 
-function summary(
+async function summary(
   { study }: FeatureOptions,
   { features, kernel }: FeatureHead,
   { scores }: FeatureResult,
   settings: Pick<Features, 'similarity' | 'normalize' | 'shuffles' | 'seed'>,
-): Features {
-  const present = ({ pixels }: Study['tests'], k: number): number => pixels.filter((counts) => counts[k]! > 0).length;
+): Promise<Features> {
+  const influenced = await influencedRegions(study);
   return {
     formatVersion: FORMAT_VERSION,
     tool: `tracin-seg ${VERSION}`,
@@ -169,8 +170,8 @@ function summary(
     kernel,
     classes: study.classes.map((name, k) => ({
       class: name,
-      tests: present(study.tests, k),
-      trainings: present(study.trainings, k),
+      tests: influenced.filter((of) => of[k]).length,
+      trainings: study.trainings.pixels.filter((counts) => counts[k]! > 0).length,
       features: [...scores[k]!],
     })),
   };

@@ -31,7 +31,7 @@ export const featuresSchema = z.strictObject({
   classes: z.array(
     z.strictObject({
       class: z.string(),
-      /** Regions present. */
+      /** Test regions that something influences, over which FI is a mean, and training regions present. */
       tests: count,
       trainings: count,
       features: z.array(

@@ -1,18 +1,23 @@
 /** FI(n)_{k,i}, how alike the n-th ranked training regions are to their test regions in feature k, and which features that singles out. */
 import { byFalling, candidatesOf } from '../influence/candidates';
+import { influencedRegions } from '../influence/influenced';
 import { influenceOf, type Normalisation } from '../influence/normalisation';
 import type { Study } from '../influence/study';
 import { quantile } from '../statistics';
 import { generatorAt, shuffledOrder } from '../random';
 
-/** Of a test region, where each training region of the same class stands by falling influence: [M, K, N], from 0; −1 for absent regions. */
+/**
+ * Of a test region, where each training region of the same class stands by falling influence: [M, K, N], from 0; −1 where either is absent
+ * or nothing influences the test region.
+ */
 export async function ranksOf(study: Study, normalize: Normalisation): Promise<Int32Array> {
   const [tests, trainings, classes] = [study.tests.slices.length, study.trainings.slices.length, study.classes.length];
   const ranks = new Int32Array(tests * classes * trainings).fill(-1);
+  const influenced = await influencedRegions(study);
   for (let test = 0; test < tests; test++) {
     const influence = await influenceOf(study, test, normalize);
     for (let k = 0; k < classes; k++) {
-      if (study.tests.pixels[test]![k] === 0) continue;
+      if (!influenced[test]![k]) continue;
       const ranked = byFalling(candidatesOf(study, influence, k, [k], 'slice'));
       for (const [rank, { row }] of ranked.entries()) ranks[(test * classes + k) * trainings + row] = rank;
     }
@@ -80,7 +85,7 @@ export class ImportanceSums {
   readonly #sums: Float64Array;
   /** [K, shuffles, F] */
   readonly #shuffled: Float64Array;
-  /** Test regions of each class, [K]. */
+  /** Ranked test regions of each class, [K]. */
   readonly #regions: number[];
   /** Training regions of each class, [K]. */
   readonly #candidates: number[];
@@ -112,11 +117,13 @@ export class ImportanceSums {
     );
   }
 
-  /** S [F] of class k of a test and a training slice, both present. */
+  /** S [F] of class k of a test and a training slice, both present; nothing where the pair has no rank. */
   add(test: number, k: number, training: number, similarity: Float64Array): void {
     const { trainings, classes, features, ranks, shuffles } = this.#shape;
     const first = (test * classes + k) * trainings;
-    const at = (k * trainings + ranks[first + training]!) * features;
+    const rank = ranks[first + training]!;
+    if (rank < 0) return;
+    const at = (k * trainings + rank) * features;
     for (let f = 0; f < features; f++) this.#sums[at + f]! += similarity[f]!;
     const weights = this.#weights[k];
     if (!weights) return;

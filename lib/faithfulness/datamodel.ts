@@ -2,6 +2,7 @@
  * The linear datamodelling score (Park et al. 2023, arXiv 2303.14186): networks are trained on random halves of the patients, and the summed
  * influence of a half is held against the loss it ends with, next to counts that know nothing of gradients.
  */
+import { influencedRegions } from '../influence/influenced';
 import type { Study } from '../influence/study';
 import { generatorAt, shuffledOrder } from '../random';
 import { mean, spearman } from '../statistics';
@@ -39,7 +40,7 @@ export interface HalvesOptions {
 export interface TrainedHalves extends Pick<HalvesOptions, 'table' | 'seeds' | 'resampling'> {
   /** K */
   readonly classes: number;
-  /** Present test regions, as test row · K + class. */
+  /** Test regions that something influences, as test row · K + class. */
   readonly regions: readonly number[];
   /** Patients of each half, by their place in the table. */
   readonly halves: readonly (readonly number[])[];
@@ -63,7 +64,9 @@ export async function trainHalves(options: HalvesOptions): Promise<TrainedHalves
     halves.push(order.slice(0, half));
     losses.push(await options.losses(order.slice(half).map((p) => patients[p]!)));
   }
-  const regions = study.tests.pixels.flatMap((counts, row) => counts.flatMap((pixels, k) => (pixels > 0 ? [row * classes + k] : [])));
+  const regions = (await influencedRegions(study)).flatMap((of, row) =>
+    of.flatMap((influenced, k) => (influenced ? [row * classes + k] : [])),
+  );
   return { table, seeds, resampling, classes, regions, halves, losses, faulty: faulty && patients.map((patient) => faulty.has(patient)) };
 }
 

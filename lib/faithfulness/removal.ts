@@ -1,6 +1,7 @@
 /** Whether proponents matter: the network is trained without them, without as many random patients, and without as many look-alikes. */
 import { generatorAt, shuffledOrder } from '../random';
 import { mean } from '../statistics';
+import { influencedRegions } from '../influence/influenced';
 import type { Study } from '../influence/study';
 import { groupedMean, type Estimate, type Resampling } from './estimate';
 import type { PatientTable } from './patient-influence';
@@ -55,12 +56,14 @@ export function removedOf(patients: number): number {
   return Math.max(1, Math.round(patients / 5));
 }
 
-/** Test patients and classes in a random order, each patient once before any comes twice. */
-export function chooseSubjects({ tests, classes }: Study, count: number, seed: number): RemovalSubject[] {
+/** Test patients and classes that something influences, in a random order, each patient once before any comes twice. */
+export async function chooseSubjects(study: Study, count: number, seed: number): Promise<RemovalSubject[]> {
+  const { tests, classes } = study;
+  const influenced = await influencedRegions(study);
   const subjects = new Map<string, RemovalSubject & { regions: number[] }>();
   tests.slices.forEach(({ patient }, row) => {
     for (const [k, name] of classes.entries()) {
-      if (tests.pixels[row]![k] === 0) continue;
+      if (!influenced[row]![k]) continue;
       const known = subjects.get(`${k} ${patient}`) ?? { patient, class: name, regions: [] };
       known.regions.push(row * classes.length + k);
       subjects.set(`${k} ${patient}`, known);
@@ -98,7 +101,7 @@ export async function testRemoval({
     random.push(await losses(order.slice(0, removed).map((i) => patients[i]!)));
   }
   const found: RemovalRegion[] = [];
-  for (const subject of chooseSubjects(study, count, resampling.seed)) {
+  for (const subject of await chooseSubjects(study, count, resampling.seed)) {
     const loss = lossOf(full, subject);
     const without = async (values: Float64Array): Promise<number> =>
       lossOf(await losses(largest(table, values, subject, removed)), subject) - loss;

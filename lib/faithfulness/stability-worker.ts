@@ -1,5 +1,6 @@
 /** The thread that compares studies: thousands of rank correlations would hold the caller's thread up. */
 import { byFalling, candidatesOf, type Candidate } from '../influence/candidates';
+import { influencedRegions } from '../influence/influenced';
 import { influenceOf, type Normalisation } from '../influence/normalisation';
 import { openStudy, type Study } from '../influence/study';
 import { mean, spearman } from '../statistics';
@@ -29,12 +30,15 @@ interface Compared {
 
 serve(() => {
   let studies: Study[];
+  /** By study, test slice and class. */
+  let influenced: boolean[][][];
   let options: CompareOptions;
   const compared: Compared[] = [];
   const regions: (Stability['regions'][number] & { readonly patient: string; readonly chance: number })[] = [];
   return {
     async open({ studies: folders, ...rest }: OpenedArgument): Promise<Served> {
       studies = await Promise.all(folders.map(async ({ dir, learningRates }) => (await openStudy(dir)).reweighted(learningRates)));
+      influenced = await Promise.all(studies.map(influencedRegions));
       options = rest;
       return { result: undefined };
     },
@@ -45,7 +49,7 @@ serve(() => {
       const influences = await Promise.all(studies.map((study) => influenceOf(study, test, options.normalize)));
       for (const [k, className] of studies[0]!.classes.entries()) {
         call.throwIfAborted();
-        if (studies.some(({ tests }) => tests.pixels[test]![k] === 0)) continue;
+        if (influenced.some((of) => !of[test]![k])) continue;
         const correlations = studies[0]!.classes.map((_, trainK) => correlationOf(studies, influences, k, trainK));
         correlations.forEach((correlation, trainK) => compared.push({ patient, k, trainK, correlation }));
         const own = correlations[k]!;

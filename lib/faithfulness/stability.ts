@@ -33,8 +33,8 @@ export interface StabilityOptions {
 const STABLE = Math.SQRT1_2;
 
 /**
- * Compares the studies and writes stability.json into the first. Only regions that all of them have are compared: where regions are predicted
- * ones, another network may not have them.
+ * Compares the studies and writes stability.json into the first. Only regions that something influences in each of them are compared: where
+ * regions are predicted ones, another network may not have them.
  * @throws ERR_TRACIN_USAGE an option that cannot be meant; ERR_TRACIN_STUDY studies of other slices, classes or definitions, or of the same networks
  */
 export async function testStability(options: StabilityOptions): Promise<Stability> {

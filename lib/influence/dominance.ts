@@ -1,6 +1,7 @@
 /** A few patients with large gradients can lead every list; how often each does is told beside a ranking. */
 import { setImmediate } from 'node:timers/promises';
 import { byFalling, candidatesOf } from './candidates';
+import { influencedRegions } from './influenced';
 import { influenceOf, type Normalisation } from './normalisation';
 import type { Study } from './study';
 
@@ -8,7 +9,7 @@ import type { Study } from './study';
 export interface Dominance {
   /** Length of the lists looked at: 30, or the first tenth where there are fewer than 300 candidates. */
   readonly top: number;
-  /** Test regions of the class that anything influences; one whose gradient is zero leads no list. */
+  /** Test regions of the class that something influences: on the others there is no list to lead. */
   readonly tests: number;
   /** By falling share; patients in no list are left out. */
   readonly patients: readonly { readonly patient: string; readonly share: number }[];
@@ -40,20 +41,18 @@ export function dominance(study: Study, query: DominanceQuery): Promise<Dominanc
 }
 
 async function count(study: Study, { testClass, trainClasses, by, normalize }: DominanceQuery): Promise<Dominance> {
-  const rows = study.tests.pixels.flatMap((pixels, row) => (pixels[testClass]! > 0 ? [row] : []));
+  const rows = (await influencedRegions(study)).flatMap((influenced, row) => (influenced[testClass] ? [row] : []));
   const times = new Map<string, number>();
-  let [top, tests] = [0, 0];
+  let top = 0;
   for (const row of rows) {
     const candidates = candidatesOf(study, await influenceOf(study, row, normalize), testClass, trainClasses, by);
     top = Math.min(TOP, Math.ceil(candidates.length / 10));
-    const influential = candidates.filter(({ score }) => score !== 0);
-    if (influential.length > 0) tests++;
-    const leading = byFalling(influential).slice(0, top);
+    const leading = byFalling(candidates.filter(({ score }) => score !== 0)).slice(0, top);
     const patients = new Set(leading.map((candidate) => study.trainings.slices[candidate.row]!.patient));
     for (const patient of patients) times.set(patient, (times.get(patient) ?? 0) + 1);
     await setImmediate();
   }
-  const patients = [...times].map(([patient, n]) => ({ patient, share: n / tests }));
+  const patients = [...times].map(([patient, n]) => ({ patient, share: n / rows.length }));
   patients.sort((a, b) => b.share - a.share || (a.patient < b.patient ? -1 : 1));
-  return { top, tests, patients };
+  return { top, tests: rows.length, patients };
 }

@@ -4,6 +4,7 @@ import { TracinError } from '../errors';
 import type { RegionAxis } from './folder';
 import { byFalling, byRising, candidatesOf, type Candidate } from './candidates';
 import { dominance, type Dominance } from './dominance';
+import { influencedRegions } from './influenced';
 import { influenceOf, influenceOn, NORMALISATIONS, type Normalisation, type RegionInfluence } from './normalisation';
 import type { Study } from './study';
 
@@ -53,8 +54,8 @@ export interface Ranking {
   /** Regions or patients ranked; absent regions are not among them. */
   readonly candidates: number;
   /**
-   * The gradient of the test region is zero at every checkpoint, so nothing influences it and both lists are empty: Dice of a region without
-   * one pixel of its class in the labels. It is there and has pixels; a region without pixels is absent and cannot be ranked.
+   * The gradient of the test region is zero at every checkpoint, so nothing influences it and both lists are empty. It is there and has
+   * pixels; a region without pixels is absent and cannot be ranked.
    */
   readonly zeroGradient: boolean;
   /** By falling influence; a score of exactly 0 is on neither list. */
@@ -89,7 +90,7 @@ export async function rank(study: Study, query: RankQuery, painted?: RegionInflu
     by,
     normalize,
     candidates: candidates.length,
-    zeroGradient: (painted?.norms ?? (await testNorms(study, row, testClass))).every((norm) => norm === 0),
+    zeroGradient: painted ? painted.norms.every((norm) => norm === 0) : !(await influencedRegions(study))[row]![testClass],
     proponents: listed(study, byFalling(influential), normalize, top),
     opponents: listed(study, byRising(influential), normalize, top),
     dominance: await dominance(study, { testClass, trainClasses, by, normalize }),
@@ -145,12 +146,6 @@ function findTest(study: Study, wanted: { case: string; slice?: number | undefin
     throw usage(`case ${wanted.case}, slice ${wanted.slice} has no ${name} region: ${presentWords(study, [row])}`);
   }
   return row;
-}
-
-/** ‖∇L‖² of a test region by checkpoint. */
-async function testNorms(study: Study, row: number, k: number): Promise<number[]> {
-  const norms = await study.norms('test');
-  return study.learningRates.map((_, t) => norms[(t * study.tests.slices.length + row) * study.classes.length + k]!);
 }
 
 function presentWords(study: Study, rows: readonly number[]): string {

@@ -71,7 +71,8 @@ function dominance({ dominance: found }: NetworkReport): Html[] {
     if (rows.length === 0) return [];
     return table({
       kind: `ranking-${normalize}`,
-      caption: html`Most often in the lead, ${normalize === 'none' ? 'raw' : 'cosine'} ${quiet('(share of test regions)')}`,
+      caption: html`Most often in the lead, ${normalize === 'none' ? 'raw' : 'cosine'}
+      ${quiet('(share of test regions that something influences)')}`,
       head: ['Class', 'Patient', 'in the first', 'share'],
       rows: rows.map(({ class: name, patient, top, share }) => [name, patient, top, `${Math.round(share * 100)} %`]),
     });

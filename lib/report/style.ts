@@ -111,7 +111,7 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 
   .lists { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 @media (min-width: 1000px) {
-  .slice { grid-template-columns: minmax(18rem, 1fr) minmax(0, 2.2fr); }
+  .slice:has(> :nth-child(2)) { grid-template-columns: minmax(18rem, 1fr) minmax(0, 2.2fr); }
   .slice > :first-child:not(:only-child) { position: sticky; top: 5rem; align-self: start; }
   .explained { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .cohort { grid-template-columns: minmax(0, 1fr) auto; align-items: start; }
@@ -156,7 +156,7 @@ body:has(#large:checked) .films { grid-template-columns: repeat(auto-fill, minma
   details:not([open])::details-content { content-visibility: visible; display: block; }
   .region, figure, table, .lists { break-inside: avoid; }
   h2, h3, h4 { break-after: avoid; }
-  .slice { grid-template-columns: 5cm minmax(0, 1fr); }
+  .slice:has(> :nth-child(2)) { grid-template-columns: 5cm minmax(0, 1fr); }
   .slice > :first-child:not(:only-child) { position: static; }
   .skip, nav { display: none; }
   a { text-decoration: none; }

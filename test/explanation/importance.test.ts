@@ -1,4 +1,8 @@
-import { contrast, ImportanceSums, thirds, type ImportanceShape } from '../../lib/explanation/importance';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { contrast, ImportanceSums, ranksOf, thirds, type ImportanceShape } from '../../lib/explanation/importance';
+import { writeStudy } from '../influence/support/studies';
 
 test('thirds and their contrast', () => {
   expect(thirds(2)).toBeUndefined();
@@ -28,6 +32,27 @@ function summed(similarity: (test: number, row: number) => number[], changed: Pa
 test('FI is the mean over test regions at each rank', () => {
   const curves = summed((test, row) => [row, 10 * test]).importance();
   expect([...curves]).toEqual([2, 2, 0, 2, 5, 6, 7, 8, 9, NaN, 5, 5, 5, 5, 5, 5, 5, 5, 5, NaN]);
+});
+
+test('a region that nothing influences ranks nobody and leaves FI alone', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'tracin-importance-'));
+  const study = await writeStudy(dir, {
+    classes: ['ET'],
+    learningRates: [1],
+    test: [
+      ['T', 0, [1]],
+      ['U', 0, [1]],
+    ],
+    train: ['A', 'B', 'C'].map((name) => [name, 0, [1]]),
+    products: [[0, 0, 0, 1, 3, 2]],
+    testNorms: [0, 1],
+  });
+  const found = await ranksOf(study, 'none').finally(() => rm(dir, { recursive: true, force: true }));
+  expect([...found]).toEqual([-1, -1, -1, 2, 0, 1]);
+  const sums = new ImportanceSums({ tests: 2, trainings: 3, classes: 1, features: 1, ranks: found, shuffles: 20, seed: 1 });
+  for (const test of [0, 1]) for (const row of [0, 1, 2]) sums.add(test, 0, row, Float64Array.of(test === 0 ? 100 : row));
+  expect([...sums.importance()]).toEqual([1, 2, 0]);
+  expect(sums.scores()[0]![0]!.contrast).toBe(-1);
 });
 
 test('a feature that only the first ranks share is selected, one that has nothing to do with ranks is not', () => {

@@ -69,9 +69,16 @@ test('removing proponents, look-alikes and random patients', async () => {
   expect(found.overNeighbours).toEqual({ value: expect.closeTo(8, 9), low: expect.closeTo(8, 9), high: expect.closeTo(8, 9), n: 2 });
 });
 
-test('subjects: every test patient once before any twice', () => {
-  expect(chooseSubjects(study, 5, 1)).toHaveLength(2);
-  expect(chooseSubjects(study, 1, 1)).toEqual(chooseSubjects(study, 1, 1));
+test('subjects: every test patient once before any twice', async () => {
+  expect(await chooseSubjects(study, 5, 1)).toHaveLength(2);
+  expect(await chooseSubjects(study, 1, 1)).toEqual(await chooseSubjects(study, 1, 1));
+});
+
+test('a region that nothing influences is no subject and has no datamodel', async () => {
+  const one = Object.assign(Object.create(study) as Study, { norms: () => Promise.resolve(Float32Array.of(0, 1)) });
+  expect(await chooseSubjects(one, 5, 1)).toEqual([{ patient: 'U', class: 'ED', regions: [1] }]);
+  const halves = await trainHalves({ study: one, table, losses, subsets: 2, seeds: 1, faulty: undefined, resampling });
+  expect(halves.regions).toEqual([1]);
 });
 
 test('the datamodelling score of a linear world is 1; of what has nothing to do with it, it is not', async () => {

@@ -111,6 +111,15 @@ test('regions that one of the networks does not have are left out; patients are 
   expect(found.correlation.overall).toMatchObject({ n: 6, regions: 6 });
 });
 
+test('regions that nothing influences are left out: all their scores are 0, in an order that says nothing', async () => {
+  const none = (patient: number): Partial<Numbers> => ({ testNorms: PATIENTS.map((_, i) => (i === patient ? 0 : 1)) });
+  const influences = (patient: number) => PATIENTS.map((_, i) => (i === patient ? NAMES.map(() => 0) : FALLING));
+  const studies = [await studyOf(influences(1), 'a', none(1)), await studyOf(influences(2), 'b', none(2))];
+  const found = await testStability({ studies, top: 3, resamples: 20 });
+  expect(found.regions.map((one) => one.case)).toEqual(PATIENTS.toSpliced(1, 2));
+  expect(found.lists[0]!.overlap.regions).toBe(5);
+});
+
 test('studies that differ in more than the seed are refused, and so is one study twice', async () => {
   const first = await studyOf(FALLING, 'a');
   const refused = (other: Study) => expect(testStability({ studies: [first, other] })).rejects;

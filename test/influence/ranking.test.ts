@@ -148,9 +148,10 @@ describe('rank', () => {
       // nor does it count among the lists that somebody leads
       const { tests, patients } = (await rank(none, query)).dominance;
       expect([tests, ...patients.map(({ share }) => share)]).toEqual([1, 1]);
-      // a gradient at one checkpoint is a gradient
+      // a gradient at one checkpoint is a gradient, if the checkpoint counts
       const some = await writeStudy(join(dir, `some-${normalize}`), { ...NUMBERS, testNorms: [0, 0, 1, 1, 16, 0, 1, 1] });
       expect(await rank(some, { ...query, test: test10 })).toMatchObject({ zeroGradient: false });
+      expect(await rank(some.reweighted([1, 0]), { ...query, test: test10 })).toMatchObject({ zeroGradient: true });
     },
   );
 

@@ -102,7 +102,7 @@ function inWords(ranking: Ranking): string {
   const dominant = dominance.patients.filter(({ share }) => share > DOMINANT);
   if (dominant.length > 0 && dominance.tests > 1) {
     lines.push(
-      `patients among the first ${dominance.top} proponents of over ${DOMINANT * 100} % of the ${dominance.tests} test regions of this class:`,
+      `patients among the first ${dominance.top} proponents of over ${DOMINANT * 100} % of the ${dominance.tests} test regions of this class that something influences:`,
     );
     lines.push(table(dominant.map(({ patient, share }) => [patient, `${Math.round(share * 100)} %`]), [1])); // prettier-ignore
   }
