@@ -60,6 +60,7 @@ export interface Addon {
   load(program: ProgramHandle, arrays: Record<string, Float32Array>): Promise<void>;
   /** What the table lacks is measured, or follows a rule; @returns the table in force */
   chooseKernels(program: ProgramHandle, table: KernelTable, measure: boolean): Promise<KernelTable>;
+  useFloat32(program: ProgramHandle): Promise<boolean>;
   forward(
     program: ProgramHandle,
     slices: number,

@@ -128,6 +128,8 @@ export interface Program {
    * @returns the table in force; empty of an engine that has no choice
    */
   chooseKernels(table: KernelTable, measure: boolean): Promise<KernelTable>;
+  /** From now on computes in float32, whatever it was compiled for; false of an engine that would have to compile another for that. */
+  useFloat32(): Promise<boolean>;
   /** images [B, M, H, W] → logits [B, C, H, W]; with `features`, also the head's input [B, F, H, W]. Running statistics are used. */
   forward(images: Float32Array, options?: CallOptions & { readonly features?: boolean }): Promise<{ logits: Floats; features?: Floats }>;
   /**

@@ -128,6 +128,10 @@ class NativeProgram implements Program {
     return this.#run({}, (program) => this.#addon.chooseKernels(program, table, measure));
   }
 
+  useFloat32(): Promise<boolean> {
+    return this.#run({}, (program) => this.#addon.useFloat32(program));
+  }
+
   async forward(
     images: Float32Array,
     options: CallOptions & { readonly features?: boolean } = {},

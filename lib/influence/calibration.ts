@@ -103,7 +103,7 @@ export async function calibrate(
   }
 }
 
-/** A slice in float32 takes so many times as long as in less: as measured on processors with AMX, with memory touched anew. */
+/** A slice in float32 takes so many times as long as in less: as measured on processors with AMX. */
 const FLOAT32 = 1.5;
 
 /**

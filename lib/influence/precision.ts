@@ -32,8 +32,8 @@ export const precisionSampleSchema = z.strictObject({
 export type PrecisionSample = z.infer<typeof precisionSampleSchema>;
 
 export interface PrecisionOptions {
-  /** A program in float32, of the study's parameters. */
-  readonly compile: (graph: Graph) => Promise<Program>;
+  /** A program in float32 of the study's parameters, with the numbers of a checkpoint; it is disposed. */
+  readonly open: (checkpoint: Graph) => Promise<Program>;
   readonly networks: Pick<Networks, 'checkpoints' | 'read'>;
   readonly sides: Readonly<Record<Role, Side>>;
   readonly definition: Definition;
@@ -50,10 +50,10 @@ export interface PrecisionOptions {
  * opposite sign cancel each other, T itself is smaller than the sum and its relative error larger.
  */
 export async function samplePrecision(options: PrecisionOptions): Promise<PrecisionSample> {
-  const { sides, networks, compile } = options;
+  const { sides, networks, open } = options;
   const [tests, trainings] = [sample(sides.test), sample(sides.train)];
   const { checkpoint, stored } = await weightiest(options, tests, trainings);
-  const program = await compile(await networks.read(networks.checkpoints[checkpoint]!));
+  const program = await open(await networks.read(networks.checkpoints[checkpoint]!));
   try {
     return { checkpoint, ...compare(await exactRows(program, options, tests, trainings, stored)) };
   } finally {

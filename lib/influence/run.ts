@@ -13,7 +13,7 @@ import type { Role, Side } from './batches';
 import { calibrate, secondsOf } from './calibration';
 import { contractAll } from './contraction';
 import { needsPrediction } from './definition';
-import { studyPaths } from './folder';
+import { studyPaths, type StudyFile } from './folder';
 import type { HeadStart } from './head-start';
 import { openJob, takeKernels, type InfluenceOptions, type Job } from './job';
 import { layOut, type InfluencePlan } from './plan';
@@ -211,11 +211,21 @@ function isCompared({ record, sources }: Job): boolean {
 async function precisionOf(work: Work, { signal }: InfluenceOptions): Promise<PrecisionSample | undefined> {
   const { networks, definition, record, programs, out } = work.job;
   if (!isCompared(work.job)) return undefined;
-  programs.forEach((program) => program.dispose()); // they have done their work, and another takes their place
-  const [first] = (record.engine.device ?? 'auto').split(',');
-  const { engine } = await openEngine(first as DeviceName);
-  const { size, output, parameters } = record;
-  const compile = (graph: Graph): Promise<Program> => engine.compile(graph, { size, output, parameters });
   const { products } = studyPaths(out);
-  return samplePrecision({ compile, networks, sides: sidesOf(work), definition, batch: work.plan.batch, products, signal });
+  const open = (checkpoint: Graph): Promise<Program> => openFloat32(programs, checkpoint, record);
+  return samplePrecision({ open, networks, sides: sidesOf(work), definition, batch: work.plan.batch, products, signal });
+}
+
+/** The first of the programs, which have done their work, if it can; else another takes their place. */
+async function openFloat32(programs: readonly Program[], checkpoint: Graph, record: StudyFile): Promise<Program> {
+  const [program, ...others] = programs;
+  others.forEach((other) => other.dispose());
+  if (await program!.useFloat32()) {
+    await program!.load(checkpoint);
+    return program!;
+  }
+  program!.dispose();
+  const { engine } = await openEngine((record.engine.device?.split(',')[0] as DeviceName | undefined) ?? 'auto');
+  const { size, output, parameters } = record;
+  return engine.compile(checkpoint, { size, output, parameters });
 }

@@ -174,6 +174,14 @@ Napi::Value chooseKernels(const Napi::CallbackInfo& info) {
                      });
 }
 
+// useFloat32(program) → whether it does from now on
+Napi::Value useFloat32(const Napi::CallbackInfo& info) {
+  auto* task = taskOf(info);
+  auto p = program(info);
+  auto does = std::make_shared<bool>();
+  return task->start([=] { *does = p->useFloat32(); }, [=](Napi::Env env) { return Napi::Boolean::New(env, *does); });
+}
+
 // forward(program, slices, images, logits, features | null, abort)
 Napi::Value forward(const Napi::CallbackInfo& info) {
   auto* task = taskOf(info);
@@ -351,6 +359,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"memory", memory},
       {"load", load},
       {"chooseKernels", chooseKernels},
+      {"useFloat32", useFloat32},
       {"forward", forward},
       {"tangent", tangent},
       {"gradients", gradients},

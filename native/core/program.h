@@ -103,6 +103,8 @@ class Program {
   // Takes the kernels of a table, and the engine's own rule for what it lacks; with `measure`, what it lacks is timed instead.
   // Returns the table in force.
   virtual KernelTable chooseKernels(const KernelTable&, bool /*measure*/) { return {}; }
+  // From now on computes in float32; false of an engine that fixes its precision when it compiles.
+  virtual bool useFloat32() { return false; }
   // logits [B, C, S]; features [B, F, S'] where wanted
   virtual void forward(int slices, const float* images, float* logits, float* features, const Abort&) = 0;
   // Forward mode: logits and tangents = J·direction, both [B, C, S]. direction [P]: the selected parameters one after another, row-major

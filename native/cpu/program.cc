@@ -106,6 +106,11 @@ class CpuProgram final : public Program {
     return work_.choice.table(work_.precision);
   }
 
+  bool useFloat32() override {
+    work_.precision = Precision::f32;
+    return true;
+  }
+
   void forward(int slices, const float* images, float* logits, float* features, const Abort& abort) override {
     const Exact exact{work_};
     useThreads(threads_);

@@ -124,6 +124,11 @@ class ReferenceWorkerProgram implements Program {
     return Promise.resolve({});
   }
 
+  /** float64 is what it computes in. */
+  useFloat32(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   forward(
     images: Float32Array,
     options: CallOptions & { readonly features?: boolean } = {},
