@@ -100,7 +100,7 @@ export function drawAblationDensity(one: ClassAblation, k: number, { scaleLinear
         />`,
         text(MARGIN.left + 17, MARGIN.top + 10, 'start', `${selected.length} selected`, ink.text),
         html`<rect
-          x="${MARGIN.left + 100}"
+          x="${MARGIN.left + 120}"
           y="${MARGIN.top}"
           width="12"
           height="10"
@@ -110,7 +110,7 @@ export function drawAblationDensity(one: ClassAblation, k: number, { scaleLinear
           stroke-dasharray="3 2"
         />`,
         text(
-          MARGIN.left + 117,
+          MARGIN.left + 137,
           MARGIN.top + 10,
           'start',
           `${others.length} others${zero > 0 ? `; ${zero} changed nothing` : ''}`,

@@ -59,7 +59,9 @@ export function drawInterpretativeMap(
         ...ends(selected.slice(0, NAMED).map(({ feature, points }) => ({ feature, at: y(points.at(-1)!) }))).map(({ feature, at }) =>
           text(right + 6, at + 4, 'start', `feature ${feature}`, ink.text),
         ),
-        selected.length === 0 && tests > 0 ? text(SIZE.width - MARGIN.right, MARGIN.top - 14, 'end', 'none selected', ink.quiet) : html``,
+        ...(selected.length === 0 && tests > 0 ? ['none', 'selected'] : []).map((word, i) =>
+          text(right + 6, MARGIN.top + 18 + 15 * i, 'start', word, ink.quiet),
+        ),
         tests === 0 ? text((MARGIN.left + right) / 2, SIZE.height / 2, 'middle', 'no test region of this class', ink.quiet) : html``,
       ],
     },
