@@ -71,6 +71,7 @@ class Pool {
     for (auto it = free_.begin(); it != free_.end(); ++it)
       if (it->second >= floats && (best == free_.end() || it->second < best->second)) best = it;
     if (best == free_.end()) {
+      trim();  // so a piece that grows from call to call leaves nothing behind
       slabs_.emplace_back(std::max(floats, kSlab));
       best = free_.emplace(slabs_.back().data(), slabs_.back().size()).first;
     }

@@ -17,10 +17,18 @@ struct Geometry {
   Extent kernel, strides, dilations, before;
 };
 
+// Of the `in` positions within bounds, those that windows at `out` positions cover.
+Box covered(const Geometry&, const Box& out, const Box& bounds);
+// Of the `out` positions within bounds, those whose window meets `in`.
+Box meeting(const Geometry&, const Box& in, const Box& bounds);
+
 // Kernels compiled for boxes of different sizes that a layer keeps, and the bytes of one: 30 to 52 KB where it is 1 to 5 positions wide,
 // 63 KB at 13, on average over boxes and whatever the pass and the channels (oneDNN 2.6, AVX-512).
 constexpr size_t kMostCompiled = 48;
 constexpr int64_t kCompiledBytes = 64 << 10;
+
+// Of scratch for a thread, where fewer positions at a time can do with it: as fast as all at once.
+constexpr int64_t kScratchBytes = 4 << 20;
 
 class Correlation {
  public:
@@ -74,8 +82,11 @@ class Correlation {
   struct Primitive {
     dnnl::primitive run;
     dnn::Desc input, weights, output, scratch;
+    bool writesWindows;
   };
   void execute(const Primitive&, std::unordered_map<int, dnnl::memory> arguments);
+  bool asksTooMuch(const Primitive&, int rows, const Part&) const;
+  std::vector<Pair> smaller(int rows, const Part& x, const Part& y, bool byX) const;
   using Key = std::vector<int>;
 
   Workspace& work_;
@@ -84,6 +95,7 @@ class Correlation {
   bool minimal_;  // by Winograd's minimal filtering
   bool ofImage_;  // kernel gradients by image_correlation.h where `in` is plain
   bool plainGradient_ = false;
+  int64_t mostScratch_;  // bytes
   const float* factors_ = nullptr;
   uint64_t scaling_ = 0;
   dnn::Desc gradientDesc_;  // one row
@@ -116,7 +128,9 @@ class Correlation {
   dnn::Desc weightDesc(int out, dnn::Tag) const;
   dnn::Convolution convolution(int rows, int out, const Part& x, const Part& y) const;
   dnnl::memory weights(const dnn::Desc& wanted, bool scaled = true);
-  void chooseGradientLayout(const Part& x, const Part& y);
+  void chooseGradientLayout();
+  // Of a few positions, and what their windows read.
+  Pair sample() const;
   dnnl::memory bring(int rows, const Part&, int channels, const dnn::Desc& ours, const dnn::Desc& wanted, Pool::Piece& room);
   winograd::Maps maps(int channels, const Part&) const;
   int64_t floats(int channels, const Part&) const;  // of the array it lies in

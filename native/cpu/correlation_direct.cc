@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "correlation.h"
+#include "lines.h"
 
 namespace tracin::cpu {
 
@@ -121,15 +122,43 @@ void Correlation::execute(const Primitive& p, std::unordered_map<int, memory> ar
   p.run.execute(work_.stream, arguments);
 }
 
+// Of windows of 15 × 15 on 32 channels the library asks for 41 MB at 36 × 36 positions, for 6 MB at 48 × 48, and for 1 GB for four rows
+// of 230 × 160 (oneDNN 2.6, two threads).
+bool Correlation::asksTooMuch(const Primitive& p, int rows, const Part& part) const {
+  if (!p.writesWindows || int64_t(p.scratch.get_size()) <= mostScratch_) return false;
+  for (int a = 0; a < kAxes; ++a)  // a half might begin between two windows
+    if (shape_.strides[a] > (shape_.kernel[a] - 1) * shape_.dilations[a] + 1) return false;
+  return rows > 1 || volume(part.box.size()) > 1;
+}
+
+// Row by row, and a row in halves of its y, or of its x.
+std::vector<Correlation::Pair> Correlation::smaller(int rows, const Part& x, const Part& y, bool byX) const {
+  if (rows > 1) return batch(rows, x, y);
+  const Extent n = (byX ? x : y).box.size();
+  const auto axis = std::max_element(n.begin(), n.end()) - n.begin();
+  std::vector<Pair> halves(2, {x, y});
+  Box &low = byX ? halves[0].x.box : halves[0].y.box, &high = byX ? halves[1].x.box : halves[1].y.box;
+  low.hi[axis] = high.lo[axis] = low.lo[axis] + n[axis] / 2;
+  for (auto& [a, b] : halves)
+    if (byX)
+      b.box = meeting(shape_, a.box, y.box);
+    else
+      a.box = covered(shape_, b.box, x.box);
+  return halves;
+}
+
 void Correlation::gatherDirectly(int rows, Part x, Part y, const float* bias, float slope) {
-  if (!minimal_ || x.plain || y.plain) x.box = x.frame, y.box = y.frame;  // whoever wants less gets more
   const Desc biasDesc = bias ? Desc({shape_.out}, memory::data_type::f32, Tag::x) : Desc();
   const Primitive& p = compiled_.get(key(Pass::forward, rows, 1, x, y, (bias ? 1 : 0) + (slope != 1.f ? 2 : 0)), [&]() -> Primitive {
     dnn::Convolution c = convolution(rows, shape_.out, x, y);
     c.bias = biasDesc;
     auto pd = dnn::forward(work_.engine, c, slope == 1.f ? dnn::attributes() : dnn::leaky(slope));
-    return {dnnl::convolution_forward(pd), pd.src_desc(), pd.weights_desc(), pd.dst_desc(), pd.scratchpad_desc()};
+    return {dnnl::convolution_forward(pd), pd.src_desc(), pd.weights_desc(), pd.dst_desc(), pd.scratchpad_desc(), dnn::writesWindows(pd)};
   });
+  if (asksTooMuch(p, rows, y)) {
+    for (const auto& [a, b] : smaller(rows, x, y, false)) gatherDirectly(1, a, b, bias, slope);
+    return;
+  }
   Pool::Piece xRoom, yRoom;
   const Desc ours = within(y, rows, shape_.out);
   memory from = bring(rows, x, shape_.in, side(rows, shape_.in, x.box, x.plain), p.input, xRoom), w = weights(p.weights), to;
@@ -163,10 +192,19 @@ void Correlation::scatterDirectly(const std::vector<Pair>& pairs) {
 void Correlation::scatterTogether(int rows, const Part& y, const Part& x) {
   const Primitive& p = compiled_.get(key(Pass::data, rows, 1, x, y), [&]() -> Primitive {
     auto pd = dnn::backwardData(work_.engine, convolution(rows, shape_.out, x, y));
-    return {dnnl::convolution_backward_data(pd), pd.diff_src_desc(), pd.weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
+    return {dnnl::convolution_backward_data(pd),
+            pd.diff_src_desc(),
+            pd.weights_desc(),
+            pd.diff_dst_desc(),
+            pd.scratchpad_desc(),
+            dnn::writesWindows(pd)};
   });
+  if (asksTooMuch(p, rows, x)) {
+    for (const auto& [a, b] : smaller(rows, x, y, true)) scatterTogether(1, b, a);
+    return;
+  }
   Pool::Piece xRoom, yRoom;
-  const Desc ours = side(rows, shape_.in, x.box, x.plain);
+  const Desc ours = within(x, rows, shape_.in);
   memory from = bring(rows, y, shape_.out, side(rows, shape_.out, y.box, y.plain), p.output, yRoom), w = weights(p.weights);
   const bool direct = dnn::same(ours, p.input);
   if (!direct) xRoom = work_.pool.take(p.input.get_size() / sizeof(float));
@@ -187,12 +225,29 @@ void Correlation::correlateDirectly(int rows, int stack, const Part& x, const Pa
       c.weights = weightDesc(out, gradientTag_);
       try {  // the same order as everywhere, unless only a slow generic kernel knows it
         auto asked = dnn::backwardWeights(work_.engine, c);
-        if (!std::strstr(asked.impl_info_str(), "ref") && !std::strstr(asked.impl_info_str(), "gemm")) pd = asked;
+        if (!std::strstr(asked.impl_info_str(), "ref") && !dnn::writesWindows(asked)) pd = asked;
       } catch (const dnnl::error&) {
       }
     }
-    return {dnnl::convolution_backward_weights(pd), pd.src_desc(), pd.diff_weights_desc(), pd.diff_dst_desc(), pd.scratchpad_desc()};
+    return {dnnl::convolution_backward_weights(pd),
+            pd.src_desc(),
+            pd.diff_weights_desc(),
+            pd.diff_dst_desc(),
+            pd.scratchpad_desc(),
+            dnn::writesWindows(pd)};
   });
+  if (asksTooMuch(p, rows, y)) {
+    const int64_t n = stack * gradientFloats();
+    Pool::Piece room;
+    for (const auto& [a, b] : smaller(rows, x, y, false)) {
+      correlateDirectly(1, stack, a, b, room ? room.data() : gradient);
+      if (room)
+        add(room.data(), n, gradient);
+      else
+        room = work_.pool.take(n);
+    }
+    return;
+  }
   Pool::Piece xRoom, yRoom, room;
   memory from = bring(rows, x, shape_.in, side(rows, shape_.in, x.box, x.plain), p.input, xRoom);
   memory dy = bring(rows, y, out, side(rows, out, y.box, y.plain), p.output, yRoom);

@@ -52,11 +52,11 @@ memory Correlation::weights(const Desc& wanted, bool scaled) {
 
 // Every call must give rows in one order, whatever its boxes: the order the library likes for this layer if stacking keeps rows
 // contiguous in it, else the file's.
-void Correlation::chooseGradientLayout(const Part& x, const Part& y) {
-  if (gradientTag_ != Tag::undef) return;
+void Correlation::chooseGradientLayout() {
   ofImage_ &= !plainGradient_;
   gradientTag_ = minimal_ ? Tag::OIhw16i16o : ofImage_ ? Tag::Ohwi16o : plainWeights(shape_.rank, shape_.groups > 1);
   if (!minimal_ && !ofImage_ && shape_.groups == 1 && !plainGradient_) {
+    const auto [x, y] = sample();
     const Desc liked = dnn::backwardWeights(work_.engine, convolution(1, paddedOut(), x, y)).diff_weights_desc();
     for (Tag tag : outermostOut(shape_.rank))
       if (dnn::same(liked, weightDesc(paddedOut(), tag))) gradientTag_ = tag;
@@ -65,16 +65,7 @@ void Correlation::chooseGradientLayout(const Part& x, const Part& y) {
 }
 
 int64_t Correlation::gradientFloats() {
-  if (gradientTag_ == Tag::undef) {
-    // any window the relation allows tells the layout: one output position and what it reads
-    Box out{{0, 0, 0}, {1, 1, 1}}, in;
-    for (int a = 0; a < kAxes; ++a) {
-      out.hi[a] = 16, in.lo[a] = -shape_.before[a];
-      in.hi[a] = in.lo[a] + 15 * shape_.strides[a] + (shape_.kernel[a] - 1) * shape_.dilations[a] + 1;
-      if (a < kAxes - shape_.rank) out.hi[a] = in.hi[a] = 1, in.lo[a] = 0;
-    }
-    chooseGradientLayout({in, nullptr, shape_.in < kLanes}, {out, nullptr});
-  }
+  if (gradientTag_ == Tag::undef) chooseGradientLayout();
   return gradientDesc_.get_size() / sizeof(float);
 }
 

@@ -25,6 +25,11 @@ inline void clear(float* numbers, int64_t count) {
   for (int64_t i = 0; i < count; i += each) std::fill_n(numbers + i, std::min(each, count - i), 0.f);
 }
 
+inline void add(const float* numbers, int64_t count, float* to) {
+#pragma omp parallel for schedule(static) if (count > kWorthSharing)
+  for (int64_t i = 0; i < count; ++i) to[i] += numbers[i];
+}
+
 // Where line (block, z, y) starts in a dense blocked map of extent n.
 inline int64_t lineStart(const Extent& n, int block, int z, int y) { return ((int64_t(block) * n[0] + z) * n[1] + y) * n[2] * kLanes; }
 

@@ -16,6 +16,13 @@ struct Convolution {
 
 inline bool same(const Desc& a, const Desc& b) { return a == b; }
 
+// Whether a kernel writes into its scratch what each window reads, to multiply matrices: where the library has no better one for windows
+// wider than 13, or for groups of channels that do not fill its lanes.
+template <class Description>
+bool writesWindows(const Description& d) {
+  return std::string(d.impl_info_str()).find("gemm") != std::string::npos;
+}
+
 // Scratch memory is ours to give: the library's own belongs to the thread that made the primitive, and calls come from any thread.
 inline dnnl::primitive_attr attributes() {
   dnnl::primitive_attr attr;

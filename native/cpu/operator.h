@@ -9,6 +9,7 @@
 #include "buffer.h"
 #include "choice.h"
 #include "layout.h"
+#include "lines.h"
 #include "onednn.h"
 #include "profile.h"
 
@@ -59,6 +60,7 @@ struct Workspace {
   Precision precision = Precision::f32;    // of what kernels may round their operands to
   Choice choice;
   Pool pool;
+  int64_t scratchBytes = 0;  // that kernels of the library may ask for at a time
   Profile profile;
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
@@ -116,7 +118,7 @@ class Operator {
     if (b.unit.shared || r == 0) return fill(b.gradients[i] + r * n);
     Pool::Piece room = work.pool.take(n);
     fill(room.data());
-    for (int64_t j = 0; j < n; ++j) b.gradients[i][j] += room.data()[j];
+    add(room.data(), n, b.gradients[i]);
   }
 
   // A parameter used by several operators must have one order for all: the file's.

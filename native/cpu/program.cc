@@ -78,7 +78,8 @@ class CpuProgram final : public Program {
     for (const auto& op : network_.operations) kernels += op.type == "Conv" || op.type == "ConvTranspose";
     // weights as stored and in the kernels' orders for either direction, folded and not; compiled kernels of each convolution, and the
     // library's
-    return kStartBytes + 5 * weights * int64_t(sizeof(float)) + (kernels * int64_t(kMostCompiled) + kLibraryKernels) * kCompiledBytes;
+    return kStartBytes + work_.scratchBytes + 5 * weights * int64_t(sizeof(float)) +
+           (kernels * int64_t(kMostCompiled) + kLibraryKernels) * kCompiledBytes;
   }
 
   int64_t sliceBytes() const override {

@@ -160,7 +160,7 @@ void Runner::addParts(Cotangent& c, const Tensor& tensor) {
     for (size_t r = 0; r < c.rows.list.size(); ++r) {
       const Row &from = part.rows.list[r], &to = c.rows.list[r];
       if (tensor.flat)
-        for (int64_t n = 0; n < tensor.floats(); ++n) to.data[n] += from.data[n];
+        add(from.data, tensor.floats(), to.data);
       else
         addInto(to.data, to.box, from.data, from.box, tensor.shape.blocks());
     }
@@ -228,8 +228,7 @@ void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, co
 
     forEachParameter(op, [&](int i, int s) {
       const int64_t n = gradientRows * uses_[s].floats;
-      if (again[i])
-        for (int64_t j = 0; j < n; ++j) staged[s].data()[j] += again[i].data()[j];
+      if (again[i]) add(again[i].data(), n, staged[s].data());
       if (--left[s]) return;
       work_.profile.time(op.op(), Profile::products, [&] { sink.take({s, staged[s].data(), gradientRows, uses_[s].floats, &op, i}); });
       staged[s] = Pool::Piece();

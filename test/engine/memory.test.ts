@@ -6,14 +6,20 @@ import { cpu } from '../support/engines';
 
 const CHILD = join(__dirname, '..', 'support', 'memory-child.js');
 
-(cpu ? test : test.skip)(
-  'kernels compiled for boxes of many sizes stay within what the cpu engine announces',
-  async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [CHILD]);
+// side of the kernels, channels, layers, pixels a side, rounds
+const NETWORKS = [
+  { what: 'kernels compiled for boxes of many sizes', numbers: [5, 8, 8, 64, 50] },
+  { what: 'what wide kernels write out for the library', numbers: [15, 32, 2, 48, 20] },
+];
+
+(cpu ? test : test.skip).each(NETWORKS)(
+  '$what: within what the cpu engine announces',
+  async ({ numbers }) => {
+    const { stdout } = await promisify(execFile)(process.execPath, [CHILD, ...numbers.map(String)]);
     const { announced, grown } = JSON.parse(stdout) as { announced: number; grown: number };
     expect(grown).toBeLessThan(announced);
-    // and what is announced is not twice of it
-    expect(grown).toBeGreaterThan(announced / 2);
+    // and what is announced is of its order, even for a library whose compiled kernels should take nothing
+    expect(grown).toBeGreaterThan(announced / 4);
   },
   60_000,
 );

@@ -1,13 +1,15 @@
 /**
- * A process that measures itself: regions of many sizes go through a small network with kernels of 5 × 5, which the cpu engine compiles
- * anew for every size of box. Prints the bytes announced and the bytes by which the process grew at most.
+ * A process that measures itself: regions of many sizes go through a small network, whose kernels the cpu engine compiles anew for every
+ * size of box. Prints the bytes announced and the bytes by which the process grew at most.
+ * Arguments: side of the kernels, channels, layers, pixels a side, rounds.
  */
 const { join } = require('node:path');
 const lib = join(__dirname, '..', '..', 'dist', 'lib');
 const { openNativeEngine } = require(join(lib, 'engine', 'native.js'));
 const { GraphBuilder } = require(join(lib, 'graph', 'builder.js'));
 
-const [SIDE, CLASSES, MODALITIES, DEPTH, ROUNDS] = [64, 3, 2, 8, 50];
+const [KERNEL, CHANNELS, DEPTH, SIDE, ROUNDS] = process.argv.slice(2).map(Number);
+const [CLASSES, MODALITIES] = [3, 2];
 const PIXELS = SIDE * SIDE;
 
 let state = 1;
@@ -19,7 +21,7 @@ function below(n) {
 function network() {
   const builder = new GraphBuilder({ name: 'wide kernels', modalities: MODALITIES });
   let x = builder.image;
-  for (let i = 0; i < DEPTH; i++) x = builder.relu(`relu${i}`, builder.conv(`conv${i}`, x, { channels: 8, kernel: 5 }));
+  for (let i = 0; i < DEPTH; i++) x = builder.relu(`relu${i}`, builder.conv(`conv${i}`, x, { channels: CHANNELS, kernel: KERNEL }));
   return builder.build(builder.conv('head', x, { channels: CLASSES + 1, kernel: 1 }));
 }
 

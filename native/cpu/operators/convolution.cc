@@ -22,18 +22,6 @@ Geometry geometry(const Workspace& work, const Operation& op) {
   return g;
 }
 
-// Positions of the `out` side whose window meets `in`.
-Box meeting(const Geometry& g, const Box& in, const Extent& outExtent) {
-  const auto floorDiv = [](int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); };
-  Box out;
-  for (int a = 0; a < kAxes; ++a) {
-    const int span = (g.kernel[a] - 1) * g.dilations[a];
-    out.lo[a] = std::max(0, -floorDiv(-(in.lo[a] + g.before[a] - span), g.strides[a]));
-    out.hi[a] = std::min(outExtent[a], floorDiv(in.hi[a] - 1 + g.before[a], g.strides[a]) + 1);
-  }
-  return out;
-}
-
 class ConvTranspose final : public Convolution {
  public:
   using Convolution::Convolution;
@@ -50,12 +38,12 @@ class ConvTranspose final : public Convolution {
 
   void backward(Backward& b) override {
     const auto& dy = b.dy.list;
-    const Extent map = shape(output).extent, small = shape(input(0)).extent;
+    const Box map = Box::whole(shape(output).extent), small = Box::whole(shape(input(0)).extent);
     biasGradient(b);
     Pool::Piece kernels;
     float* gradients = kernelRoom(b, kernels);
     if (gradients && !b.unit.shared)
-      product_.correlate({{b.unit.rows, 1, {dy[0].box, dy[0].data}, window(input(0), b.unit.image, Box::whole(small)), gradients}});
+      product_.correlate({{b.unit.rows, 1, {dy[0].box, dy[0].data}, window(input(0), b.unit.image, small), gradients}});
     for (int r = 0; r < b.dy.count(); ++r) {
       const Box inner = b.dx[0] ? b.dx[0]->list[r].box : meeting(shape_, dy[r].box, small);
       Pool::Piece wide;
@@ -93,15 +81,6 @@ class ConvTranspose final : public Convolution {
 };
 
 }  // namespace
-
-Box covered(const Geometry& g, const Box& out, const Extent& inExtent) {
-  Box in;
-  for (int a = 0; a < kAxes; ++a) {
-    in.lo[a] = std::max(0, out.lo[a] * g.strides[a] - g.before[a]);
-    in.hi[a] = std::min(inExtent[a], (out.hi[a] - 1) * g.strides[a] - g.before[a] + (g.kernel[a] - 1) * g.dilations[a] + 1);
-  }
-  return in;
-}
 
 Convolution::Convolution(Workspace& w, const Operation& o) : Operator(w, o), shape_(geometry(w, o)), product_(w, shape_, o.inputs[1]) {
   if (product_.hasChoice()) w.choice.expect(shape_.in, shape_.out, volume(shape(o.output).extent));

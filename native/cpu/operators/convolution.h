@@ -8,9 +8,6 @@
 
 namespace tracin::cpu {
 
-// Positions of the `in` side, of this extent, that windows at `out` positions cover.
-Box covered(const Geometry&, const Box& out, const Extent& inExtent);
-
 inline Box whole(const Tensor& t) { return Box::whole(t.shape.extent); }
 
 // What kernel and bias gradients have in common for both operators.
@@ -84,8 +81,7 @@ class Convolution : public Operator {
       Pool::Piece room;
       if (t.inputs[0]) room = work.pool.take(floats);
       apply(*motion_, {whole(x), x.of(0), x.flat}, {whole(y), room ? room.data() : t.output});
-      const Box all = Box::whole({1, 1, static_cast<int>(floats / kLanes)});
-      if (room) addInto(t.output, all, room.data(), all, 1);
+      if (room) add(room.data(), floats, t.output);
     } else if (!t.inputs[0]) {
       std::fill_n(t.output, floats, 0.f);
     }
@@ -111,8 +107,8 @@ class Conv : public Convolution {
 
   void forward(int images) override {
     const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
-    product_.gather(images, {covered(shape_, y.wanted, x.shape.extent), x.of(0), x.flat, whole(x)}, {y.wanted, y.of(0), y.flat, whole(y)},
-                    bias(), slope_);
+    product_.gather(images, {covered(shape_, y.wanted, whole(x)), x.of(0), x.flat, whole(x)}, {y.wanted, y.of(0), y.flat, whole(y)}, bias(),
+                    slope_);
   }
 
   void backward(Backward& b) override {
@@ -155,11 +151,11 @@ class Conv : public Convolution {
   // The kernel gradients of units, each into its own array; classes of a slice at once where they lie on one box. `dots`: [rows, out].
   std::vector<Correlation::Sum> sums(const std::vector<Backward>& units, const std::vector<float*>& gradients, double* dots = nullptr) {
     std::vector<Correlation::Sum> all;
-    const Extent map = shape(input(0)).extent;
+    const Box map = Box::whole(shape(input(0)).extent);
     for (size_t u = 0; u < units.size(); ++u) {
       const auto& [unit, dy, dx, parameters] = units[u];
       if (!unit.shared) {
-        all.push_back({unit.rows, 1, window(input(0), unit.image, Box::whole(map)), {dy.list[0].box, dy.list[0].data}, gradients[u]});
+        all.push_back({unit.rows, 1, window(input(0), unit.image, map), {dy.list[0].box, dy.list[0].data}, gradients[u]});
         continue;
       }
       const int stack = dy.stacked && product_.stacks() ? dy.count() : 1;
