@@ -20,6 +20,8 @@ export interface AddonRegions {
   targets: Uint8Array;
   masks: Uint8Array;
   boxes: Int32Array | null;
+  /** The images are those of the forward pass just before, at most {@link Addon.keptSlices}: its maps serve. */
+  forwarded: boolean;
   dice: boolean;
   sum: boolean;
   /** [B, K], written */
@@ -57,6 +59,7 @@ export interface Addon {
   compile(network: object, choice: AddonChoice): Promise<ProgramHandle>;
   /** Bytes: [whatever the batch, for each slice of it, for each resident row, free on the device or −1] */
   memory(program: ProgramHandle): [number, number, number, number];
+  keptSlices(program: ProgramHandle): number;
   load(program: ProgramHandle, arrays: Record<string, Float32Array>): Promise<void>;
   /** What the table lacks is measured, or follows a rule; @returns the table in force */
   chooseKernels(program: ProgramHandle, table: KernelTable, measure: boolean): Promise<KernelTable>;

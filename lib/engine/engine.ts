@@ -18,6 +18,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface ContractOptions extends CallOptions {
+  /** The images are those of the call just before, a {@link Program.forward} of at most {@link Program.keptSlices}: the maps that it left serve. */
+  readonly forwarded?: boolean | undefined;
+}
+
 /** Loss of a class over its mask. dice: D_c of the method; cross-entropy: mean (or sum) over the mask of −log p_y. */
 export interface RegionLoss {
   readonly kind: 'dice' | 'cross-entropy';
@@ -117,6 +122,9 @@ export interface Program {
    */
   readonly memory: { readonly fixed: number; readonly slice: number; readonly row: number; readonly device?: number | undefined };
 
+  /** Slices of which {@link forward} leaves the maps for a {@link contract} of the same images; 0 of an engine that leaves none. */
+  readonly keptSlices: number;
+
   /**
    * Takes initializers (parameters and running statistics) from a checkpoint of the same network; the optimiser keeps its slots.
    * @throws ERR_TRACIN_CHECKPOINT for one of another network, or with numbers that are not finite
@@ -144,13 +152,14 @@ export interface Program {
   resident(capacity: number): Promise<Block>;
   /**
    * products [R, B, K] of every resident row (R = block.slices · K) with every region of the batch, one layer at a time:
-   * no [B, K, P] is formed. Without a block: norms and losses alone.
+   * no [B, K, P] is formed. Without a block: norms and losses alone. Last digits of gradients may differ where they are `forwarded`, for
+   * maps are whole then, and of another batch.
    */
   contract(
     block: Block | undefined,
     batch: RegionBatch,
     loss: RegionLoss,
-    options?: CallOptions,
+    options?: ContractOptions,
   ): Promise<RegionNorms & { products: Floats }>;
   /** One training step on the loaded parameters (BatchNormalization by batch statistics, running ones updated); the loss before it. */
   step(batch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, options?: CallOptions): Promise<number>;

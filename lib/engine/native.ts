@@ -9,6 +9,7 @@ import type {
   Block,
   CallOptions,
   CompileOptions,
+  ContractOptions,
   Engine,
   Floats,
   KernelTable,
@@ -86,6 +87,7 @@ class NativeProgram implements Program {
   readonly parameters: Program['parameters'];
   readonly parameterCount: number;
   readonly memory: Program['memory'];
+  readonly keptSlices: number;
   readonly #addon: Addon;
   readonly #graph: Graph;
   readonly #layout: Layout;
@@ -94,6 +96,8 @@ class NativeProgram implements Program {
   #last: Promise<unknown> = Promise.resolve();
   /** Whose numbers it holds, as far as no step has changed them. */
   #holds: Graph | undefined;
+  /** Whose maps the call before left. */
+  #forwarded: Float32Array | undefined;
   /** The compiled network, until its own numbers, or a checkpoint's, are loaded. */
   #unloaded: Graph | undefined;
 
@@ -109,6 +113,7 @@ class NativeProgram implements Program {
     this.parameterCount = layout.parameterCount;
     const [fixed, slice, row, device] = addon.memory(handle);
     this.memory = { fixed, slice, row, device: device < 0 ? undefined : device };
+    this.keptSlices = addon.keptSlices(handle);
   }
 
   async load(checkpoint: Graph): Promise<void> {
@@ -119,6 +124,7 @@ class NativeProgram implements Program {
   async #take(program: ProgramHandle, checkpoint: Graph, values: ReadonlyMap<string, Floats>): Promise<void> {
     if (this.#holds === checkpoint) return;
     this.#holds = undefined;
+    this.#forwarded = undefined;
     await this.#addon.load(program, record(values));
     this.#holds = checkpoint;
     this.#unloaded = undefined;
@@ -142,6 +148,7 @@ class NativeProgram implements Program {
       const head = this.lowered.operations[this.lowered.head]!.inputs[0]!;
       const features = options.features ? new Float32Array(slices * sizeOf(this.lowered.values[head]!.dims)) : null;
       await this.#addon.forward(program, slices, images, logits, features, abort);
+      if (slices <= this.keptSlices) this.#forwarded = images;
       return features ? { logits, features } : { logits };
     });
   }
@@ -186,13 +193,16 @@ class NativeProgram implements Program {
     block: Block | undefined,
     batch: RegionBatch,
     loss: RegionLoss,
-    options: CallOptions = {},
+    options: ContractOptions = {},
   ): Promise<RegionNorms & { products: Floats }> {
     const resident = block as NativeBlock | undefined;
+    const { forwarded = false } = options;
     const prepared = this.#regions(batch, loss); // at once: the call before may still be computing
     prepared.catch(() => undefined); // told below, in this call's turn
-    return this.#compute(options, async (program, abort) => {
-      const regions = await prepared;
+    return this.#compute(options, async (program, abort, images) => {
+      const regions = { ...(await prepared), forwarded };
+      if (forwarded && images !== batch.images)
+        throw new TracinError('ERR_TRACIN_USAGE', 'contract: no forward pass of these images just before');
       const products = new Float32Array((resident?.slices ?? 0) * this.#layout.classes * regions.norms.length);
       await this.#addon.contract(program, resident?.handle ?? null, regions, products, abort);
       return { products, norms: regions.norms, losses: regions.losses };
@@ -251,6 +261,7 @@ class NativeProgram implements Program {
       slices,
       ...batch,
       boxes: await inTurns(supportBoxes(this.lowered, batch.masks, this.#quantum)),
+      forwarded: false,
       dice: loss.kind === 'dice',
       sum: loss.reduction === 'sum',
       norms: new Float32Array(regions),
@@ -259,10 +270,15 @@ class NativeProgram implements Program {
   }
 
   /** A call that needs the network's numbers: its own are loaded only now, for most programs are given a checkpoint's first. */
-  #compute<T>(options: CallOptions, call: (program: ProgramHandle, abort: Int32Array) => Promise<T>): Promise<T> {
+  #compute<T>(
+    options: CallOptions,
+    call: (program: ProgramHandle, abort: Int32Array, forwarded: Float32Array | undefined) => Promise<T>,
+  ): Promise<T> {
     return this.#run(options, async (program, abort) => {
+      const forwarded = this.#forwarded;
+      this.#forwarded = undefined;
       if (this.#unloaded) await this.#take(program, this.#unloaded, checkpointValues(this.lowered, this.#graph, this.#unloaded));
-      return call(program, abort);
+      return call(program, abort, forwarded);
     });
   }
 

@@ -3,11 +3,12 @@ import type { Block, Program, RegionBatch, RegionNorms } from '../engine/engine'
 import { TracinError } from '../errors';
 import { firstNotFinite } from '../finite';
 import { readAhead } from '../read-ahead';
-import { cut, regionBatch, regionBatches, type Range, type Role, type Side } from './batches';
+import { cut, readBatch, regionBatch, regionBatches, type Range, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
 import type { HeadStart } from './head-start';
 import type { Networks } from './networks';
 import type { InfluencePlan } from './plan';
+import { predicted } from './predicted';
 import { shareOf, type Shard } from './shard';
 import { passRanges, tileLength, tileName, tileRanges, type TileFolder } from './tiles';
 
@@ -21,6 +22,8 @@ export interface ContractionOptions {
   readonly definition: Definition;
   readonly plan: InfluencePlan;
   readonly tiles: TileFolder;
+  /** Whether training slices are predicted with the first pass of the last checkpoint. */
+  readonly predicting: boolean;
   /** Only its share of the training ranges; all of them when absent. */
   readonly shard?: Shard | undefined;
   /** Begun on already; its block is disposed with the others. */
@@ -29,8 +32,17 @@ export interface ContractionOptions {
   readonly onSlices: (slices: number) => void;
 }
 
+/** A batch of a range whose products make one tile. */
+export interface Part<T> {
+  readonly range: Range;
+  readonly slices: T;
+}
+
+/** Some slices of a range, with their products. */
+export type Contracted = Range & { readonly range: Range; readonly found: Awaited<ReturnType<Program['contract']>> };
+
 /** A program with the resident gradients; every one holds all of a pass's test slices. */
-interface Lane {
+export interface Lane {
   readonly program: Program;
   block: Block | undefined;
 }
@@ -75,56 +87,73 @@ async function unfinishedPasses(checkpoint: number, { plan, tiles, shard, onSlic
   for (const [index, tests] of passRanges(plan).entries()) {
     const count = tests.end - tests.start;
     const testsMissing = !(await tiles.has(tileName.tests(checkpoint, index), tileLength(0, count, classes) * FLOAT32));
-    const missing: Range[] = [];
-    for (const range of shareOf(tileRanges(plan), shard)) {
-      const slices = range.end - range.start;
-      const bytes = tileLength(count * classes, slices, classes) * FLOAT32;
-      if (await tiles.has(tileName.products(checkpoint, index, range), bytes)) onSlices(slices);
-      else missing.push(range);
-    }
+    const { missing, slices } = await missingProducts({ plan, tiles, shard }, checkpoint, index);
+    if (slices > 0) onSlices(slices);
     if (testsMissing || missing.length > 0) passes.push({ checkpoint, index, tests, missing, testsMissing });
     else onSlices(count);
   }
   return passes;
 }
 
+/** Training ranges whose products in a pass are not there yet, and how many slices the others have. */
+export async function missingProducts(
+  { plan, tiles, shard }: Pick<ContractionOptions, 'plan' | 'tiles' | 'shard'>,
+  checkpoint: number,
+  pass: number,
+): Promise<{ readonly missing: readonly Range[]; readonly slices: number }> {
+  const { classes } = plan;
+  const { start, end } = passRanges(plan)[pass]!;
+  const missing: Range[] = [];
+  let slices = 0;
+  for (const range of shareOf(tileRanges(plan), shard)) {
+    const length = range.end - range.start;
+    const bytes = tileLength((end - start) * classes, length, classes) * FLOAT32;
+    if (await tiles.has(tileName.products(checkpoint, pass, range), bytes)) slices += length;
+    else missing.push(range);
+  }
+  return { missing, slices };
+}
+
 async function contractPass(lanes: readonly Lane[], pass: Pass, options: ContractionOptions): Promise<void> {
-  const { tiles, signal } = options;
+  const { tiles, networks, sides, definition, predicting, signal } = options;
   const { checkpoint, index, tests, missing, testsMissing } = pass;
+  const predicts = predicting && checkpoint === networks.checkpoints.length - 1 && index === 0;
   // The first training slices are read while those of the test are made resident.
-  const streams = lanes.map((_, i) => {
+  const streams = lanes.map((lane, i): Stream => {
     const share = missing.filter((_range, n) => n % lanes.length === i);
-    return trainingBatches(share, options);
+    if (!predicts) {
+      const { first, batches } = trainingBatches(share, options, (part) => regionBatch(sides.train, definition, part, signal));
+      return { first, contracted: (laneSignal) => contracted(lane, batches, { ...options, signal: laneSignal }) };
+    }
+    const { first, batches } = trainingBatches(share, options, (part) => readBatch(sides.train.source, part, signal));
+    return { first, contracted: (laneSignal) => predicted(lane, batches, { ...options, signal: laneSignal }) };
   });
   try {
     const found = await fill(lanes, pass, options);
     if (testsMissing) await tiles.write(tileName.tests(checkpoint, index), found);
     const rows = (tests.end - tests.start) * options.plan.classes;
-    await together(lanes, signal, (lane, laneSignal, i) =>
-      contractTiles(lane, rows, pass, streams[i]!, { ...options, signal: laneSignal }),
-    );
+    await together(lanes, signal, (_lane, laneSignal, i) => contractTiles(rows, pass, streams[i]!.contracted(laneSignal), options));
   } finally {
     for (const { first } of streams) await first?.catch(() => undefined);
   }
 }
 
+/** The training slices of a pass. */
 interface Stream {
   readonly first: Promise<unknown> | undefined;
-  readonly batches: AsyncGenerator<Part>;
-}
-
-/** A batch of a range whose products make one tile. */
-interface Part {
-  readonly range: Range;
-  readonly slices: Range & RegionBatch;
+  readonly contracted: (signal: AbortSignal) => AsyncIterable<Contracted>;
 }
 
 /** The batches of all ranges, one after another; reading the first begins at once. */
-function trainingBatches(ranges: readonly Range[], { sides, definition, plan, signal }: ContractionOptions): Stream {
+function trainingBatches<T>(
+  ranges: readonly Range[],
+  { plan }: ContractionOptions,
+  read: (part: Range) => Promise<T>,
+): { readonly first: Promise<unknown> | undefined; readonly batches: AsyncGenerator<Part<T>> } {
   const parts = ranges.flatMap((range) => cut(range, plan.batch).map((part) => ({ range, part })));
-  const load = async (item: number): Promise<Part> => {
+  const load = async (item: number): Promise<Part<T>> => {
     const { range, part } = parts[item]!;
-    return { range, slices: await regionBatch(sides.train, definition, part, signal) };
+    return { range, slices: await read(part) };
   };
   const first = parts.length > 0 ? load(0) : undefined;
   first?.catch(() => undefined); // met when it is asked for
@@ -183,16 +212,15 @@ async function fill(lanes: readonly Lane[], { checkpoint, index, tests }: Pass, 
 
 /** The tiles of a pass: products [rows, n, K] of the resident rows with the n slices of a range, then their norms and losses [n, K]. */
 async function contractTiles(
-  lane: Lane,
   rows: number,
   { checkpoint, index }: Pass,
-  { batches }: Stream,
+  all: AsyncIterable<Contracted>,
   options: ContractionOptions,
 ): Promise<void> {
   const { plan, tiles, onSlices } = options;
   const { classes } = plan;
   let tile = new Float32Array(0);
-  for await (const { range, start, end, found } of contracted(lane, batches, options)) {
+  for await (const { range, start, end, found } of all) {
     const width = (range.end - range.start) * classes;
     if (start === range.start) tile = new Float32Array(tileLength(rows, range.end - range.start, classes));
     const part = (end - start) * classes;
@@ -209,15 +237,13 @@ async function contractTiles(
   }
 }
 
-type Contracted = Range & { readonly range: Range; readonly found: Awaited<ReturnType<Program['contract']>> };
-
 /** The products of batches, in order; the engine has the next batch already while those of one are looked at. */
 async function* contracted(
   { program, block }: Lane,
-  batches: AsyncIterable<Part>,
+  batches: AsyncIterable<Part<Range & RegionBatch>>,
   { definition, signal }: ContractionOptions,
 ): AsyncGenerator<Contracted> {
-  const contract = async ({ range, slices }: Part): Promise<Contracted> => {
+  const contract = async ({ range, slices }: Part<Range & RegionBatch>): Promise<Contracted> => {
     const found = await program.contract(block, slices, regionLoss(definition), { signal });
     return { range, start: slices.start, end: slices.end, found };
   };

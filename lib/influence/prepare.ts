@@ -4,7 +4,17 @@ import type { SliceSource } from '../dataset/slices';
 import { sizeOf } from '../engine/layout';
 import { TracinError } from '../errors';
 import type { Predictor } from '../inference/predictor';
-import { rangesAhead, readBatches, sliceOf, type Batches, type Range, type ReadBatch, type ReadLabels, type Role } from './batches';
+import {
+  rangesAhead,
+  readBatches,
+  sliceOf,
+  type Batches,
+  type Range,
+  type ReadBatch,
+  type ReadLabels,
+  type Role,
+  type Side,
+} from './batches';
 import { needsPrediction, type Definition } from './definition';
 import type { RegionAxis } from './folder';
 import type { InfluencePlan } from './plan';
@@ -24,6 +34,8 @@ export interface PrepareOptions {
   readonly openPredictor: () => Promise<Predictor>;
   /** Labels [n, H, W] of the first test slices, where they are predicted already. */
   readonly begun?: Uint8Array | undefined;
+  /** Training ranges that are predicted when they are contracted: not here. */
+  readonly later?: readonly Range[] | undefined;
   readonly plan: InfluencePlan;
   readonly tiles: TileFolder;
   /** Only its share of the training slices; all of them when absent. */
@@ -38,18 +50,19 @@ export interface PrepareOptions {
  * @throws ERR_TRACIN_DATA for unreadable slices or a label beyond the classes
  */
 export async function prepareRegions(options: PrepareOptions): Promise<void> {
-  const { sources, definition, classes, openPredictor, plan, tiles, shard, signal, onSlices, onNotice } = options;
+  const { sources, definition, classes, openPredictor, later = [], plan, tiles, shard, signal, onSlices, onNotice } = options;
   const pixels = sizeOf(sources.train.size);
   const sliceBytes = classes.length * COUNT_BYTES + (needsPrediction(definition) ? pixels : 0);
   const missing: (Range & { readonly role: Role })[] = [];
   for (const role of ['test', 'train'] as const) {
     for (const range of shareOf(regionRanges(plan, role), role === 'train' ? shard : undefined)) {
       const slices = range.end - range.start;
+      if (role === 'train' && later.some(({ start }) => start === range.start)) continue;
       if (await tiles.has(tileName.regions(role, range), slices * sliceBytes)) onSlices(slices);
       else missing.push({ ...range, role });
     }
   }
-  if (missing.length === 0) return;
+  if (missing.length === 0 && later.length === 0) return;
   const predictor = needsPrediction(definition) ? await openPredictor() : undefined;
   predictor?.notes.forEach(onNotice);
   const open = ({ role, ...range }: Range & { readonly role: Role }) => readBatches(sources[role], range, plan.batch, signal);
@@ -72,23 +85,42 @@ async function measure(
   const counts = new Uint32Array((range.end - range.start) * classes.length);
   const all: Uint8Array[] = [];
   const shape = [source.modalities.length, ...source.size];
-  for await (const { start, end, images, labels: truth } of batches) {
+  const side = { role, source, painted: role === 'test' ? painted : undefined };
+  for await (const slices of batches) {
+    const { start, end, images } = slices;
     const known = begun && role === 'test' ? begun.subarray(start * pixels, end * pixels) : undefined;
     const predicted = predictor && (await labelsBeyond(known, predictor, images, [end - start, ...shape], signal));
-    for (let slice = start; slice < end; slice++) {
-      const labels = {
-        truth: sliceOf(truth, slice - start, pixels),
-        predicted: sliceOf(predicted, slice - start, pixels),
-        painted: role === 'test' ? painted?.[slice] : undefined,
-      };
-      if (labels.truth) checkLabels(labels.truth, source, slice, classes);
-      counts.set(countPixels(definition.region, labels, classes.length, pixels), (slice - range.start) * classes.length);
-      await setImmediate();
-    }
+    counts.set(await countRegions(side, definition, slices, predicted), (start - range.start) * classes.length);
     if (predicted) all.push(predicted);
     onSlices(end - start);
   }
   return { counts, predicted: all };
+}
+
+/**
+ * Pixels [n, K] of the regions of some slices.
+ * @throws ERR_TRACIN_DATA for a label beyond the classes
+ */
+export async function countRegions(
+  { source, painted }: Pick<Side, 'source' | 'painted'>,
+  definition: Definition,
+  { start, end, labels: truth }: ReadBatch,
+  predicted: Uint8Array | undefined,
+): Promise<Uint32Array> {
+  const { classes } = source;
+  const pixels = sizeOf(source.size);
+  const counts = new Uint32Array((end - start) * classes.length);
+  for (let slice = 0; slice < end - start; slice++) {
+    const labels = {
+      truth: sliceOf(truth, slice, pixels),
+      predicted: sliceOf(predicted, slice, pixels),
+      painted: painted?.[start + slice],
+    };
+    if (labels.truth) checkLabels(labels.truth, source, start + slice, classes);
+    counts.set(countPixels(definition.region, labels, classes.length, pixels), slice * classes.length);
+    await setImmediate();
+  }
+  return counts;
 }
 
 /** Labels [B, H, W] of a batch [B, M, H, W]: of its first slices those that are known, of the others as predicted. */

@@ -9,9 +9,9 @@ import type { Graph } from '../graph/graph';
 import { toJson } from '../json';
 import { writeNpy } from '../npy';
 import { assemble, fileCount } from './assemble';
-import type { Role, Side } from './batches';
+import type { Range, Role, Side } from './batches';
 import { calibrate, secondsOf } from './calibration';
-import { contractAll } from './contraction';
+import { contractAll, missingProducts } from './contraction';
 import { needsPrediction } from './definition';
 import { studyPaths, type StudyFile } from './folder';
 import type { HeadStart } from './head-start';
@@ -157,7 +157,10 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
   const { signal, onNotice = () => undefined } = options;
   const { sources, definition, networks, programs, record } = job;
   const painted = job.painting?.painted;
-  const trainings = shareOf(regionRanges(plan, 'train'), shard).reduce((sum, { start, end }) => sum + end - start, 0);
+  const slicesOf = (ranges: readonly Range[]) => ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+  const trainings = slicesOf(shareOf(regionRanges(plan, 'train'), shard));
+  const predicting = needsPrediction(definition) && programs[0]!.keptSlices > 0;
+  const later = predicting ? (await missingProducts({ plan, tiles, shard }, plan.checkpoints - 1, 0)).missing : [];
   await prepareRegions({
     sources,
     definition,
@@ -165,17 +168,30 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
     painted,
     openPredictor: () => job.predictor.open(),
     begun: start?.predicted,
+    later,
     plan,
     tiles,
     shard,
     signal,
-    onSlices: counter(options, 'regions', plan.tests + trainings),
+    onSlices: counter(options, 'regions', plan.tests + trainings - slicesOf(later)),
     onNotice,
   });
   await job.predictor.close();
   const sides = sidesOf(work);
   const onSlices = counter(options, 'influence', plan.checkpoints * (plan.tests + plan.passes * trainings));
-  await contractAll({ programs, networks, sides, definition, plan, tiles, shard, start, signal, onSlices });
+  await contractAll({
+    programs,
+    networks,
+    sides,
+    definition,
+    predicting,
+    plan,
+    tiles,
+    shard,
+    start,
+    signal,
+    onSlices,
+  });
   return work;
 }
 

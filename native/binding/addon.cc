@@ -94,10 +94,10 @@ struct Regions {
   RegionLoss loss;
   float *norms, *losses;
 
-  // { slices, images, targets, masks, boxes?, dice, sum, norms, losses }
+  // { slices, images, targets, masks, boxes?, forwarded, dice, sum, norms, losses }
   Regions(Task& task, const Napi::Object& o)
-      : batch{o.Get("slices").ToNumber(), task.array<float>(o.Get("images")), task.array<uint8_t>(o.Get("targets")),
-              task.array<uint8_t>(o.Get("masks")), task.array<int32_t>(o.Get("boxes"))},
+      : batch{o.Get("slices").ToNumber(),          task.array<float>(o.Get("images")),  task.array<uint8_t>(o.Get("targets")),
+              task.array<uint8_t>(o.Get("masks")), task.array<int32_t>(o.Get("boxes")), o.Get("forwarded").ToBoolean()},
         loss{o.Get("dice").ToBoolean() ? RegionLoss::Kind::dice : RegionLoss::Kind::crossEntropy, o.Get("sum").ToBoolean()},
         norms(task.array<float>(o.Get("norms"))),
         losses(task.array<float>(o.Get("losses"))) {}
@@ -151,6 +151,9 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   const auto sources = named(*task, info[1]);
   return task->start([=] { p->load(copied(sources)); });
 }
+
+// keptSlices(program) → of how many slices a forward pass leaves the maps
+Napi::Value keptSlices(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), program(info)->keptSlices()); }
 
 KernelTable tableOf(const Napi::Value& value) {
   KernelTable table;
@@ -357,6 +360,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"cudaDevices", cudaDevices},
       {"compile", compile},
       {"memory", memory},
+      {"keptSlices", keptSlices},
       {"load", load},
       {"chooseKernels", chooseKernels},
       {"useFloat32", useFloat32},

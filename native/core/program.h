@@ -58,6 +58,8 @@ struct RegionBatch {
   // Support boxes, one for each slice, class and (operation, input): lo and hi on every spatial axis.
   // [B, K, slots, rank, 2] in the order operations list their inputs; nullptr: every box is the whole map.
   const int32_t* boxes;
+  // The images are those of the forward pass just before, of which the program has the maps still; at most `keptSlices`.
+  bool forwarded;
 };
 
 struct RegionResult {
@@ -94,6 +96,8 @@ class Program {
  public:
   virtual ~Program() = default;
   virtual int64_t parameterCount() const = 0;
+  // Slices of which a forward pass leaves the maps for the gradients of the same images; 0: of none.
+  virtual int keptSlices() const { return 0; }
   // Bytes held once it has run: whatever the batch, more for each slice of it, and for each resident row.
   virtual int64_t fixedBytes() const = 0;
   virtual int64_t sliceBytes() const = 0;

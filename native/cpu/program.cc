@@ -65,6 +65,9 @@ class CpuProgram final : public Program {
     return n;
   }
 
+  // Those of logits are in float32.
+  int keptSlices() const override { return work_.precision == Precision::f32 ? together_ : 0; }
+
   int64_t rowBytes() const override {
     int64_t n = 0;
     for (const auto& use : runner_->uses()) n += use.floats;
@@ -301,7 +304,8 @@ class CpuProgram final : public Program {
       for (int c = 0; c < k; ++c)
         if (!boundingBox(mask({slice, c}), s.extent).empty()) owners.push_back({slice, c});
     if (owners.empty()) return;
-    runner_->forward(slices, batch.images + first * count(network_.values[network_.input].dims), &batch, first, abort);
+    if (!batch.forwarded)
+      runner_->forward(slices, batch.images + first * count(network_.values[network_.input].dims), &batch, first, abort);
     std::vector<Unit> units;
     Cotangents cotangents;
     for (size_t from = 0, to; from < owners.size(); from = to) {

@@ -86,6 +86,32 @@ describe.each(ENGINES)('$name', (engine) => {
     other.dispose();
   });
 
+  it('maps that a forward pass left serve the gradients of its images, and of no others', async () => {
+    const loss = LOSSES[0]!;
+    const block = await resident(program, tests, TESTS, loss);
+    const slices = Math.min(2, program.keptSlices);
+    if (slices === 0) return block.dispose();
+    const batch = pick(trainings, TRAININGS, [1, 3].slice(0, slices));
+    const whole = { ...batch, masks: batch.masks.slice().fill(1) }; // boxes are whole, too
+    for (const some of [batch, whole]) {
+      const expected = await program.contract(block, some, loss);
+      await program.forward(some.images);
+      const found = await program.contract(block, some, loss, { forwarded: true });
+      expect(relativeError(found.products, expected.products)).toBeLessThan(1e-6);
+      expect(relativeError(found.norms, expected.norms)).toBeLessThan(1e-6);
+      expect(relativeError(found.losses, expected.losses)).toBeLessThan(1e-6);
+      if (some === whole) expect(found).toEqual(expected);
+    }
+    const refused = { code: 'ERR_TRACIN_USAGE', message: expect.stringContaining('forward') as string };
+    await expect(program.contract(block, batch, loss, { forwarded: true })).rejects.toMatchObject(refused); // used already
+    await program.forward(batch.images);
+    await program.gradients(batch, loss);
+    await expect(program.contract(block, batch, loss, { forwarded: true })).rejects.toMatchObject(refused);
+    await program.forward(batch.images.slice());
+    await expect(program.contract(block, batch, loss, { forwarded: true })).rejects.toMatchObject(refused);
+    block.dispose();
+  });
+
   it('products do not depend on batch sizes nor on which rows are resident together', async () => {
     const loss = LOSSES[0]!;
     const whole = await resident(program, tests, TESTS, loss);

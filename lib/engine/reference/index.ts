@@ -116,6 +116,8 @@ class ReferenceWorkerProgram implements Program {
     this.#worker = new WorkerThread('engine/reference/worker', { lowered, layout });
   }
 
+  readonly keptSlices = 0;
+
   async load(checkpoint: Graph): Promise<void> {
     await this.#call('load', { values: checkpointValues(this.lowered, this.#graph, checkpoint), source: checkpoint.source });
   }
