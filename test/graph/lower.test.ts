@@ -1,12 +1,11 @@
 /** Lowering: what the logits need, parameters by their use, shapes, strides, refusals. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import type { Graph, Node, Tensor } from '../../lib/graph/graph';
 import { lower, strideOf } from '../../lib/graph/lower';
 import { readOnnx } from '../../lib/graph/onnx';
 import { inputBox } from '../../lib/graph/boxes';
 import { referenceCore } from '../support/core';
+import { CHECKPOINTS, describeOracle } from '../support/oracle';
 import { floats, graphOf, integers, node, product, ramp, runGraph } from './support';
 
 const kernel = (...dims: number[]): Tensor => floats(dims, ramp(product(dims)));
@@ -289,14 +288,15 @@ describe('refuses, naming file and node,', () => {
   });
 });
 
-const oracle = join(process.env.TRACIN_ORACLE_DIR ?? join(__dirname, '../../../shared/oracle'), 'plain', 'checkpoint-0.onnx');
-(existsSync(oracle) ? test : test.skip)('the oracle network, if TRACIN_ORACLE_DIR has it: all its parameters are found', async () => {
-  const graph = await readOnnx(oracle);
-  const lowered = lower(graph, [96, 80]);
-  expect(lowered.parameters).toHaveLength(46);
-  expect(lowered.parameters.reduce((sum, { size }) => sum + size, 0)).toBe(33084);
-  const statistics = lowered.values.filter(({ kind }) => kind === 'statistic');
-  expect(lowered.parameters.length + statistics.length).toBe(graph.initializers.size);
-  expect(statistics.every(({ name }) => name.includes('running_'))).toBe(true);
-  expect(strideOf(graph)).toEqual([4, 4]);
+describeOracle('the oracle network', () => {
+  test('all its parameters are found', async () => {
+    const graph = await readOnnx(CHECKPOINTS[0]!);
+    const lowered = lower(graph, [96, 80]);
+    expect(lowered.parameters).toHaveLength(46);
+    expect(lowered.parameters.reduce((sum, { size }) => sum + size, 0)).toBe(33084);
+    const statistics = lowered.values.filter(({ kind }) => kind === 'statistic');
+    expect(lowered.parameters.length + statistics.length).toBe(graph.initializers.size);
+    expect(statistics.every(({ name }) => name.includes('running_'))).toBe(true);
+    expect(strideOf(graph)).toEqual([4, 4]);
+  });
 });

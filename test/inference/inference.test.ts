@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -19,8 +18,7 @@ import { buildNetwork, NETWORKS } from '../../models/registry';
 import { blobs } from '../support/blobs';
 import { ENGINES } from '../support/engines';
 import { largest, relativeError, uniform } from '../support/numbers';
-
-const oracle = join(process.env.TRACIN_ORACLE_DIR ?? resolve(__dirname, '../../../shared/oracle'), 'plain');
+import { CHECKPOINTS, describeOracle } from '../support/oracle';
 
 const SIZE = [32, 16];
 const SLICES = 3;
@@ -72,11 +70,9 @@ describe('inference by onnxruntime', () => {
     await agrees(path, 4);
   });
 
-  if (existsSync(oracle)) {
-    it('agrees with our engines within 1e-4 on a checkpoint exported by PyTorch', () => agrees(join(oracle, 'checkpoint-2.onnx'), 4));
-  } else {
-    it.skip('agrees with our engines on a checkpoint exported by PyTorch (set TRACIN_ORACLE_DIR to the stored ones)', () => undefined);
-  }
+  describeOracle('on a checkpoint exported by PyTorch', () => {
+    it('agrees with our engines within 1e-4', () => agrees(CHECKPOINTS[2]!, 4));
+  });
 
   it('gives labels that are the argmax of its logits, batch by batch the same', async () => {
     const source = blobs({ slices: 5 });

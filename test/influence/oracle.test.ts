@@ -1,18 +1,18 @@
 import { describeNative, reference } from '../support/engines';
-import { CASES, describeOracle, oracleError } from './support/oracle';
+import { DEFINITIONS, describeOracle, influenceByRun, oracleError } from '../support/oracle';
 
 describeOracle('stored influences of a U-Net over three checkpoints', () => {
   describeNative('within 1e-4', (engine) => {
-    test.each(CASES)('%j', async (definition) => {
-      expect(await oracleError(definition, engine)).toBeLessThan(1e-4);
+    test.each(DEFINITIONS)('%j', async (definition) => {
+      expect(await oracleError(await influenceByRun(engine, definition), definition)).toBeLessThan(1e-4);
     });
   });
 
   // All eight: oracle.slow.test.ts
   describe('reference, within 1e-6', () => {
-    const quick = CASES.filter(({ region, parameters }) => parameters === 'head' && region !== 'slice').slice(1);
+    const quick = DEFINITIONS.filter(({ region, parameters }) => parameters === 'head' && region !== 'slice').slice(1);
     test.each(quick)('%j', async (definition) => {
-      expect(await oracleError(definition, reference)).toBeLessThan(1e-6);
+      expect(await oracleError(await influenceByRun(reference, definition), definition)).toBeLessThan(1e-6);
     });
   });
 });
