@@ -51,7 +51,7 @@ function buildNative() {
   const cuda = process.env.TRACIN_CUDA ? [`--CDTRACIN_CUDA=${process.env.TRACIN_CUDA}`] : [];
   // `compile` by itself configures a fresh folder only
   run('the native engine (a minute or two)', 'cmake-js/bin/cmake-js', 'configure', '--log-level', 'warn', ...cuda);
-  run('', 'cmake-js/bin/cmake-js', 'compile', '--parallel', '2', ...cuda);
+  run('', 'cmake-js/bin/cmake-js', 'compile', '--target', 'tracin', '--parallel', '2', ...cuda);
   const library = join(root, 'build', 'Release', 'libtracin-cuda');
   if (existsSync(`${library}.txt`)) return console.error(`the cuda engine is not built: ${readFileSync(`${library}.txt`, 'utf8').trim()}`);
   const [, architectures] =
