@@ -148,8 +148,9 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
 Napi::Value load(const Napi::CallbackInfo& info) {
   auto* task = taskOf(info);
   auto p = program(info);
-  const auto sources = named(*task, info[1]);
-  return task->start([=] { p->load(copied(sources)); });
+  Views views;
+  for (const auto& s : named(*task, info[1])) views[s.name] = {s.data, s.size};
+  return task->start([=] { p->load(views); });
 }
 
 // keptSlices(program) → of how many slices a forward pass leaves the maps

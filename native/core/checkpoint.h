@@ -5,7 +5,7 @@
 namespace tracin {
 
 // The numbers of a parameter or statistic. Throws CheckpointError where they are missing, of another size, or not finite.
-inline const std::vector<float>& initializerOf(const Arrays& initializers, const Value& value) {
+inline std::span<const float> initializerOf(const Views& initializers, const Value& value) {
   const auto it = initializers.find(value.name);
   if (it == initializers.end() || int64_t(it->second.size()) != count(value.dims))
     throw CheckpointError("initializer " + value.name + " does not fit the network: use a checkpoint of this network");

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -83,6 +84,8 @@ struct Optimiser {
 using KernelTable = std::map<std::string, std::string>;
 
 using Arrays = std::map<std::string, std::vector<float>>;
+// Arrays of somebody else's.
+using Views = std::map<std::string, std::span<const float>>;
 
 // Resident query gradients: K rows for each slice appended.
 class Block {
@@ -103,7 +106,7 @@ class Program {
   virtual int64_t sliceBytes() const = 0;
   virtual int64_t rowBytes() const = 0;
 
-  virtual void load(const Arrays& initializers) = 0;
+  virtual void load(const Views& initializers) = 0;
   // Takes the kernels of a table, and the engine's own rule for what it lacks; with `measure`, what it lacks is timed instead.
   // Returns the table in force.
   virtual KernelTable chooseKernels(const KernelTable&, bool /*measure*/) { return {}; }

@@ -94,11 +94,12 @@ class CpuProgram final : public Program {
     return (activations + network_.foreground() * (5 * largest + layer)) * int64_t(sizeof(float));
   }
 
-  void load(const Arrays& initializers) override {
+  void load(const Views& initializers) override {
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
       if (value.kind != Value::Kind::parameter && value.kind != Value::Kind::statistic) continue;
-      work_.stored[v] = initializerOf(initializers, value);
+      const auto numbers = initializerOf(initializers, value);
+      work_.stored[v].assign(numbers.begin(), numbers.end());
     }
     ++work_.version;
   }

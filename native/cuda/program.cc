@@ -71,12 +71,12 @@ class CudaProgram final : public Program {
   }
   int64_t rowBytes() const override { return bytesOf(parameterCount()); }
 
-  void load(const Arrays& initializers) override {
+  void load(const Views& initializers) override {
     device_->use();
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
       if (value.kind != Value::Kind::parameter && value.kind != Value::Kind::statistic) continue;
-      const std::vector<float>& data = initializerOf(initializers, value);
+      const auto data = initializerOf(initializers, value);
       device_->upload(work_->stored[v].floats(), data.data(), bytesOf(data.size()));
     }
     device_->synchronize();
