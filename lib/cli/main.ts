@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** `tracin-seg`: reads the command line, runs one command, turns its outcome into an exit status. */
+import './compile-cache';
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { TracinError } from '../errors';
