@@ -59,6 +59,8 @@ export interface Addon {
   compile(network: object, choice: AddonChoice): Promise<ProgramHandle>;
   /** Bytes: [whatever the batch, for each slice of it, for each resident row, free on the device or −1] */
   memory(program: ProgramHandle): [number, number, number, number];
+  /** What edges of support boxes at the logits are best multiples of. */
+  quantum(program: ProgramHandle): number;
   keptSlices(program: ProgramHandle): number;
   load(program: ProgramHandle, arrays: Record<string, Float32Array>): Promise<void>;
   /** What the table lacks is measured, or follows a rule; @returns the table in force */

@@ -23,7 +23,7 @@ import type {
   TrainingLoss,
 } from './engine';
 import { layoutOf, sizeOf, type Layout } from './layout';
-import { QUANTUM, supportBoxes } from './support';
+import { supportBoxes } from './support';
 import {
   checkCapacity,
   checkFinite,
@@ -101,9 +101,9 @@ class NativeProgram implements Program {
   /** The compiled network, until its own numbers, or a checkpoint's, are loaded. */
   #unloaded: Graph | undefined;
 
-  constructor(addon: Addon, handle: ProgramHandle, graph: Graph, lowered: Lowered, layout: Layout, quantum: number) {
+  constructor(addon: Addon, handle: ProgramHandle, graph: Graph, lowered: Lowered, layout: Layout, quantum?: number) {
     this.#addon = addon;
-    this.#quantum = quantum;
+    this.#quantum = quantum ?? addon.quantum(handle);
     this.#handle = handle;
     this.#graph = graph;
     this.#unloaded = graph;
@@ -350,7 +350,7 @@ export function openNativeEngine(name: AddonChoice['engine'], options: NativeOpt
         const compiled = addon.compile({ ...lowered, selected }, choice);
         compiled.catch(() => undefined); // told below
         checkFinite(checkpointValues(lowered, graph, graph), graph.source);
-        return new NativeProgram(addon, await compiled, graph, lowered, layout, options.quantum ?? QUANTUM[name]);
+        return new NativeProgram(addon, await compiled, graph, lowered, layout, options.quantum);
       } catch (error) {
         throw rethrown(error);
       }

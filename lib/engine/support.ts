@@ -6,12 +6,6 @@ import { inputBox, type Box } from '../graph/boxes';
 import type { Lowered } from '../graph/lowered';
 import type { Turns } from '../turns';
 
-/**
- * Box edges at the logits fall on multiples of this: fine where kernels take sizes as arguments, coarse where kernels are chosen or compiled
- * for each size, so that few sizes occur.
- */
-export const QUANTUM = { cpu: 4, cuda: 16 } as const;
-
 type Range = readonly [number, number];
 
 const EMPTY: Range = [0, 0];
@@ -76,7 +70,7 @@ function regionBoxes(lowered: Lowered, atLogits: Box, slots: number): Box[] {
 /** A few megabytes in a network of a hundred operations. */
 const MOST_KNOWN = 2048;
 
-/** Of every network, by the box at the logits: edges fall on a coarse grid, so the same few come again and again. */
+/** Of every network, by the box at the logits: a region comes again at every checkpoint, and where edges fall on a coarse grid many share one. */
 const known = new WeakMap<Lowered, Map<string, Int32Array>>();
 
 function flatBoxes(lowered: Lowered, atLogits: Box, slots: number): Int32Array {

@@ -144,6 +144,9 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   return list;
 }
 
+// quantum(program) → what edges of support boxes are best multiples of
+Napi::Value quantum(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), program(info)->quantum()); }
+
 // load(program, { name: Float32Array })
 Napi::Value load(const Napi::CallbackInfo& info) {
   auto* task = taskOf(info);
@@ -361,6 +364,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"cudaDevices", cudaDevices},
       {"compile", compile},
       {"memory", memory},
+      {"quantum", quantum},
       {"keptSlices", keptSlices},
       {"load", load},
       {"chooseKernels", chooseKernels},

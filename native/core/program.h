@@ -105,6 +105,9 @@ class Program {
   virtual int64_t fixedBytes() const = 0;
   virtual int64_t sliceBytes() const = 0;
   virtual int64_t rowBytes() const = 0;
+  // What edges of support boxes at the logits are best multiples of: 1 where kernels take sizes as arguments, more where kernels are chosen
+  // or compiled for each size, so that few sizes occur.
+  virtual int quantum() const = 0;
 
   virtual void load(const Views& initializers) = 0;
   // Takes the kernels of a table, and the engine's own rule for what it lacks; with `measure`, what it lacks is timed instead.

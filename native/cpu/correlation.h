@@ -68,6 +68,8 @@ class Correlation {
   void correlate(const std::vector<Sum>& sums);
   // Whether there are several kernels for it: see choice.h.
   bool hasChoice() const { return minimal_; }
+  // Whether a kernel compiled for other sizes costs next to nothing, or is seldom needed.
+  bool anySize() const { return minimal_ || ofImage_ || volume(shape_.kernel) == 1; }
   // More than one gradient a call: not possible between grouped channels.
   bool stacks() const { return shape_.groups == 1; }
   // Takes the kernel times these factors, one for each channel of the out side; call again when they have changed.

@@ -57,6 +57,7 @@ struct Workspace {
   std::vector<std::vector<float>> stored;  // by value; parameters and statistics, row-major
   uint64_t version = 0;                    // counts changes of `stored`
   bool training = false;                   // BatchNormalization by batch statistics
+  bool anySize = true;                     // whether all windows of several positions have kernels that take sizes as arguments
   Precision precision = Precision::f32;    // of what kernels may round their operands to
   Choice choice;
   Pool pool;

@@ -74,6 +74,8 @@ class CpuProgram final : public Program {
     return n * int64_t(sizeof(float));
   }
 
+  int quantum() const override { return work_.anySize ? 1 : 4; }
+
   int64_t fixedBytes() const override {
     int64_t weights = 0, kernels = 0;
     for (const Value& v : network_.values)

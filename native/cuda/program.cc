@@ -70,6 +70,7 @@ class CudaProgram final : public Program {
     return bytesOf(runner_->activationFloats()) + count(network_.values[network_.logits].dims);  // targets and masks
   }
   int64_t rowBytes() const override { return bytesOf(parameterCount()); }
+  int quantum() const override { return 16; }
 
   void load(const Views& initializers) override {
     device_->use();

@@ -83,6 +83,7 @@ class ConvTranspose final : public Convolution {
 }  // namespace
 
 Convolution::Convolution(Workspace& w, const Operation& o) : Operator(w, o), shape_(geometry(w, o)), product_(w, shape_, o.inputs[1]) {
+  w.anySize &= product_.anySize();
   if (product_.hasChoice()) w.choice.expect(shape_.in, shape_.out, volume(shape(o.output).extent));
 }
 
