@@ -25,6 +25,8 @@ void check(bool ok, const std::string& what, double found) {
   std::printf("%s  %s (%.2e)\n", ok ? "ok  " : "FAIL", what.c_str(), found);
 }
 
+Views viewsOf(const Arrays& arrays) { return {arrays.begin(), arrays.end()}; }
+
 class Builder {
  public:
   Network network;
@@ -175,7 +177,7 @@ double far(const std::vector<float>& a, const std::vector<float>& b) {
 
 std::unique_ptr<Program> compiled(const Builder& b, Precision precision) {
   auto program = engine::compile(b.network, {2, 0, precision});
-  program->load(b.weights);
+  program->load(viewsOf(b.weights));
   return program;
 }
 
@@ -208,13 +210,13 @@ void derivatives(const Builder& b, const RegionLoss& loss, const std::string& na
       int64_t at = 0;
       for (int v : b.network.selected)
         for (float& x : moved[b.network.values[v].name]) x += static_cast<float>((side ? -step : step) * g[at++]);
-      program->load(moved);
+      program->load(viewsOf(moved));
       RegionResult there;
       gradientsOf(*program, batch, loss, false, &there);
       losses[side] = there.losses[region];
       program->forward(kSlices, batch.images.data(), (side ? down : up).data(), nullptr, {});
     }
-    program->load(b.weights);
+    program->load(viewsOf(b.weights));
     slopes = std::max(slopes, std::abs((losses[0] - losses[1]) / (2 * step) / square - 1));
     std::vector<float> difference(up.size());
     for (size_t i = 0; i < up.size(); ++i) difference[i] = static_cast<float>((up[i] - down[i]) / (2 * step));
