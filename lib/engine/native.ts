@@ -201,8 +201,12 @@ class NativeProgram implements Program {
     prepared.catch(() => undefined); // told below, in this call's turn
     return this.#compute(options, async (program, abort, images) => {
       const regions = { ...(await prepared), forwarded };
-      if (forwarded && images !== batch.images)
-        throw new TracinError('ERR_TRACIN_USAGE', 'contract: no forward pass of these images just before');
+      if (forwarded && images !== batch.images) {
+        throw new TracinError(
+          'ERR_TRACIN_USAGE',
+          'contract: the call before was no forward pass of these images: ask for one first, or leave out `forwarded`',
+        );
+      }
       const products = new Float32Array((resident?.slices ?? 0) * this.#layout.classes * regions.norms.length);
       await this.#addon.contract(program, resident?.handle ?? null, regions, products, abort);
       return { products, norms: regions.norms, losses: regions.losses };

@@ -9,7 +9,7 @@ import { openReferenceEngine } from '../../lib/engine/reference';
 import { TracinError } from '../../lib/errors';
 import { writeOnnx } from '../../lib/graph/onnx';
 import { computeInfluence, type InfluenceOptions } from '../../lib/influence/run';
-import { contents } from '../support/folders';
+import { arraysOf } from './support/runs';
 import { LEARNING_RATES, openTiny, tinyNetwork, type Tiny } from './support/tiny';
 
 const MAIN = resolve(__dirname, '../../dist/lib/cli/main.js');
@@ -31,11 +31,7 @@ function settings(out: string): InfluenceOptions {
   return { train: tiny.train, test: tiny.test, networks, definition, engine: openReferenceEngine(), out: join(tiny.dir, out) };
 }
 
-/** All but study.json, in which the command line says how the slices were opened. */
-async function arraysIn(out: string): Promise<Record<string, string>> {
-  const { 'study.json': _, ...files } = await contents(join(tiny.dir, out));
-  return files;
-}
+const arraysIn = (out: string): Promise<Record<string, string>> => arraysOf(join(tiny.dir, out));
 
 const tilesIn = async (out: string): Promise<string[]> =>
   (await readdir(join(tiny.dir, out, 'tiles'))).filter((name) => name.endsWith('.tile'));

@@ -7,7 +7,7 @@ import { openReferenceEngine } from '../../lib/engine/reference';
 import { secondsOf } from '../../lib/influence/calibration';
 import type { InfluencePlan } from '../../lib/influence/plan';
 import { computeInfluence, computeShard, planInfluence, type InfluenceOptions } from '../../lib/influence/run';
-import { contents } from '../support/folders';
+import { arraysOf } from './support/runs';
 import { openTiny, SIZE, type Tiny } from './support/tiny';
 
 const TESTS = 5;
@@ -19,7 +19,7 @@ let whole: Record<string, string>;
 beforeAll(async () => {
   tiny = await openTiny(TESTS, TRAININGS);
   folder = await mkdtemp(join(tmpdir(), 'tracin-head-start-'));
-  whole = await bytes((await computeInfluence(settings('whole', openReferenceEngine()))).dir);
+  whole = await arraysOf((await computeInfluence(settings('whole', openReferenceEngine()))).dir);
 });
 afterAll(async () => {
   await tiny.close();
@@ -33,11 +33,6 @@ const settings = (out: string, engine: InfluenceOptions['engine']): InfluenceOpt
   engine,
   out: join(folder, out),
 });
-
-async function bytes(dir: string): Promise<Record<string, string>> {
-  const { 'study.json': _, ...files } = await contents(dir);
-  return files;
-}
 
 /** Counts the slices that a program predicts, appends, contracts, and the blocks that are still there. */
 function counting() {
@@ -84,7 +79,7 @@ test.each([1, 2, 3, 8])('in batches of %i, every slice is computed once at each 
   const { engine, seen } = counting();
   const { dir } = await computeInfluence({ ...settings(`batch-${batch}`, engine), batch });
   expect(seen).toMatchObject(COMPUTED);
-  expect(await bytes(dir)).toEqual(whole);
+  expect(await arraysOf(dir)).toEqual(whole);
 });
 
 test('an engine that predicts predicts every slice once', async () => {
@@ -92,7 +87,7 @@ test('an engine that predicts predicts every slice once', async () => {
   const native: Engine = { ...engine, name: 'cpu' };
   const { dir } = await computeInfluence(settings('predicts', native));
   expect(seen).toEqual({ ...COMPUTED, forward: TESTS + TRAININGS });
-  expect(await bytes(dir)).toEqual(whole);
+  expect(await arraysOf(dir)).toEqual(whole);
 });
 
 test('of several engines the others catch up', async () => {
@@ -101,14 +96,14 @@ test('of several engines the others catch up', async () => {
   const { dir } = await computeInfluence({ ...settings('several', all), batch: 2 });
   expect(engines.map(({ seen }) => seen.append)).toEqual([2 * TESTS, 2 * TESTS]);
   expect(engines.map(({ seen }) => seen.blocks)).toEqual([0, 0]);
-  expect(await bytes(dir)).toEqual(whole);
+  expect(await arraysOf(dir)).toEqual(whole);
 });
 
 test('in several passes it is the first that has begun', async () => {
   const { engine, seen } = counting();
   const { dir } = await computeInfluence({ ...settings('passes', engine), resident: 3, batch: 2 });
   expect(seen).toMatchObject({ ...COMPUTED, contract: 2 * 2 * TRAININGS });
-  expect(await bytes(dir)).toEqual(whole);
+  expect(await arraysOf(dir)).toEqual(whole);
 });
 
 test('resumed where the first pass is done, it is of no use and changes nothing', async () => {
@@ -121,7 +116,7 @@ test('resumed where the first pass is done, it is of no use and changes nothing'
   const { engine, seen } = counting();
   const { dir } = await computeInfluence({ ...options, engine, resume: true });
   expect(seen.blocks).toBe(0);
-  expect(await bytes(dir)).toEqual(whole);
+  expect(await arraysOf(dir)).toEqual(whole);
 });
 
 test('every shard begins so', async () => {
@@ -130,7 +125,7 @@ test('every shard begins so', async () => {
   await computeShard({ ...settings('shards', second.engine), batch: 2 }, { index: 2, count: 2 });
   expect([first, second].map(({ seen }) => seen)).toMatchObject([1, 2].map(() => ({ append: 2 * TESTS, blocks: 0 })));
   const { dir } = await computeInfluence({ ...settings('shards', openReferenceEngine()), resume: true });
-  expect(await bytes(dir)).toEqual(whole);
+  expect(await arraysOf(dir)).toEqual(whole);
 });
 
 test('a plan alone computes two slices and keeps nothing', async () => {

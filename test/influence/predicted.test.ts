@@ -7,7 +7,7 @@ import type { SliceSource } from '../../lib/dataset/slices';
 import type { Engine } from '../../lib/engine/engine';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { computeInfluence, computeShard, type InfluenceOptions } from '../../lib/influence/run';
-import { contents } from '../support/folders';
+import { arraysOf, interruptAt } from './support/runs';
 import { MODALITIES, openTiny, SIZE, type Tiny } from './support/tiny';
 
 const TESTS = 3;
@@ -20,7 +20,7 @@ let whole: Record<string, string>;
 beforeAll(async () => {
   tiny = await openTiny(TESTS, TRAININGS);
   folder = await mkdtemp(join(tmpdir(), 'tracin-predicted-'));
-  whole = await bytes((await computeInfluence(settings('whole', openReferenceEngine()))).dir);
+  whole = await arraysOf((await computeInfluence(settings('whole', openReferenceEngine()))).dir);
 });
 afterAll(async () => {
   await tiny.close();
@@ -35,11 +35,6 @@ const settings = (out: string, engine: Engine): InfluenceOptions => ({
   out: join(folder, out),
   batch: 3,
 });
-
-async function bytes(dir: string): Promise<Record<string, string>> {
-  const { 'study.json': _, ...files } = await contents(dir);
-  return files;
-}
 
 /** The reference engine, of which every forward pass counts, and which says that it keeps maps. */
 function keeping() {
@@ -80,14 +75,14 @@ test.each([1, 2, 5, 8])('in batches of %i every slice is predicted once, and its
   const { dir } = await computeInfluence({ ...settings(`batch-${batch}`, engine), batch, onProgress });
   expect(seen).toEqual({ forward: TESTS + TRAININGS, forwarded: TRAININGS, contract: 2 * TRAININGS });
   expect(stages).toEqual(expect.arrayContaining([`regions ${TESTS}/${TESTS}`, 'influence 20/20']));
-  expect(await bytes(dir)).toEqual(whole);
+  expect(await arraysOf(dir)).toEqual(whole);
 });
 
 test('of several passes it is the first', async () => {
   const { engine, seen } = keeping();
   const { dir } = await computeInfluence({ ...settings('passes', engine), resident: 1 });
   expect(seen).toEqual({ forward: TESTS + TRAININGS, forwarded: TRAININGS, contract: 2 * TESTS * TRAININGS });
-  expect(await bytes(dir)).toEqual(whole);
+  expect(await arraysOf(dir)).toEqual(whole);
 });
 
 test('without prediction there is none', async () => {
@@ -101,15 +96,8 @@ test('interrupted anywhere and resumed, it ends with the same bytes', async () =
   await fc.assert(
     fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 3 }), async (stops) => {
       const options = { ...settings(`resumed-${run++}`, keeping().engine), resident: 2, batch: 1, resume: true };
-      for (const stop of stops) {
-        const abort = new AbortController();
-        let steps = 0;
-        const onProgress = (): void => void (++steps === stop && abort.abort());
-        await computeInfluence({ ...options, signal: abort.signal, onProgress }).catch((error: unknown) => {
-          expect(error).toMatchObject({ code: 'ERR_TRACIN_ABORTED' });
-        });
-      }
-      expect(await bytes((await computeInfluence(options)).dir)).toEqual(whole);
+      for (const stop of stops) await interruptAt(stop, options);
+      expect(await arraysOf((await computeInfluence(options)).dir)).toEqual(whole);
     }),
     { numRuns: 8 },
   );
@@ -126,7 +114,7 @@ test('shards predict their own, and what one of them left damaged is predicted a
   const { engine, seen } = keeping();
   const { dir } = await computeInfluence({ ...options, engine, resume: true });
   expect(seen).toMatchObject({ forwarded: 3, contract: 3 });
-  expect(await bytes(dir)).toEqual(whole);
+  expect(await arraysOf(dir)).toEqual(whole);
 });
 
 test('a label that no class has is told with its case', async () => {

@@ -14,6 +14,7 @@ import { readNpy } from '../../lib/npy';
 import { relativeError } from '../support/numbers';
 import { bruteForce } from './support/brute-force';
 import { contents } from '../support/folders';
+import { interruptAt } from './support/runs';
 import { LEARNING_RATES, openTiny, SIZE, tinyNetwork, type Tiny } from './support/tiny';
 
 const engine = openReferenceEngine();
@@ -108,12 +109,7 @@ describe('whatever the cut', () => {
       fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 3 }), async (stops) => {
         const options = settings({ definition, resident: 1, batch: 1, resume: true });
         for (const stop of stops) {
-          const abort = new AbortController();
-          let steps = 0;
-          const onProgress = (): void => void (++steps === stop && abort.abort());
-          await computeInfluence({ ...options, signal: abort.signal, onProgress }).catch((error: unknown) => {
-            expect(error).toMatchObject({ code: 'ERR_TRACIN_ABORTED' });
-          });
+          await interruptAt(stop, options);
           const left = Object.keys(await contents(options.out));
           expect(left.filter((path) => path.includes('partial'))).toEqual([]);
         }

@@ -5,7 +5,7 @@ import type { Engine, Program } from '../../lib/engine/engine';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { TracinError } from '../../lib/errors';
 import { computeInfluence, type InfluenceOptions } from '../../lib/influence/run';
-import { contents } from '../support/folders';
+import { arraysOf } from './support/runs';
 import { openTiny, type Tiny } from './support/tiny';
 
 let tiny: Tiny;
@@ -53,10 +53,7 @@ function watched(before: (batches: number, signal: AbortSignal | undefined) => v
   return { engine, seen };
 }
 
-async function bytes(out: string): Promise<Record<string, string>> {
-  const { 'study.json': _, ...files } = await contents(join(folder, out));
-  return files;
-}
+const bytes = (out: string): Promise<Record<string, string>> => arraysOf(join(folder, out));
 
 it.each([1, 2, 3])('%i engines share the training slices and give the same bytes', async (count) => {
   const engines = Array.from({ length: count }, () => watched());
