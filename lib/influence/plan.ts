@@ -170,8 +170,8 @@ function bytesOf(
 function chosenLayout(input: PlanInput, budget: number): Layout {
   const least = Math.min(1, input.tests);
   const fits = (layout: Layout): boolean => bytesOf(input, layout, budget).total <= budget;
-  const { tests, trainings, shards = 1 } = input;
-  let batch = Math.min(input.batch ?? DEFAULT_BATCH, Math.max(tests, Math.ceil(trainings / shards)));
+  // Not of a shard's share: in other batches the last digits are others.
+  let batch = Math.min(input.batch ?? DEFAULT_BATCH, Math.max(input.tests, input.trainings));
   if (input.batch === undefined) while (batch > 1 && !fits(tiled(input, least, batch))) batch = Math.ceil(batch / 2);
   if (!fits(tiled(input, least, batch))) throw tooSmall(leastBudget(input, tiled(input, least, batch)), budget, input.batch);
   let low = least;

@@ -57,6 +57,13 @@ describe('memory plan', () => {
     expect(layOut({ ...input, batch: 5 }).batch).toBe(5);
   });
 
+  test('shards compute the batches of the whole study, for in others the last digits are others', () => {
+    for (const shards of [1, 2, 5]) {
+      expect(layOut({ ...input, tests: 1, trainings: 5, shards, memory: 4e9 })).toMatchObject({ batch: 5, tileSlices: 5 });
+      expect(layOut({ ...input, tests: 1, trainings: 5, shards, batch: 2, memory: 4e9 }).batch).toBe(2);
+    }
+  });
+
   test('takes a share of what is free when no memory is given', () => {
     const { memory } = layOut(input);
     expect(memory.budget).toBeGreaterThan(memory.total);
