@@ -3,9 +3,9 @@ import type { Block, Program, RegionBatch, RegionNorms } from '../engine/engine'
 import { TracinError } from '../errors';
 import { firstNotFinite } from '../finite';
 import { readAhead } from '../read-ahead';
-import { cut, readBatch, regionBatch, regionBatches, type Range, type Role, type Side } from './batches';
+import { cut, readBatch, regionBatch, type Range, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
-import type { HeadStart } from './head-start';
+import { firstRanges, type HeadStart } from './head-start';
 import type { Networks } from './networks';
 import type { InfluencePlan } from './plan';
 import { predicted } from './predicted';
@@ -184,12 +184,15 @@ async function together(
 /** Makes the gradients of a pass's test slices resident; @returns their norms and losses, [2, tests, K]. */
 async function fill(lanes: readonly Lane[], { checkpoint, index, tests }: Pass, options: ContractionOptions): Promise<Float32Array> {
   const { sides, networks, definition, plan, start, signal, onSlices } = options;
-  const { classes, batch } = plan;
+  const { classes } = plan;
   const found = new Float32Array(tileLength(0, tests.end - tests.start, classes));
-  const begun = index === 0 && checkpoint === networks.checkpoints.length - 1 ? start : undefined;
-  const told = ({ start: first, end }: Range, norms: RegionNorms): void => {
-    setNorms(found, norms, (first - tests.start) * classes);
-    onSlices(end - first);
+  const isFirst = index === 0 && checkpoint === networks.checkpoints.length - 1;
+  const head = isFirst && plan.tests > 0 ? firstRanges(plan) : [];
+  const parts = [...head, ...cut({ start: head.at(-1)?.end ?? tests.start, end: tests.end }, plan.batch)];
+  const begun = isFirst ? start : undefined;
+  const told = ({ start: from, end }: Range, norms: RegionNorms): void => {
+    setNorms(found, norms, (from - tests.start) * classes);
+    onSlices(end - from);
   };
   const append = async (some: readonly Lane[], slices: Range & RegionBatch): Promise<RegionNorms | undefined> => {
     let norms: RegionNorms | undefined;
@@ -204,8 +207,9 @@ async function fill(lanes: readonly Lane[], { checkpoint, index, tests }: Pass, 
     if (lanes.length > 1) await append(lanes.slice(1), await regionBatch(sides.test, definition, part, signal));
     told(part, part);
   }
-  const rest = { start: begun?.parts.at(-1)!.end ?? tests.start, end: tests.end };
-  for await (const slices of regionBatches(sides.test, definition, rest, batch, signal)) told(slices, (await append(lanes, slices))!);
+  const left = parts.slice(begun?.parts.length ?? 0);
+  const batches = readAhead(left.length, (item) => regionBatch(sides.test, definition, left[item]!, signal));
+  for await (const slices of batches) told(slices, (await append(lanes, slices))!);
   checkFinite(found, 'test', tests, checkpoint, options);
   return found;
 }

@@ -25,9 +25,17 @@ const FIRST = 2;
 const SHARE = 16;
 
 /**
- * Computes the first test slices, no more than the plan's block holds and a batch after the first few. Where there are no test slices it is
- * training slices, and nothing to go on with.
+ * The first slices of a run, no more than the plan's block holds and a batch after the first few; where there are no test slices, training
+ * slices. These batches are computed whether or not a run begins with them, which its pace decides: in others the last digits are others.
  */
+export function firstRanges({ tests, trainings, capacity, batch, slicesToCompute }: InfluencePlan): Range[] {
+  const [most, room] = tests === 0 ? [2 * FIRST, trainings] : [FIRST + batch, capacity];
+  const end = Math.min(Math.max(FIRST, Math.floor(slicesToCompute / SHARE)), most, room);
+  // one alone is no measure of a batch
+  return end < 2 * FIRST ? [{ start: 0, end }] : [FIRST, end].map((to, i) => ({ start: i * FIRST, end: to }));
+}
+
+/** Computes the first test slices. Where there are none it is training slices, and nothing to go on with. */
 export async function startOn(
   job: Job,
   plan: InfluencePlan,
@@ -37,10 +45,7 @@ export async function startOn(
   const program = job.programs[0]!;
   const loss = regionLoss(definition);
   const self = plan.tests === 0;
-  const [most, room] = self ? [2 * FIRST, plan.trainings] : [FIRST + plan.batch, plan.capacity];
-  const end = Math.min(Math.max(FIRST, Math.floor(plan.slicesToCompute / SHARE)), most, room);
-  // one alone is no measure of a batch
-  const ranges = end < 2 * FIRST ? [{ start: 0, end }] : [FIRST, end].map((to, i) => ({ start: i * FIRST, end: to }));
+  const ranges = firstRanges(plan);
   const predictor = needsPrediction(definition) ? await job.predictor.open() : undefined;
   const sample = await readSample(job, self ? 'train' : 'test', ranges, predictor, { signal });
   await program.load(await networks.read(networks.checkpoints.at(-1)!));
@@ -60,5 +65,5 @@ export async function startOn(
   const costs = { read: sample.read!, predict, gradients, row: 0, unseen: 1, process };
   if (!block) return { costs };
   const predicted = predictor && Buffer.concat(sample.predicted.map((labels) => labels!));
-  return { costs, start: { parts, predicted, block, seconds: end * (predict + gradients) } };
+  return { costs, start: { parts, predicted, block, seconds: ranges.at(-1)!.end * (predict + gradients) } };
 }

@@ -142,7 +142,7 @@ async function planOf(
   const compared = shard || !isCompared(job) ? 0 : sampled;
   const all = (secondsOf(plan, costs, programs.length, compared) * missing) / tiles / (shard?.count ?? 1);
   const seconds = Math.max(0, all - (start?.seconds ?? 0));
-  if (start?.block.capacity === plan.capacity) return { plan: { ...plan, seconds }, start };
+  if (start && plan.capacity === sized.capacity && plan.batch === sized.batch) return { plan: { ...plan, seconds }, start };
   start?.block.dispose();
   return { plan: { ...plan, seconds } };
 }

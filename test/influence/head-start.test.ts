@@ -37,6 +37,7 @@ const settings = (out: string, engine: InfluenceOptions['engine']): InfluenceOpt
 /** Counts the slices that a program predicts, appends, contracts, and the blocks that are still there. */
 function counting() {
   const seen = { forward: 0, append: 0, contract: 0, blocks: 0 };
+  const appended: number[] = [];
   const slicesOf = ({ length }: { length: number }): number => length / (SIZE[0]! * SIZE[1]!);
   const engine: Engine = {
     ...openReferenceEngine(),
@@ -58,6 +59,7 @@ function counting() {
         let there = true;
         block.append = (batch, loss, call) => {
           seen.append += slicesOf(batch.targets);
+          appended.push(slicesOf(batch.targets));
           return append(batch, loss, call);
         };
         block.dispose = () => {
@@ -70,7 +72,7 @@ function counting() {
       return program;
     },
   };
-  return { engine, seen };
+  return { engine, seen, appended };
 }
 
 const COMPUTED = { append: 2 * TESTS, contract: 2 * TRAININGS, blocks: 0 };
@@ -117,6 +119,23 @@ test('resumed where the first pass is done, it is of no use and changes nothing'
   const { dir } = await computeInfluence({ ...options, engine, resume: true });
   expect(seen.blocks).toBe(0);
   expect(await arraysOf(dir)).toEqual(whole);
+});
+
+test('whether a run begins so depends on its pace, what is computed together does not', async () => {
+  const now = performance.now.bind(performance);
+  const batchesAt = async (pace: number): Promise<number[]> => {
+    const { engine, appended } = counting();
+    jest.spyOn(performance, 'now').mockImplementation(() => now() * pace);
+    try {
+      await computeInfluence({ ...settings(`pace-${pace}`, engine), resident: 3, batch: 1 });
+    } finally {
+      jest.restoreAllMocks();
+    }
+    return appended;
+  };
+  const quick = await batchesAt(1);
+  expect(quick).toEqual([2, 1, 1, 1, 1, 1, 1, 1, 1]);
+  expect(await batchesAt(1e6)).toEqual(quick);
 });
 
 test('every shard begins so', async () => {
