@@ -4,6 +4,7 @@ import { access, constants, link, mkdir, open, readdir, rename, rm, stat } from 
 import { dirname, join } from 'node:path';
 import { TracinError } from './errors';
 
+const NOT_A_FOLDER = 'a part of the path is not a folder: check the path';
 const ADVICE: Record<string, string> = {
   ENOSPC: 'the disk is full: free some space and run again',
   EDQUOT: 'the disk quota is used up: free some space and run again',
@@ -13,7 +14,8 @@ const ADVICE: Record<string, string> = {
   EROFS: 'the file system is read-only: choose another folder',
   ENOENT: 'it does not exist: check the path',
   EISDIR: 'it is a folder: name a file',
-  ENOTDIR: 'a part of the path is not a folder: check the path',
+  ENOTDIR: NOT_A_FOLDER,
+  EEXIST: NOT_A_FOLDER, // where a folder is to be made
   EMFILE: 'too many open files: raise `ulimit -n`',
 };
 
@@ -25,19 +27,30 @@ export function fileError(error: unknown, doing: string, path: string): TracinEr
   return new TracinError('ERR_TRACIN_IO', `cannot ${doing} ${path}: ${reason}`, { cause: error });
 }
 
+/** Makes a folder and those above it; fails with Node's error, see {@link fileError}. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    // Node says so of much that stands against it, such as a read-only file system or a full quota: the first folder that is missing tells.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path);
+  }
+}
+
 /**
  * Tells before hours of work whether a file can be written at their end; makes its folder.
  * @throws ERR_TRACIN_IO
  */
 export async function assertWritable(path: string): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await access(dirname(path), constants.W_OK);
     const there = await stat(path).catch(() => undefined); // mostly there is none yet
     if (there?.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' });
   } catch (error) {
-    const isFile = (error as NodeJS.ErrnoException).code === 'EEXIST'; // where mkdir wants a folder
-    throw fileError(isFile ? Object.assign(new Error(path), { code: 'ENOTDIR' }) : error, 'write', path);
+    throw fileError(error, 'write', path);
   }
 }
 
@@ -65,7 +78,7 @@ async function write(path: string, chunks: Chunks, settle: (aside: string) => Pr
   // Processes of several machines may write to one folder.
   const aside = `${path}.partial-${randomBytes(6).toString('hex')}`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const file = await open(aside, 'w');
     try {
       if (typeof chunks === 'string' || chunks instanceof Uint8Array) await file.writeFile(chunks);

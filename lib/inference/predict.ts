@@ -1,12 +1,11 @@
 /** Predictions of a trained network as files: label volumes (or an array), and how well they agree with the labels there are. */
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Dataset } from '../dataset/dataset';
 import { writeLabelDescription } from '../dataset/label-description';
 import type { SliceSource } from '../dataset/slices';
 import { openEngine } from '../engine';
 import { TracinError } from '../errors';
-import { fileError, replaceFile } from '../files';
+import { fileError, makeFolder, replaceFile } from '../files';
 import { lower } from '../graph/lower';
 import type { Lowered } from '../graph/lowered';
 import { readOnnx } from '../graph/onnx';
@@ -77,7 +76,7 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
   if (data instanceof Dataset) assertWhole(data);
   const predictor = await openNetwork(checkpoint, options);
   try {
-    await mkdir(out, { recursive: true }).catch((error: unknown) => {
+    await makeFolder(out).catch((error: unknown) => {
       throw fileError(error, 'make folder', out);
     });
     const predicted =

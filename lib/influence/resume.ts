@@ -1,9 +1,9 @@
 /** What an output folder holds already, and whether this run may go on with it. */
-import { mkdir, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { TracinError } from '../errors';
-import { createFile, fileError, removePartial } from '../files';
+import { createFile, fileError, makeFolder, removePartial } from '../files';
 import { toJson } from '../json';
 import { FORMAT_VERSION, readStudyJson, studyPaths, studySchema, type StudyFile } from './folder';
 import { formatBytes, type InfluencePlan, type Layout } from './plan';
@@ -43,7 +43,7 @@ export async function standingOf(out: string, resume: boolean): Promise<Standing
 /** Makes the folder and records the plan; @returns it, or that of another process which came first. */
 export async function beginStudy(out: string, record: StudyFile, plan: InfluencePlan): Promise<Begun> {
   const paths = studyPaths(out);
-  await mkdir(paths.tiles, { recursive: true }).catch((error: unknown) => {
+  await makeFolder(paths.tiles).catch((error: unknown) => {
     throw fileError(error, 'create', paths.tiles);
   });
   const { bavail, bsize } = await statfs(out);

@@ -102,6 +102,10 @@ export class TileFolder {
         await file.close();
       }
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+        const advice = 'another process may have completed the study; if not, go on with --resume, which computes it again';
+        throw new TracinError('ERR_TRACIN_STUDY', `${path}: was removed while in use: ${advice}`);
+      }
       throw fileError(error, 'read', path);
     }
     return target;

@@ -130,16 +130,18 @@ test('a folder that cannot be made', async () => {
     `ls ${out}/tiles | wc -l`,
     `mount -o remount,ro ${disk}`,
     `${shell('', out, '--resume')} 2>&1 >/dev/null | tail -1`,
+    `${shell('', join(disk, 'new', 'study'))} 2>&1 >/dev/null | tail -1`,
     `mount -o remount,rw ${disk}`,
     `rm ${disk}/filler`,
     `${shell('', out, '--resume')} >/dev/null 2>&1`,
     `cp ${out}/scores.npy ${kept}`,
   ];
   const { stdout } = await run('unshare', ['-Urm', 'sh', '-c', script.join('\n')]);
-  const [before, full, after, readOnly] = stdout.trimEnd().split('\n');
+  const [before, full, after, readOnly, anew] = stdout.trimEnd().split('\n');
   expect(full).toMatch(/^error: cannot write .*: the disk is full: free some space and run again$/);
   expect(Number(after)).toBeGreaterThanOrEqual(Number(before));
   expect(readOnly).toMatch(/^error: cannot write .*: the file system is read-only: choose another folder$/);
+  expect(anew).toMatch(/^error: cannot create .*: the file system is read-only: choose another folder$/);
   expect(await readFile(join(kept, 'scores.npy'), 'base64')).toBe(whole['scores.npy']);
   await rm(disk, { recursive: true, force: true });
 });

@@ -25,5 +25,10 @@ test('a tile is whole and of its study, or is not there', async () => {
   expect(await tiles.has('one.tile', 12)).toBe(false);
   await truncate(path, 10);
   await expect(tiles.numbers('one.tile', 1, 2)).rejects.toMatchObject({ code: 'ERR_TRACIN_STUDY' });
+  await rm(path);
+  await expect(tiles.numbers('one.tile', 1, 2)).rejects.toMatchObject({
+    code: 'ERR_TRACIN_STUDY',
+    message: expect.stringContaining('another process may have completed the study') as string,
+  });
   await rm(dir, { recursive: true });
 });
