@@ -1,4 +1,4 @@
-/** The work itself: checkpoint by checkpoint, the last first, for it has just predicted and is loaded; test gradients stay resident while the training slices stream past. */
+/** The work itself, checkpoint by checkpoint: test gradients stay resident while the training slices stream past. */
 import type { Block, Program, RegionBatch, RegionNorms } from '../engine/engine';
 import { TracinError } from '../errors';
 import { firstNotFinite } from '../finite';
@@ -7,12 +7,10 @@ import { cut, readBatch, regionBatch, type Range, type Role, type Side } from '.
 import { regionLoss, type Definition } from './definition';
 import { firstRanges, type HeadStart } from './head-start';
 import type { Networks } from './networks';
+import type { Pass } from './passes';
 import type { InfluencePlan } from './plan';
 import { predicted } from './predicted';
-import { shareOf, type Shard } from './shard';
-import { passRanges, tileLength, tileName, tileRanges, type TileFolder } from './tiles';
-
-const FLOAT32 = Float32Array.BYTES_PER_ELEMENT;
+import { tileLength, tileName, type TileFolder } from './tiles';
 
 export interface ContractionOptions {
   /** They share the training ranges. */
@@ -22,10 +20,9 @@ export interface ContractionOptions {
   readonly definition: Definition;
   readonly plan: InfluencePlan;
   readonly tiles: TileFolder;
-  /** Whether training slices are predicted with the first pass of the last checkpoint. */
-  readonly predicting: boolean;
-  /** Only its share of the training ranges; all of them when absent. */
-  readonly shard?: Shard | undefined;
+  readonly passes: readonly Pass[];
+  /** The pass with which its training slices are predicted, where there is one. */
+  readonly predicting?: Pass | undefined;
   /** Begun on already; its block is disposed with the others. */
   readonly start?: HeadStart | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -47,81 +44,34 @@ export interface Lane {
   block: Block | undefined;
 }
 
-/** A pass over the training slices at one checkpoint, as far as it is not done. */
-interface Pass {
-  readonly checkpoint: number;
-  readonly index: number;
-  readonly tests: Range;
-  readonly missing: readonly Range[];
-  readonly testsMissing: boolean;
-}
-
-/** Computes every tile that is not there yet. */
+/** Computes the tiles that passes lack. */
 export async function contractAll(options: ContractionOptions): Promise<void> {
-  const { programs, networks, plan, start } = options;
+  const { programs, networks, passes, plan, start } = options;
   const lanes = programs.map((program, i): Lane => ({ program, block: i === 0 ? start?.block : undefined }));
   try {
-    const left: { readonly checkpoint: number; readonly passes: readonly Pass[] }[] = [];
-    for (const checkpoint of [...networks.checkpoints.keys()].toReversed()) {
-      const passes = await unfinishedPasses(checkpoint, options);
-      if (passes.length > 0) left.push({ checkpoint, passes });
-    }
-    const graphs = readAhead(left.length, (item) => networks.read(networks.checkpoints[left[item]!.checkpoint]!));
+    const left = [...new Set(passes.map(({ checkpoint }) => checkpoint))];
+    const graphs = readAhead(left.length, (item) => networks.read(networks.checkpoints[left[item]!]!));
     let next = 0;
     for await (const graph of graphs) {
       await together(lanes, options.signal, async (lane) => {
         if (plan.tests > 0) lane.block ??= await lane.program.resident(plan.capacity);
         await lane.program.load(graph);
       });
-      for (const pass of left[next++]!.passes) await contractPass(lanes, pass, options);
+      const loaded = left[next++];
+      for (const pass of passes) if (pass.checkpoint === loaded) await contractPass(lanes, pass, options);
     }
   } finally {
     for (const { block } of lanes) block?.dispose();
   }
 }
 
-/** What is left of a checkpoint; what is done is told as progress. */
-async function unfinishedPasses(checkpoint: number, { plan, tiles, shard, onSlices }: ContractionOptions): Promise<Pass[]> {
-  const { classes } = plan;
-  const passes: Pass[] = [];
-  for (const [index, tests] of passRanges(plan).entries()) {
-    const count = tests.end - tests.start;
-    const testsMissing = !(await tiles.has(tileName.tests(checkpoint, index), tileLength(0, count, classes) * FLOAT32));
-    const { missing, slices } = await missingProducts({ plan, tiles, shard }, checkpoint, index);
-    if (slices > 0) onSlices(slices);
-    if (testsMissing || missing.length > 0) passes.push({ checkpoint, index, tests, missing, testsMissing });
-    else onSlices(count);
-  }
-  return passes;
-}
-
-/** Training ranges whose products in a pass are not there yet, and how many slices the others have. */
-export async function missingProducts(
-  { plan, tiles, shard }: Pick<ContractionOptions, 'plan' | 'tiles' | 'shard'>,
-  checkpoint: number,
-  pass: number,
-): Promise<{ readonly missing: readonly Range[]; readonly slices: number }> {
-  const { classes } = plan;
-  const { start, end } = passRanges(plan)[pass]!;
-  const missing: Range[] = [];
-  let slices = 0;
-  for (const range of shareOf(tileRanges(plan), shard)) {
-    const length = range.end - range.start;
-    const bytes = tileLength((end - start) * classes, length, classes) * FLOAT32;
-    if (await tiles.has(tileName.products(checkpoint, pass, range), bytes)) slices += length;
-    else missing.push(range);
-  }
-  return { missing, slices };
-}
-
 async function contractPass(lanes: readonly Lane[], pass: Pass, options: ContractionOptions): Promise<void> {
-  const { tiles, networks, sides, definition, predicting, signal } = options;
+  const { tiles, sides, definition, signal } = options;
   const { checkpoint, index, tests, missing, testsMissing } = pass;
-  const predicts = predicting && checkpoint === networks.checkpoints.length - 1 && index === 0;
   // The first training slices are read while those of the test are made resident.
   const streams = lanes.map((lane, i): Stream => {
     const share = missing.filter((_range, n) => n % lanes.length === i);
-    if (!predicts) {
+    if (pass !== options.predicting) {
       const { first, batches } = trainingBatches(share, options, (part) => regionBatch(sides.train, definition, part, signal));
       return { first, contracted: (laneSignal) => contracted(lane, batches, { ...options, signal: laneSignal }) };
     }
@@ -182,14 +132,13 @@ async function together(
 }
 
 /** Makes the gradients of a pass's test slices resident; @returns their norms and losses, [2, tests, K]. */
-async function fill(lanes: readonly Lane[], { checkpoint, index, tests }: Pass, options: ContractionOptions): Promise<Float32Array> {
-  const { sides, networks, definition, plan, start, signal, onSlices } = options;
+async function fill(lanes: readonly Lane[], { checkpoint, first, tests }: Pass, options: ContractionOptions): Promise<Float32Array> {
+  const { sides, definition, plan, start, signal, onSlices } = options;
   const { classes } = plan;
   const found = new Float32Array(tileLength(0, tests.end - tests.start, classes));
-  const isFirst = index === 0 && checkpoint === networks.checkpoints.length - 1;
-  const head = isFirst && plan.tests > 0 ? firstRanges(plan) : [];
+  const head = first && plan.tests > 0 ? firstRanges(plan) : [];
   const parts = [...head, ...cut({ start: head.at(-1)?.end ?? tests.start, end: tests.end }, plan.batch)];
-  const begun = isFirst ? start : undefined;
+  const begun = first ? start : undefined;
   const told = ({ start: from, end }: Range, norms: RegionNorms): void => {
     setNorms(found, norms, (from - tests.start) * classes);
     onSlices(end - from);

@@ -1,11 +1,17 @@
 /** The first pass of the last checkpoint over the training slices, where the forward pass that predicts their regions serves their gradients, too. */
+import type { Program } from '../engine/engine';
 import { programPredictor } from '../inference/predictor';
 import { sizeOf } from '../engine/layout';
 import { cut, withRegions, type ReadBatch } from './batches';
 import type { Contracted, ContractionOptions, Lane, Part } from './contraction';
-import { regionLoss } from './definition';
+import { needsPrediction, regionLoss, type Definition } from './definition';
 import { countRegions } from './prepare';
 import { tileName } from './tiles';
+
+/** Whether training slices are predicted so: where regions are predicted, by a program that leaves its maps. */
+export function predictsWhereContracted(definition: Definition, { keptSlices }: Program): boolean {
+  return needsPrediction(definition) && keptSlices > 0;
+}
 
 /** Writes the region tile of every range, and tells the products; of each range the tile comes first. */
 export async function* predicted(

@@ -11,13 +11,15 @@ import { writeNpy } from '../npy';
 import { assemble, fileCount } from './assemble';
 import type { Range, Role, Side } from './batches';
 import { calibrate, secondsOf } from './calibration';
-import { contractAll, missingProducts } from './contraction';
+import { contractAll } from './contraction';
 import { needsPrediction } from './definition';
 import { studyPaths, type StudyFile } from './folder';
 import type { HeadStart } from './head-start';
 import { openJob, takeKernels, type InfluenceOptions, type Job } from './job';
+import { unfinishedPasses } from './passes';
 import { layOut, type InfluencePlan } from './plan';
 import { comparedSlices, samplePrecision, type PrecisionSample } from './precision';
+import { predictsWhereContracted } from './predicted';
 import { predictedLabels, prepareRegions } from './prepare';
 import { assertSameStudy, beginStudy, sweep, tilesOf } from './resume';
 import { checkShard, shareOf, type Shard } from './shard';
@@ -159,8 +161,9 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
   const painted = job.painting?.painted;
   const slicesOf = (ranges: readonly Range[]) => ranges.reduce((sum, { start, end }) => sum + end - start, 0);
   const trainings = slicesOf(shareOf(regionRanges(plan, 'train'), shard));
-  const predicting = needsPrediction(definition) && programs[0]!.keptSlices > 0;
-  const later = predicting ? (await missingProducts({ plan, tiles, shard }, plan.checkpoints - 1, 0)).missing : [];
+  const { passes, done } = await unfinishedPasses(plan, tiles, shard);
+  const predicting = predictsWhereContracted(definition, programs[0]!) ? passes.find(({ first }) => first) : undefined;
+  const later = predicting?.missing ?? [];
   await prepareRegions({
     sources,
     definition,
@@ -179,19 +182,8 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
   await job.predictor.close();
   const sides = sidesOf(work);
   const onSlices = counter(options, 'influence', plan.checkpoints * (plan.tests + plan.passes * trainings));
-  await contractAll({
-    programs,
-    networks,
-    sides,
-    definition,
-    predicting,
-    plan,
-    tiles,
-    shard,
-    start,
-    signal,
-    onSlices,
-  });
+  if (done > 0) onSlices(done);
+  await contractAll({ programs, networks, sides, definition, plan, tiles, passes, predicting, start, signal, onSlices });
   return work;
 }
 

@@ -83,6 +83,11 @@ export class TileFolder {
     return (await this.#digest([bytes.subarray(0, length)])).equals(bytes.subarray(length));
   }
 
+  /** As {@link has}, of so many float32 numbers. */
+  hasNumbers(name: string, count: number): Promise<boolean> {
+    return this.has(name, count * FLOAT32);
+  }
+
   async write(name: string, ...parts: readonly (Float32Array | Uint32Array | Uint8Array)[]): Promise<void> {
     const bytes = parts.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength));
     await replaceFile(join(this.dir, name), [...bytes, await this.#digest(bytes)]);

@@ -139,7 +139,7 @@ describe('whatever the cut', () => {
     }).catch(() => undefined);
     const first: number[] = [];
     await computeInfluence({ ...options, onProgress: ({ stage, done }) => void (stage === 'influence' && first.push(done)) });
-    expect(first.slice(0, 2)).toEqual([5, 8]);
+    expect(first[0]).toBe(8);
     expect(first.at(-1)).toBe(16);
   });
 });
