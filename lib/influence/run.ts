@@ -142,7 +142,9 @@ async function planOf(
   const { tests, trainings, classes } = plan;
   const sampled = comparedSlices('test', tests, classes) + comparedSlices('train', trainings, classes);
   const compared = shard || !isCompared(job) ? 0 : sampled;
-  const all = (secondsOf(plan, costs, programs.length, compared) * missing) / tiles / (shard?.count ?? 1);
+  const predicting = predictsWhereContracted(job.definition, programs[0]!);
+  const whole = secondsOf(plan, costs, { devices: programs.length, predicting, compared });
+  const all = (whole * missing) / tiles / (shard?.count ?? 1);
   const seconds = Math.max(0, all - (start?.seconds ?? 0));
   if (start && plan.capacity === sized.capacity && plan.batch === sized.batch) return { plan: { ...plan, seconds }, start };
   start?.block.dispose();

@@ -154,12 +154,25 @@ test('a plan alone computes two slices and keeps nothing', async () => {
   expect(plan.seconds).toBeGreaterThan(0);
 });
 
-test('seconds of a plan: reading and predicting once, gradients at each checkpoint, what is compared in float32 half as long again', () => {
+describe('seconds of a plan', () => {
   const sizes = { checkpoints: 2, tests: 2, trainings: 8, classes: 3, passes: 1, capacity: 2, keepsAll: true };
   const plan = sizes as unknown as InfluencePlan;
   const costs = { read: 0.5, predict: 0.25, gradients: 1, row: 0, unseen: 1, process: 0 };
-  expect(secondsOf(plan, costs, 1, 0)).toBe(10 * 0.75 + 2 * 10);
-  expect(secondsOf(plan, costs, 1, 4)).toBe(10 * 0.75 + 2 * 10 + 4 * 1.5);
-  expect(secondsOf(plan, costs, 2, 0)).toBe(10 * 0.75 + 2 * (2 + 4));
-  expect(secondsOf({ ...plan, keepsAll: false }, { ...costs, row: 0.25, unseen: 2 }, 1, 0)).toBe(2 * (10 * 0.75 + 2 * (2 * 1.5 + 8 * 3)));
+  const plainly = { devices: 1, predicting: false, compared: 0 };
+
+  test('reading and predicting once, gradients at each checkpoint, what is compared in float32 half as long again', () => {
+    expect(secondsOf(plan, costs, plainly)).toBe(10 * 0.75 + 2 * 10);
+    expect(secondsOf(plan, costs, { ...plainly, compared: 4 })).toBe(10 * 0.75 + 2 * 10 + 4 * 1.5);
+    expect(secondsOf(plan, costs, { ...plainly, devices: 2 })).toBe(10 * 0.75 + 2 * (2 + 4));
+    const read = { ...plan, keepsAll: false };
+    expect(secondsOf(read, { ...costs, row: 0.25, unseen: 2 }, plainly)).toBe(2 * (10 * 0.75 + 2 * (2 * 1.5 + 8 * 3)));
+  });
+
+  test('where training slices are predicted as they are contracted, most of predicting them is spared, and one reading', () => {
+    const way = { ...plainly, predicting: true };
+    const rest = 0.25 * 0.25;
+    expect(secondsOf(plan, costs, way)).toBe(10 * 0.5 + 2 * 0.25 + 8 * rest + 2 * 10);
+    expect(secondsOf(plan, costs, { ...way, devices: 2 })).toBe(10 * 0.5 + 2 * 0.25 + 4 * rest + 2 * (2 + 4));
+    expect(secondsOf({ ...plan, keepsAll: false }, costs, way)).toBe(2 * 0.75 + 8 * rest + 2 * 10 * 1.5);
+  });
 });
