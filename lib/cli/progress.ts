@@ -38,25 +38,36 @@ export function createReporter(stream: NodeJS.WriteStream = process.stderr): Rep
   return stream.isTTY ? new Bar(stream) : new Lines(stream);
 }
 
-class Bar implements Reporter {
-  readonly #stream: NodeJS.WriteStream;
-  #bar: SingleBar | undefined;
-  #stage = '';
+abstract class Drawn implements Reporter {
+  /** Of what is drawn; empty where nothing is. */
+  protected stage = '';
   readonly #pace = new Pace();
 
-  constructor(stream: NodeJS.WriteStream) {
-    this.#stream = stream;
+  constructor(protected readonly stream: NodeJS.WriteStream) {}
+
+  readonly onProgress: OnProgress = (progress) => this.draw(progress, this.#pace.left(progress));
+
+  protected abstract draw(progress: Progress, left: string): void;
+
+  note(line: string): void {
+    this.stream.write(`${line}\n`);
   }
 
-  readonly onProgress: OnProgress = (progress) => {
-    const { stage, done, total } = progress;
-    const left = this.#pace.left(progress);
-    if (!this.#bar || stage !== this.#stage) {
+  stop(): void {
+    this.stage = '';
+  }
+}
+
+class Bar extends Drawn {
+  #bar: SingleBar | undefined;
+
+  protected draw({ stage, done, total }: Progress, left: string): void {
+    if (!this.#bar || stage !== this.stage) {
       this.stop();
-      this.#stage = stage;
+      this.stage = stage;
       this.#bar = new SingleBar(
         {
-          stream: this.#stream,
+          stream: this.stream,
           format: '{stage} {bar} {value}/{total}{left}',
           linewrap: null,
           clearOnComplete: true,
@@ -68,45 +79,28 @@ class Bar implements Reporter {
       this.#bar.setTotal(total);
       this.#bar.update(done, { left });
     }
-  };
-
-  note(line: string): void {
-    this.stop();
-    this.#stream.write(`${line}\n`);
   }
 
-  stop(): void {
+  override note(line: string): void {
+    this.stop();
+    super.note(line);
+  }
+
+  override stop(): void {
+    super.stop();
     this.#bar?.stop();
     this.#bar = undefined;
   }
 }
 
-class Lines implements Reporter {
-  readonly #stream: NodeJS.WriteStream;
+class Lines extends Drawn {
   #last = Date.now();
-  /** The stage of the line written last. */
-  #stage = '';
-  readonly #pace = new Pace();
 
-  constructor(stream: NodeJS.WriteStream) {
-    this.#stream = stream;
-  }
-
-  readonly onProgress: OnProgress = (progress) => {
-    const { stage, done, total } = progress;
-    const left = this.#pace.left(progress);
-    const finished = done >= total && stage === this.#stage;
+  protected draw({ stage, done, total }: Progress, left: string): void {
+    const finished = done >= total && stage === this.stage;
     if (!finished && Date.now() - this.#last < LINE_INTERVAL) return;
-    this.#stage = finished ? '' : stage;
+    this.stage = finished ? '' : stage;
     this.#last = Date.now();
-    this.#stream.write(`${stage}: ${done}/${total}${left}\n`);
-  };
-
-  note(line: string): void {
-    this.#stream.write(`${line}\n`);
-  }
-
-  stop(): void {
-    this.#stage = '';
+    this.stream.write(`${stage}: ${done}/${total}${left}\n`);
   }
 }

@@ -84,8 +84,9 @@ export async function computeFeatures(options: FeatureOptions): Promise<Features
     };
     await worker.call('open', argument, { signal });
     const onSlices = counter(options.onProgress, (networks.checkpoints.length + 1) * (argument.tests + argument.trainings));
-    await compareMaps(program, networks, sides, worker, options, onSlices);
-    await splitHead(program, head, networks, sides, worker, options, onSlices);
+    const work: Work = { program, head, networks, sides, worker, study, batch: options.batch ?? 8, signal, onSlices };
+    await compareMaps(work);
+    await splitHead(work);
     const result = await worker.call<FeatureResult>('result', undefined, { signal });
     const found = await summary(options, head, result, { similarity, normalize, shuffles, seed });
     await write(study, head, result, found, worker, signal);
@@ -102,15 +103,21 @@ function counter(onProgress: OnProgress | undefined, total: number): (slices: nu
   return (slices) => onProgress?.({ stage: 'features', done: (done += slices), total });
 }
 
+/** What computes, and what of. */
+interface Work {
+  readonly program: Program;
+  readonly head: FeatureHead;
+  readonly networks: Networks;
+  readonly sides: ReopenedSides;
+  readonly worker: WorkerThread;
+  readonly study: Study;
+  readonly batch: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onSlices: (slices: number) => void;
+}
+
 /** Hands the maps of every slice to the worker, the tests first. */
-async function compareMaps(
-  program: Program,
-  networks: Networks,
-  sides: ReopenedSides,
-  worker: WorkerThread,
-  { study, batch = 8, signal }: FeatureOptions,
-  onSlices: (slices: number) => void,
-): Promise<void> {
+async function compareMaps({ program, networks, sides, worker, study, batch, signal, onSlices }: Work): Promise<void> {
   await program.load(await networks.read(networks.checkpoints.at(-1)!));
   for (const [role, method] of [
     ['test', 'tests'],
@@ -128,15 +135,7 @@ async function compareMaps(
 }
 
 /** Writes the head gradients of every checkpoint and hands them to the worker. */
-async function splitHead(
-  program: Program,
-  head: FeatureHead,
-  networks: Networks,
-  sides: ReopenedSides,
-  worker: WorkerThread,
-  { study, batch = 8, signal }: FeatureOptions,
-  onSlices: (slices: number) => void,
-): Promise<void> {
+async function splitHead({ program, head, networks, sides, worker, study, batch, signal, onSlices }: Work): Promise<void> {
   const paths = featurePaths(study.dir);
   const all: Record<Role, Float32Array<ArrayBuffer>[]> = { test: [], train: [] };
   for (const [t, checkpoint] of networks.checkpoints.entries()) {

@@ -198,11 +198,11 @@ void Runner::backward(const std::vector<Unit>& units, Cotangents& cotangents, co
       const auto unionsOf = [&](int v) { return unions(v, unit.rows, firstRow, region); };
       Cotangent& dy = cotangents[u][op.outputValue()];
       const Tensor& y = work_.tensors[op.outputValue()];
-      if (!dy.started && !dy.parts.empty()) {
+      if (!dy.parts.empty()) {  // nobody sent back to the whole of it
         open(dy, unionsOf(op.outputValue()), y);
         for (const Row& row : dy.rows.list) clear(row.data, y.floats(row.box));
+        addParts(dy, y);
       }
-      addParts(dy, y);
       Backward& b = backward.emplace_back(
           Backward{unit, dy.rows, std::vector<Rows*>(inputs.size(), nullptr), std::vector<float*>(inputs.size(), nullptr)});
       forEachParameter(op, [&](int i, int s) { b.gradients[i] = gradientRoom[i] + (unit.shared ? firstRow * uses_[s].floats : 0); });
