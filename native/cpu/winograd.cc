@@ -14,7 +14,7 @@ namespace {
 constexpr int kPoints = kWide * kWide, kTaps = 9;
 constexpr int64_t kBlock = kTaps * kLanes * kLanes;
 // A task's share of tiles, input and output channels: three arrays of [36][…] that fit a second-level cache of 2 MiB together.
-constexpr int kTiles = 56, kIn = 64, kOut = 64;
+constexpr int kTiles = 42, kIn = 64, kOut = 64;
 // correlate: tiles transformed at a time, channels of either side of a task
 constexpr int kSpan = 32, kRows = 32, kColumns = 96;
 
@@ -246,9 +246,10 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
           n += !nothing;
         }
         if (n == 0) break;
-        for (int t = 0; t < n; ++t) {
-          const auto& [image, y, x] = places[t];
-          for (int i = first; i < last; ++i) {
+        // block by block: a few lines of memory to follow at a time
+        for (int i = first; i < last; ++i)
+          for (int t = 0; t < n; ++t) {
+            const auto& [image, y, x] = places[t];
             float* at = left + t * kRows + (i - first) * kLanes;
             fromMap<Input>(
                 in, in.data + image * in.image + i * in.block, y + out.y + offsetY - in.y,
@@ -256,14 +257,15 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
                   store(at + (r * kWide + c) * plane(kSpan, kRows), value);
                 });
           }
-          for (int o = from; o < to; ++o) {
+        for (int o = from; o < to; ++o)
+          for (int t = 0; t < n; ++t) {
+            const auto& [image, y, x] = places[t];
             float* at = right + t * kColumns + (o - from) * kLanes;
             fromMap<Spread>(
                 out, mapOf(image, o), y, x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
                   store(at + (r * kWide + c) * plane(kSpan, kColumns), value);
                 });
           }
-        }
         for (int point = 0; point < kPoints; ++point)
           for (int o = from; o < to;) {
             const int width = least(3, to - o);

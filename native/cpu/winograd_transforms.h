@@ -74,20 +74,34 @@ struct Gather {  // Gᵀ
   }
 };
 
-// Both axes: value (i, j) is read by `in` and result (i, j) handed to `out`.
-template <class T, class In, class Out>
-[[gnu::always_inline]] inline void transform(In in, Out out) {
-  Vector half[T::to][T::from];
+// Both axes: value (i, j) is read by `in` and result (i, j) handed to `out`. Lines [first, first + Lines) of the results at a time, so that
+// what lies between the axes stays in registers; the compiler leaves out what only other lines need.
+template <class T, int first, int Lines, class In, class Out>
+[[gnu::always_inline]] inline void transformLines(In in, Out out) {
+  Vector half[Lines][T::from];
 #pragma GCC unroll 6
   for (int j = 0; j < T::from; ++j)
     T::apply(
-        [&](int i) __attribute__((always_inline)) { return in(i, j); }, [&](int i, const Vector& v)
-                                                                            __attribute__((always_inline)) { half[i][j] = v; });
+        [&](int i) __attribute__((always_inline)) { return in(i, j); },
+        [&](int i, const Vector& v) __attribute__((always_inline)) {
+          if (i >= first && i < first + Lines) half[i - first][j] = v;
+        });
 #pragma GCC unroll 6
-  for (int i = 0; i < T::to; ++i)
+  for (int i = 0; i < Lines; ++i)
     T::apply(
         [&](int j) __attribute__((always_inline)) { return half[i][j]; }, [&](int j, const Vector& v)
-                                                                              __attribute__((always_inline)) { out(i, j, v); });
+                                                                              __attribute__((always_inline)) { out(first + i, j, v); });
+}
+
+template <class T, class In, class Out>
+[[gnu::always_inline]] inline void transform(In in, Out out) {
+  constexpr int kRegisters = 32;
+  if constexpr (T::to * T::from < kRegisters) {
+    transformLines<T, 0, T::to>(in, out);
+  } else {
+    transformLines<T, 0, T::to / 2>(in, out);
+    transformLines<T, T::to / 2, T::to - T::to / 2>(in, out);
+  }
 }
 
 }  // namespace
