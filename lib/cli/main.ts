@@ -47,13 +47,24 @@ function calledFor(words: readonly string[]): readonly string[] {
   return name !== undefined && COMMANDS.includes(name) ? [name] : COMMANDS;
 }
 
+/** An empty word is a variable of a shell that was not set; as a path it would mean the folder one is in. */
+function refuseEmpty(command: Command): void {
+  const options = command.options.filter((option) => command.getOptionValue(option.attributeName()) === '').map(({ flags }) => flags);
+  const names = command.registeredArguments
+    .filter((_, i) => [command.processedArgs[i]].flat().includes(''))
+    .map((argument) => argument.name());
+  const [empty] = [...options, ...names];
+  if (empty !== undefined) throw new TracinError('ERR_TRACIN_USAGE', `${empty}: is empty: give a value, or leave it out`);
+}
+
 function buildProgram(context: Context): Command {
   const program = new Command('tracin-seg')
     .description('Train or bring a segmentation network, and ask which training regions pushed a prediction. Not for clinical use.')
     .version(VERSION)
     .option('--debug', 'print the stack of an error')
     .configureOutput({ outputError: (text, write) => write(`${oneLine(text)}\n`) })
-    .exitOverride();
+    .exitOverride()
+    .hook('preAction', (_program, command) => refuseEmpty(command));
   for (const name of calledFor(process.argv.slice(2))) load(name)(program, context);
   return program;
 }
@@ -72,7 +83,9 @@ function explain(error: unknown): number {
 
 /** A path that was told and is not there is wrong input; a full disk is not. */
 function isWrongPath({ code, cause }: TracinError): boolean {
-  return code === 'ERR_TRACIN_IO' && ['ENOENT', 'ENOTDIR', 'EISDIR'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
+  return (
+    code === 'ERR_TRACIN_IO' && ['ENOENT', 'ENOTDIR', 'EEXIST', 'EISDIR'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '')
+  );
 }
 
 async function main(): Promise<void> {

@@ -1,12 +1,24 @@
 /** Whether data, network and definition of an influence fit each other; asked before anything is computed or written. */
 import type { SliceSource } from '../dataset/slices';
 import { withClasses } from '../dataset/views';
+import type { Engine } from '../engine/engine';
 import { TracinError, type ErrorCode } from '../errors';
 import type { Lowered } from '../graph/lowered';
 import type { Role } from './batches';
 import type { Definition } from './definition';
 
 type Sources = Readonly<Record<Role, SliceSource>>;
+
+/**
+ * What programs without types leave out or mistake.
+ * @throws ERR_TRACIN_USAGE
+ */
+export function checkCall(out: string, engines: readonly Engine[]): void {
+  if (typeof out !== 'string' || out === '') fail('ERR_TRACIN_USAGE', `out is ${JSON.stringify(out)}: name the study's folder`);
+  if (engines.length === 0 || !engines.every((engine) => typeof engine?.compile === 'function')) {
+    fail('ERR_TRACIN_USAGE', "engine: give the one that `const { engine } = await openEngine('auto')` opens");
+  }
+}
 
 /**
  * @param self whether no test slices are meant to be there

@@ -127,6 +127,7 @@ function trainingClasses(study: Study, name: string): number[] {
 /** The row of a test slice in which the class is present. */
 function findTest(study: Study, wanted: { case: string; slice?: number | undefined }, testClass: number): number {
   const { slices, pixels } = study.tests;
+  if (slices.length === 0) throw usage(`${study.dir} has no test slices (--self): rank a study that has`);
   const rows = slices.flatMap((slice, row) => (slice.case === wanted.case ? [row] : []));
   if (rows.length === 0) {
     throw usage(`unknown test case ${wanted.case}: choose from ${some([...new Set(slices.map((slice) => slice.case))])}`);

@@ -56,6 +56,9 @@ test.each([
     ['phantom', 'x', '--cases', '0'],
     "option '--cases <n>' argument '0' is invalid. Expected a whole number of at least 1 and at most 100000.",
   ],
+  [['phantom', ''], 'dir: is empty: give a value, or leave it out'],
+  [['stability', 's', ''], 'study: is empty: give a value, or leave it out'],
+  [['influence', '--run', 'r', '--out', ''], '--out <study>: is empty: give a value, or leave it out'],
   [['train', '--network', 'unet'], "required option '--run <dir>' not specified"],
   [['train', '--run', 'r', '--network', 'unet'], 'no data: name a folder with --data'],
   [

@@ -42,7 +42,10 @@ test('self-influence: the norms and losses of a whole study, from one pass in wh
   }
   expect((await readNpy(join(self.dir, 'scores.npy'))).shape).toEqual([0, 3, 5, 3]);
   expect(self.trainings).toEqual(whole.trainings);
-  await expect(rank(self, { test: { case: '0' }, class: 'ED' })).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE' });
+  await expect(rank(self, { test: { case: '0' }, class: 'ED' })).rejects.toMatchObject({
+    code: 'ERR_TRACIN_USAGE',
+    message: `${self.dir} has no test slices (--self): rank a study that has`,
+  });
 });
 
 test('losses are those of the engine', async () => {
