@@ -12,7 +12,7 @@ import { stabilitySection, stabilityWarning } from './stability-section';
 import { quiet, table } from './table';
 
 export function networkSection(report: Report, network: NetworkReport, place: number, drawing: Drawing): Html {
-  const { name, parameterCount, checkpoints, engine, sides, influence, slices } = network;
+  const { name, parameterCount, checkpoints, engine, sides } = network;
   const { classes } = report;
   return html`<section aria-labelledby="network-${place}">
     <h2 id="network-${place}">${name}</h2>
@@ -22,19 +22,26 @@ export function networkSection(report: Report, network: NetworkReport, place: nu
       (${checkpointWords(checkpoints)}), between ${counted(sides.test.slices, 'test slice')} and
       ${counted(sides.train.slices, 'training slice')}; engine ${engine}.
     </p>
-    <div class="tables">
+    ${sides.test.slices > 0 && testSection(report, network, place, drawing)}
+    ${network.features && featureSection(network.features, network.faithfulness, classes, place, drawing)}
+    ${network.faithfulness && faithfulnessSection(network.faithfulness, place)}
+    ${network.stability && stabilitySection(network.stability, place)} ${network.audit && auditSection(report, network.audit, place)}
+    ${missing(network)}
+  </section>`;
+}
+
+/** What the test slices were asked for; a study without them (self-influence) has nothing of it. */
+function testSection(report: Report, network: NetworkReport, place: number, drawing: Drawing): Html {
+  const { checkpoints, influence, slices } = network;
+  const { classes } = report;
+  return html`<div class="tables">
       ${matrix('Influence T between classes', influence.raw, classes, roughly, 'ranking-none')}
       ${matrix('Cosine between classes', influence.cosine, classes, cosine, 'ranking-cosine')} ${dominance(network)}
       ${checkpoints.length > 1 && html`<figure class="plot">${drawCheckpoints(checkpoints, classes, drawing, PAGE_INK)}</figure>`}
     </div>
     ${network.dice && diceTable(network.dice, classes)}
     <h3 id="slices-${place}">Test slices</h3>
-    ${slices.map((slice, i) => sliceCard(report, slice, `slice-${place}-${i}`))}
-    ${network.features && featureSection(network.features, network.faithfulness, classes, place, drawing)}
-    ${network.faithfulness && faithfulnessSection(network.faithfulness, place)}
-    ${network.stability && stabilitySection(network.stability, place)} ${network.audit && auditSection(report, network.audit, place)}
-    ${missing(network)}
-  </section>`;
+    ${slices.map((slice, i) => sliceCard(report, slice, `slice-${place}-${i}`))}`;
 }
 
 function checkpointWords(checkpoints: readonly CheckpointReport[]): string {

@@ -5,6 +5,7 @@ import { decode } from 'fast-png';
 import { computeInfluence } from '../../lib/influence/run';
 import { rank, ZERO_GRADIENT } from '../../lib/influence/ranking';
 import type { Study } from '../../lib/influence/study';
+import { noSlices } from '../../lib/dataset/views';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { buildReport } from '../../lib/report/build';
 import type { PicturedRanking, Report } from '../../lib/report/model';
@@ -77,6 +78,15 @@ test('of a predicted region without one true pixel of its class, the page says t
   const page = await renderPage(made);
   expect(page.match(new RegExp(ZERO_GRADIENT, 'g'))).toHaveLength(predicted.length);
   expect(page).not.toMatch(/Proponents<|Opponents</);
+});
+
+test('of a study without test slices the page draws nothing that they would be asked for', async () => {
+  const networks = { checkpoints: tiny.checkpoints, learningRates: LEARNING_RATES };
+  const self = await computeInfluence({ train: tiny.train, test: 'none', networks, out: join(tiny.dir, 'self'), engine });
+  const subject = { name: 'tiny', study: self, test: noSlices(tiny.train), train: tiny.train };
+  const page = await renderPage(await buildReport({ title: 'Norms alone', cohort: [], subjects: [subject] }));
+  expect(page).toContain('between 0 test slices and');
+  expect(page).not.toMatch(/Influence T between classes|Share of each checkpoint|>Test slices</);
 });
 
 test('the table of classes is the mean over present pairs', async () => {
