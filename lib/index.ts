@@ -18,14 +18,17 @@ export {
   type DatasetOptions,
   type Geometry,
 } from './dataset/dataset';
+export type { LayoutOptions } from './dataset/layouts';
+export type { NamedClass } from './dataset/layouts/classes';
 export type { LayoutName } from './dataset/layouts/layout';
-export { matchModalities } from './dataset/modalities';
+export { matchModalities, type NamedModality } from './dataset/modalities';
 export { readRegionMask, type RegionMask } from './dataset/region-mask';
 export { openArrays, type ArraysOptions } from './dataset/arrays';
-export type { SliceBatch, SliceId, SliceSource } from './dataset/slices';
+export type { SliceBatch, SliceCache, SliceId, SliceSource } from './dataset/slices';
 export type { SliceChoice } from './dataset/slice-choice';
 export type { Normalisation } from './dataset/normalisation';
 export { readSplit, splitByPatient, type Split, type SplitCase, type SplitOptions } from './dataset/split';
+export type { Fault } from './dataset/phantom/faults';
 export { writePhantom, type Phantom, type PhantomCase, type PhantomOptions, type PlantedFault } from './dataset/phantom';
 
 // Networks
@@ -37,7 +40,25 @@ export { buildNetwork, buildNetworkInTurns, NETWORKS, type NetworkName, type Net
 
 // Engines
 export { listDevices, openEngine, type Device, type DeviceName, type EngineOptions } from './engine';
-export type { Block, CompileOptions, Engine, EngineName, Floats, Precision, Program, RegionBatch, RegionLoss } from './engine/engine';
+export type {
+  Block,
+  CallOptions,
+  CompileOptions,
+  ContractOptions,
+  Engine,
+  EngineName,
+  Floats,
+  KernelTable,
+  Optimiser,
+  Precision,
+  Program,
+  RegionBatch,
+  RegionLoss,
+  RegionNorms,
+  TrainingBatch,
+  TrainingLoss,
+} from './engine/engine';
+export type { Lowered } from './graph/lowered';
 
 // Training and prediction
 export { train } from './training/train';
@@ -51,6 +72,8 @@ export type { Provider, ProviderChoice } from './inference/providers';
 // Influence
 export { computeInfluence, computeShard, planInfluence, type InfluenceOptions } from './influence/run';
 export type { Shard } from './influence/shard';
+export type { Role } from './influence/batches';
+export type { StudyFile } from './influence/folder';
 export { openStudy, type Study } from './influence/study';
 export type { Definition, DefinitionOptions } from './influence/definition';
 export type { FileSource, NetworkSource, StudyCheckpoint } from './influence/networks';
@@ -74,7 +97,8 @@ export { readMaps, type MapEntry } from './explanation/map-files';
 
 // What can be claimed, and whose labels to look at
 export { testFaithfulness, type Budget, type FaithfulnessOptions } from './faithfulness/run';
-export { readEvidence, type Faithfulness } from './faithfulness/files';
+export type { SubjectOptions } from './faithfulness/subject';
+export { readEvidence, type Faithfulness, type Part as FaithfulnessPart } from './faithfulness/files';
 export { testStability, type StabilityOptions } from './faithfulness/stability';
 export { readStability, type Stability } from './faithfulness/stability-file';
 export { readFindings, type Findings } from './faithfulness/findings';
@@ -85,4 +109,6 @@ export type { FoundBy, PlantedResult } from './faithfulness/planted';
 
 // A page to read
 export { mapPicture } from './report/map-picture';
+export type { AskedSlice } from './report/choose';
+export type { Mapped } from './report/slice-report';
 export { buildReport, renderPage, type Report, type ReportOptions, type ReportSubject } from './report';
