@@ -16,6 +16,7 @@ const ADVICE: Record<string, string> = {
   EISDIR: 'it is a folder: name a file',
   ENOTDIR: NOT_A_FOLDER,
   EEXIST: NOT_A_FOLDER, // where a folder is to be made
+  ELOOP: 'its links lead in a circle: check the path',
   EMFILE: 'too many open files: raise `ulimit -n`',
 };
 

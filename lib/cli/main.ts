@@ -81,11 +81,11 @@ function explain(error: unknown): number {
   return !known ? 1 : isWrongPath(error) ? 2 : error.exitCode;
 }
 
+const WRONG_PATH = new Set(['ENOENT', 'ENOTDIR', 'EEXIST', 'EISDIR', 'ELOOP']);
+
 /** A path that was told and is not there is wrong input; a full disk is not. */
 function isWrongPath({ code, cause }: TracinError): boolean {
-  return (
-    code === 'ERR_TRACIN_IO' && ['ENOENT', 'ENOTDIR', 'EEXIST', 'EISDIR'].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '')
-  );
+  return code === 'ERR_TRACIN_IO' && WRONG_PATH.has((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
 }
 
 async function main(): Promise<void> {

@@ -95,6 +95,7 @@ type Fields = NIFTI1 | NIFTI2;
 
 /** @param start the first bytes of the file, inflated */
 async function readFields(start: Buffer, path: string): Promise<{ fields: Fields; bytes: Uint8Array }> {
+  if (start.length === 0) throw refuse(path, 'file', 'is empty: fetch it again');
   const nifti = await import('nifti-reader-js');
   const sizes = start.length >= 4 ? [start.readInt32LE(0), start.readInt32BE(0)] : [];
   const length = [348, 540].find((size) => sizes.includes(size));

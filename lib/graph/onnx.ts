@@ -1,9 +1,8 @@
 /** ONNX files, opset 9 to 22: read into a Graph and written from one. */
-import type { Hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileError, replaceFile } from '../files';
-import { updateInTurns } from '../hash';
+import { updateInTurns, type Hashing } from '../hash';
 import type { Graph, Tensor } from './graph';
 import { loadExternalData } from './onnx/external';
 import { assemble, decodeModel, encodeModel, graphOf } from './onnx/model';
@@ -21,7 +20,7 @@ export async function readOnnx(path: string): Promise<Graph> {
 }
 
 /** As {@link readOnnx}. @param hash is given the bytes of the file */
-export async function readHashed(path: string, hash: Hash | undefined): Promise<Graph> {
+export async function readHashed(path: string, hash: Hashing | undefined): Promise<Graph> {
   const bytes = await readFile(path).catch((error: unknown) => {
     throw fileError(error, 'read', path);
   });

@@ -1,5 +1,10 @@
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { refusal, tracin } from '../support/cli';
+
+const dir = mkdtempSync(join(tmpdir(), 'tracin-usage-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 const COMMANDS = [
   'phantom',
@@ -112,6 +117,14 @@ test('a folder that is not there', async () => {
   expect(await refusal(['rank', '/nowhere/study', '--test', 'a', '--class', 'ET'])).toMatch(/^\/nowhere\/study holds no study/);
   const error = await refusal(['train', '--data', '/nowhere', '--network', 'unet', '--run', '/nowhere/run']);
   expect(error).toBe('cannot read /nowhere: it does not exist: check the path');
+});
+
+test('a folder whose links lead in a circle', async () => {
+  const [there, back] = ['there', 'back'].map((name) => join(dir, name)) as [string, string];
+  symlinkSync(there, back);
+  symlinkSync(back, there);
+  const error = await refusal(['train', '--data', there, '--network', 'unet', '--run', join(dir, 'run')]);
+  expect(error).toBe(`cannot read ${there}: its links lead in a circle: check the path`);
 });
 
 test('--debug prints the stack, before or after the command', async () => {
