@@ -156,7 +156,7 @@ test('maps of a study whose data and run have moved', async () => {
 });
 
 test('shards, joined, are the study of one call; --self leaves the test slices out', async () => {
-  const words = ['influence', '--run', 'run', '--checkpoints', '2', '--region', 'truth', '--spread', '2', '--device', 'reference'];
+  const words = 'influence --run run --checkpoints 2 --region truth --spread 2 --batch 1 --device reference'.split(' ');
   await done(...words, '--out', 'whole');
   expect(await done(...words, '--out', 'joined', '--shard', '1/2')).toMatch(
     /^shard 1\/2 is done; [1-9]\d* tiles of the others are missing/,

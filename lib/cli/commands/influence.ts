@@ -68,7 +68,11 @@ export function addInfluence(program: Command, context: Context): void {
     .option('--batch <slices>', 'slices computed together (default: what fits, at most 8)', wholeNumber({ least: 1 }))
     .option('--table', 'also write scores.parquet, a long table for pandas')
     .option('--resume', 'go on with an unfinished study in the folder, or join the shards of one')
-    .option('--shard <i/n>', 'compute one share of the study; begin all n at once if you like, and join them with --resume', shard)
+    .option(
+      '--shard <i/n>',
+      'compute one share of the study, some of its batches (--batch); begin all n at once if you like, and join them with --resume',
+      shard,
+    )
     .option('--dry-run', 'print what it would take (memory, passes, disk, time), measured on a few slices; writes nothing')
     .option('--self', 'without test slices: norms (self-influence) and losses of the training regions alone');
   addPrecisionFlag(addEngineFlags(addRegionMaskFlags(command)))
