@@ -106,7 +106,7 @@ export async function calibrate(
 /** A slice in float32 takes so many times as long as in less: as measured on processors with AMX. */
 const FLOAT32 = 1.5;
 
-/** Of a prediction, where its forward pass serves the gradients: all of it where regions reach everywhere, 0.6 in small boxes. */
+/** Of a prediction, where its forward pass serves the gradients: all of it as timed on two networks; by operations 0.6 in small boxes. */
 const SPARED = 0.75;
 
 /** What a run does beside predicting all slices, then computing their gradients. */

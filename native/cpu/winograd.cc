@@ -13,7 +13,8 @@ namespace {
 
 constexpr int kPoints = kWide * kWide, kTaps = 9;
 constexpr int64_t kBlock = kTaps * kLanes * kLanes;
-// A task's share of tiles, input and output channels: three arrays of [36][…] that fit a second-level cache of 2 MiB together.
+// A task's share of tiles (three times a product's fourteen rows), input and output channels: three arrays of [36][…], 1.4 MB together, for
+// second-level caches of 2 MiB that others may use, too.
 constexpr int kTiles = 42, kIn = 64, kOut = 64;
 // correlate: tiles transformed at a time, channels of either side of a task
 constexpr int kSpan = 32, kRows = 32, kColumns = 96;
