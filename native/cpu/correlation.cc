@@ -88,7 +88,7 @@ void Correlation::gather(int rows, Part x, Part y, const float* bias, float slop
 
 std::vector<Correlation::Pair> Correlation::batch(int rows, const Part& x, const Part& y) const {
   std::vector<Pair> pairs(rows, {x, y});
-  for (int r = 1; r < rows; ++r) pairs[r].x.data += r * floats(shape_.in, x), pairs[r].y.data += r * floats(shape_.out, y);
+  for (int r = 1; r < rows; ++r) pairs[r].x.data += r * step(shape_.in, x), pairs[r].y.data += r * step(shape_.out, y);
   return pairs;
 }
 

@@ -38,12 +38,13 @@ class Correlation {
   // The kernel is these numbers from now on, in the file's order, instead of the stored ones.
   void useKernel(const float* numbers) { given_ = numbers, ++givenVersion_; }
 
-  // A box of one side, in a dense array over `frame`, outside of which all is zero; rows one after another.
+  // A box of one side, in a dense array over `frame`, outside of which all is zero.
   struct Part {
     Box box;
     float* data;
     bool plain = false;  // [channels, positions] instead of blocked
     Box frame = box;
+    int64_t step = 0;  // floats from a row's array to the next one's; 0: one begins where the other ends
   };
 
   // y = kernel ∗ x (+ bias), through a leaky Relu of this slope (1: none). Where the boxes are smaller than their arrays, y's box at least.
@@ -52,7 +53,6 @@ class Correlation {
   struct Pair {
     Part x, y;
   };
-  // Rows one after another.
   std::vector<Pair> batch(int rows, const Part& x, const Part& y) const;
   // x = kernelᵀ ∗ y for each
   void scatter(const std::vector<Pair>& pairs);
@@ -136,6 +136,11 @@ class Correlation {
   dnnl::memory bring(int rows, const Part&, int channels, const dnn::Desc& ours, const dnn::Desc& wanted, Pool::Piece& room);
   winograd::Maps maps(int channels, const Part&) const;
   int64_t floats(int channels, const Part&) const;  // of the array it lies in
+  int64_t step(int channels, const Part& p) const { return p.step ? p.step : floats(channels, p); }
+  // Whether the library can take all rows of both sides as one batch.
+  bool dense(int rows, const Part& x, const Part& y) const {
+    return rows == 1 || (step(shape_.in, x) == floats(shape_.in, x) && step(shape_.out, y) == floats(shape_.out, y));
+  }
   Pool::Piece scratch();
   Method method(Pass, const Part& x, const Part& y) const;
   // run(method, those of the items that are its)
@@ -146,6 +151,7 @@ class Correlation {
   void scatterDirectly(const std::vector<Pair>& pairs);
   void scatterTogether(int rows, const Part& y, const Part& x);
   void correlateDirectly(int rows, int stack, const Part& x, const Part& y, float* gradient);
+  void correlateOneByOne(const std::vector<Pair>& pairs, int stack, float* gradient);
   void correlateInBlocks(Method, const std::vector<Sum>& sums);
   void correlateWithImage(const std::vector<Sum>& sums);
   void scaleGradient(float* gradient, double* sums);

@@ -15,14 +15,7 @@ winograd::Maps Correlation::maps(int channels, const Part& part) const {
   const Box& box = part.box;
   const Extent e = part.frame.size(), n = box.size();
   const int64_t corner = (int64_t(box.lo[1] - part.frame.lo[1]) * e[2] + box.lo[2] - part.frame.lo[2]) * kLanes;
-  return {part.data + corner,
-          blocksOf(channels) * volume(e) * kLanes,
-          volume(e) * kLanes,
-          int64_t(e[2]) * kLanes,
-          box.lo[1],
-          box.lo[2],
-          n[1],
-          n[2],
+  return {part.data + corner, step(channels, part), volume(e) * kLanes, int64_t(e[2]) * kLanes, box.lo[1], box.lo[2], n[1], n[2],
           blocksOf(channels)};
 }
 

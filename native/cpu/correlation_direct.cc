@@ -148,6 +148,10 @@ std::vector<Correlation::Pair> Correlation::smaller(int rows, const Part& x, con
 }
 
 void Correlation::gatherDirectly(int rows, Part x, Part y, const float* bias, float slope) {
+  if (!dense(rows, x, y)) {
+    for (const auto& [a, b] : batch(rows, x, y)) gatherDirectly(1, a, b, bias, slope);
+    return;
+  }
   const Desc biasDesc = bias ? Desc({shape_.out}, memory::data_type::f32, Tag::x) : Desc();
   const Primitive& p = compiled_.get(key(Pass::forward, rows, 1, x, y, (bias ? 1 : 0) + (slope != 1.f ? 2 : 0)), [&]() -> Primitive {
     dnn::Convolution c = convolution(rows, shape_.out, x, y);
@@ -216,7 +220,21 @@ void Correlation::scatterTogether(int rows, const Part& y, const Part& x) {
   }
 }
 
+// The sum of what pairs yield.
+void Correlation::correlateOneByOne(const std::vector<Pair>& pairs, int stack, float* gradient) {
+  const int64_t n = stack * gradientFloats();
+  Pool::Piece room;
+  for (const auto& [x, y] : pairs) {
+    correlateDirectly(1, stack, x, y, room ? room.data() : gradient);
+    if (room)
+      add(room.data(), n, gradient);
+    else
+      room = work_.pool.take(n);
+  }
+}
+
 void Correlation::correlateDirectly(int rows, int stack, const Part& x, const Part& y, float* gradient) {
+  if (!dense(rows, x, y)) return correlateOneByOne(batch(rows, x, y), stack, gradient);
   const int out = shape_.groups == 1 ? paddedOut() * stack : shape_.out;
   const Primitive& p = compiled_.get(key(Pass::weights, rows, stack, x, y), [&]() -> Primitive {
     dnn::Convolution c = convolution(rows, out, x, y);
@@ -236,18 +254,7 @@ void Correlation::correlateDirectly(int rows, int stack, const Part& x, const Pa
             pd.scratchpad_desc(),
             dnn::writesWindows(pd)};
   });
-  if (asksTooMuch(p, rows, y)) {
-    const int64_t n = stack * gradientFloats();
-    Pool::Piece room;
-    for (const auto& [a, b] : smaller(rows, x, y, false)) {
-      correlateDirectly(1, stack, a, b, room ? room.data() : gradient);
-      if (room)
-        add(room.data(), n, gradient);
-      else
-        room = work_.pool.take(n);
-    }
-    return;
-  }
+  if (asksTooMuch(p, rows, y)) return correlateOneByOne(smaller(rows, x, y, false), stack, gradient);
   Pool::Piece xRoom, yRoom, room;
   memory from = bring(rows, x, shape_.in, side(rows, shape_.in, x.box, x.plain), p.input, xRoom);
   memory dy = bring(rows, y, out, side(rows, out, y.box, y.plain), p.output, yRoom);

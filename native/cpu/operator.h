@@ -43,11 +43,16 @@ struct Tensor {
   Shape shape;  // of feature maps, and of the image, which comes flat
   bool used = false, flat = false, batched = true, trainingOnly = false;
   Box wanted;  // where the next forward pass must compute a map; operators may compute more
-  Buffer data;
+  // The concatenation that these channels are part of, and floats to them from its first: they are computed where it has them. −1: none
+  int joined = -1;
+  int64_t offset = 0;
+  Buffer data;  // empty where they are joined
+  float* first = nullptr;
+  int64_t step = 0;  // floats from one slice to the next; 0: the same for all
   int64_t floats() const { return flat ? count(dims) : shape.floats(); }
   int64_t floats(const Box& box) const { return flat ? count(dims) : shape.floats(box.size()); }
   Box whole() const { return flat ? Box{{0, 0, 0}, {1, 1, 1}} : Box::whole(shape.extent); }
-  float* of(int image) const { return data.data() + (batched ? image * floats() : 0); }
+  float* of(int image) const { return first + image * step; }
 };
 
 // What operators share: activations, parameters as the checkpoint has them, memory, oneDNN's handles.

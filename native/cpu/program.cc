@@ -90,7 +90,7 @@ class CpuProgram final : public Program {
   int64_t sliceBytes() const override {
     int64_t activations = 0, largest = 0, layer = 0;
     for (const Tensor& t : work_.tensors)
-      if (t.used && !t.trainingOnly) activations += t.floats(), largest = std::max(largest, t.floats());
+      if (t.used && !t.trainingOnly) activations += t.joined < 0 ? t.floats() : 0, largest = std::max(largest, t.floats());
     for (const auto& use : runner_->uses()) layer = std::max(layer, use.floats);
     // cotangents: a layer's and its input's, those a skip connection keeps waiting, and copies cut to boxes; gradients of one layer
     return (activations + network_.foreground() * (5 * largest + layer)) * int64_t(sizeof(float));

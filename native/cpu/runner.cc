@@ -8,6 +8,7 @@ namespace tracin::cpu {
 Runner::Runner(Workspace& work) : work_(work), network_(work.network), steps_(planSteps(work)) {
   for (size_t s = 0; s < network_.selected.size(); ++s) selectedIndex_[network_.selected[s]] = static_cast<int>(s);
   makeOperators();
+  work_.tensors[steps_.logits].joined = -1;  // losses read those of all slices at once
   findNeeds();
 }
 
@@ -75,14 +76,25 @@ void Runner::want(const RegionBatch* batch, int first, int slices) {
     }
 }
 
+void Runner::makeRoom(int slices) {
+  for (Tensor& t : work_.tensors) {
+    if (!t.used || t.joined >= 0 || (t.trainingOnly && !work_.training)) continue;
+    const size_t floats = (t.batched ? slices : 1) * t.floats();
+    if (t.data.size() < floats) t.data = Buffer(), t.data = Buffer(floats), derivedVersion_ = 0;
+    t.first = t.data.data(), t.step = t.batched ? t.floats() : 0;
+  }
+  for (Tensor& t : work_.tensors) {
+    if (t.joined < 0) continue;
+    const Tensor* home = &work_.tensors[t.joined];
+    int64_t offset = t.offset;
+    for (; home->joined >= 0; home = &work_.tensors[home->joined]) offset += home->offset;
+    t.first = home->first + offset, t.step = home->step;
+  }
+}
+
 void Runner::forward(int slices, const float* images, const RegionBatch* batch, int first, const Abort& abort) {
   want(batch, first, slices);
-  for (auto& t : work_.tensors) {
-    const size_t floats = (t.batched ? slices : 1) * t.floats();
-    if (!t.used || (t.trainingOnly && !work_.training) || t.data.size() >= floats) continue;
-    t.data = Buffer(), t.data = Buffer(floats);
-    derivedVersion_ = 0;
-  }
+  makeRoom(slices);
   std::copy_n(images, slices * work_.tensors[network_.input].floats(), work_.tensors[network_.input].of(0));
   for (auto& op : operators_) {
     abort.poll();
@@ -120,15 +132,15 @@ void Runner::tangent(int slices, const float* direction, float* tangents, const 
       if (v >= 0 && lastReader[v] == o) room[v] = Pool::Piece();
   }
   if (const float* from = moved[network_.logits])
-    copyOut(network_.logits, slices, from, tangents);
+    copyOut(network_.logits, slices, from, work_.tensors[network_.logits].floats(), tangents);
   else
     std::fill_n(tangents, slices * count(work_.dims(network_.logits)), 0.f);
 }
 
-void Runner::copyOut(int value, int slices, const float* from, float* to) const {
+void Runner::copyOut(int value, int slices, const float* from, int64_t step, float* to) const {
   const Tensor& t = work_.tensors[value];
   const int64_t n = count(t.dims);
-  for (int i = 0; i < slices; ++i, from += t.floats(), to += n) {
+  for (int i = 0; i < slices; ++i, from += step, to += n) {
     if (t.flat)
       std::copy_n(from, n, to);
     else

@@ -54,7 +54,9 @@ class Runner {
     return batch.boxes && steps_.boxed ? boxAt(batch, owner, steps_.slots) : work_.tensors[steps_.logits].whole();
   }
   // Row-major numbers of a value, [slices, dims].
-  void copyOut(int value, int slices, float* to) const { copyOut(value, slices, work_.tensors[value].of(0), to); }
+  void copyOut(int value, int slices, float* to) const {
+    copyOut(value, slices, work_.tensors[value].of(0), work_.tensors[value].step, to);
+  }
 
  private:
   Workspace& work_;
@@ -70,7 +72,8 @@ class Runner {
   void makeOperators();
   void want(const RegionBatch*, int first, int slices);
   void findNeeds();
-  void copyOut(int value, int slices, const float* from, float* to) const;
+  void copyOut(int value, int slices, const float* from, int64_t step, float* to) const;
+  void makeRoom(int slices);
   Box boxAt(const RegionBatch&, const RowOwner&, int slot) const;
   void addParts(Cotangent&, const Tensor&);
   bool passesGradient(int tensor) const;

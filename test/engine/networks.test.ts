@@ -9,6 +9,7 @@ import { buildNetwork, NETWORKS } from '../../models/registry';
 import { patchBatch, regionBatch } from '../support/batches';
 import { directionalDerivative, directionalDifference, referenceCore, type Core } from '../support/core';
 import { cpu, describeNative } from '../support/engines';
+import { joinedChannels } from '../support/graphs';
 import { relativeError, uniform } from '../support/numbers';
 
 const LOSSES: readonly RegionLoss[] = [
@@ -46,7 +47,7 @@ describe.each(graphs)('reference: $network', ({ graph }) => {
 });
 
 describeNative('on the zoo', (engine) => {
-  describe.each(graphs)('$network', ({ graph }) => {
+  describe.each([...graphs, { network: 'channels joined', graph: joinedChannels(4) }])('$network', ({ graph }) => {
     const batches = [
       ['whole maps', SIZE, regionBatch(shape)],
       ['patches', [48, 64], patchBatch({ ...shape, size: [48, 64] })],

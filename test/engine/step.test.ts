@@ -4,7 +4,7 @@ import { withInitializers } from '../../lib/graph/checkpoint';
 import { trainingBatch } from '../support/batches';
 import { referenceCore } from '../support/core';
 import { describeNative, ENGINES, reference } from '../support/engines';
-import { GraphBuilder, inFloat64, smallNetwork } from '../support/graphs';
+import { GraphBuilder, inFloat64, joinedChannels, smallNetwork } from '../support/graphs';
 import { largest, relativeError } from '../support/numbers';
 import { tensorCases } from '../support/tensor-cases';
 
@@ -111,7 +111,7 @@ describeNative('trains as reference does', (engine) => {
 const SHARING = tensorCases([8, 12]).filter(({ name }) => /attention of|Gemm|standardised|InstanceNormalization|from the left/.test(name));
 
 describeNative('makes the step that reference makes', (engine) => {
-  it.each(SHARING)('$name', async ({ graph: network, size }) => {
+  it.each([...SHARING, { name: 'channels joined', graph: joinedChannels(), size: SIZE }])('$name', async ({ graph: network, size }) => {
     const programs = await Promise.all([reference, engine].map((e) => e.compile(inFloat64(network), { size })));
     const snapshots = await Promise.all(
       programs.map(async (program) => {

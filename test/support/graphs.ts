@@ -159,3 +159,23 @@ export function inFloat64(graph: Graph): Graph {
   );
   return { ...graph, initializers };
 }
+
+/**
+ * Concatenations of whole blocks of sixteen channels and of others: one inside another, of a value that stands in two, of one with itself.
+ * 4 logits, sizes divisible by 2.
+ */
+export function joinedChannels(modalities = 3): Graph {
+  const g = new GraphBuilder({ modalities, seed: 8 });
+  const join = (...parts: readonly string[]): string => g.node('Concat', parts, { axis: 1 });
+  const conv = (x: string, name: string, cin: number, cout: number): string => g.conv(x, name, cin, cout, [3, 3], { pads: [1, 1, 1, 1] });
+  const top = g.node('Relu', [g.batchNormalization(conv('image', 'top', modalities, 16), 'norm', 16)]);
+  const half = conv(g.node('MaxPool', [top], { kernel_shape: [2, 2], strides: [2, 2] }), 'half', 16, 16);
+  const up = g.node('ConvTranspose', [half, g.weight('up.weight', [16, 16, 2, 2], 0.3), g.weight('up.bias', [16], 0.3)], {
+    kernel_shape: [2, 2],
+    strides: [2, 2],
+  });
+  const nested = join(join(top, up), top);
+  const last = join(nested, conv(nested, 'last', 48, 20));
+  const twice = g.node('Relu', [g.conv(up, 'twice', 16, 16, [1, 3], { pads: [0, 1, 0, 1] })]);
+  return g.build(g.mix(join(last, join(twice, twice)), 'head', 100, 4));
+}

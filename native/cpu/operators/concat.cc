@@ -8,6 +8,7 @@ namespace {
 
 class MapConcat final : public Operator {
  public:
+  // Parts that fill whole blocks of channels are computed where they belong, unless another concatenation has them.
   MapConcat(Workspace& w, const Operation& o) : Operator(w, o) {
     const int axis = static_cast<int>(o.number("axis"));
     axis_ = axis == 0 ? kChannels : axis - 1 + kAxes - shape(output).rank;
@@ -15,12 +16,15 @@ class MapConcat final : public Operator {
     for (int i = 0; i < parts(); ++i) {
       starts_.push_back(start);
       start += axis_ == kChannels ? shape(input(i)).channels : shape(input(i)).extent[axis_];
+      Tensor& part = w.tensors[input(i)];
+      if (fillsBlocks(i) && part.joined < 0) part.joined = output, part.offset = offset(i);
     }
   }
 
   void forward(int images) override {
     for (int image = 0; image < images; ++image)
-      for (int i = 0; i < parts(); ++i) join(i, in(i, image), out(image), tensor(output).wanted);
+      for (int i = 0; i < parts(); ++i)
+        if (!isThere(i)) join(i, in(i, image), out(image), tensor(output).wanted);
   }
 
   void tangent(const Tangent& t) override {
@@ -63,12 +67,19 @@ class MapConcat final : public Operator {
   std::vector<int> starts_;
 
   int parts() const { return static_cast<int>(operation.inputs.size()); }
+  bool fillsBlocks(int i) const {
+    return axis_ == kChannels && starts_[i] % kLanes == 0 && (shape(input(i)).channels % kLanes == 0 || i + 1 == parts());
+  }
+  // Floats to a part that fills blocks.
+  int64_t offset(int i) const { return starts_[i] * volume(shape(output).extent); }
+
+  bool isThere(int i) const { return tensor(input(i)).joined == output && tensor(input(i)).offset == offset(i); }
 
   // Into the whole map: inside `where` at least.
   void join(int i, const float* part, float* whole, const Box& where) const {
     const Shape &s = shape(output), &own = shape(input(i));
-    if (axis_ == kChannels && starts_[i] % kLanes == 0 && (own.channels % kLanes == 0 || i + 1 == parts())) {
-      float* first = whole + starts_[i] / kLanes * volume(s.extent) * kLanes;
+    if (fillsBlocks(i)) {
+      float* first = whole + offset(i);
       forLines(own.blocks(), where.size(), [&](int b, int z, int y) {
         const int64_t line = lineStart(s.extent, where, b, z, y);
         std::copy_n(part + line, where.size()[2] * kLanes, first + line);

@@ -28,8 +28,8 @@ class ConvTranspose final : public Convolution {
 
   void forward(int images) override {
     const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
-    scatter(product_, images, {whole(x), x.of(0), x.flat}, {whole(y), y.of(0), y.flat});
-    if (bias()) lift(images, bias(), y.of(0));
+    scatter(product_, images, window(input(0), 0, whole(x)), window(output, 0, whole(y)));
+    if (bias()) lift(images, bias(), y.of(0), y.step);
   }
 
   void tangent(const Tangent& t) override {

@@ -57,13 +57,13 @@ class Convolution : public Operator {
   }
 
   // Adds a number to each channel of whole maps.
-  void lift(int images, const float* bias, float* maps) const {
+  void lift(int images, const float* bias, float* maps, int64_t step) const {
     const Shape& s = shape(output);
     std::vector<float> shift(s.blocks() * kLanes);
     std::copy_n(bias, s.channels, shift.begin());
     for (int image = 0; image < images; ++image)
       forLines(s.blocks(), s.extent, [&](int b, int z, int row) {
-        float* line = maps + image * s.floats() + lineStart(s.extent, b, z, row);
+        float* line = maps + image * step + lineStart(s.extent, b, z, row);
         for (int i = 0; i < s.extent[2] * kLanes; i += kLanes)
           for (int l = 0; l < kLanes; ++l) line[i + l] += shift[b * kLanes + l];
       });
@@ -80,18 +80,18 @@ class Convolution : public Operator {
       motion_->useKernel(t.inputs[1]);
       Pool::Piece room;
       if (t.inputs[0]) room = work.pool.take(floats);
-      apply(*motion_, {whole(x), x.of(0), x.flat}, {whole(y), room ? room.data() : t.output});
+      apply(*motion_, window(input(0), 0, whole(x)), {whole(y), room ? room.data() : t.output});
       if (room) add(room.data(), floats, t.output);
     } else if (!t.inputs[0]) {
       std::fill_n(t.output, floats, 0.f);
     }
-    if (t.inputs.size() > 2 && t.inputs[2]) lift(t.images, t.inputs[2], t.output);
+    if (t.inputs.size() > 2 && t.inputs[2]) lift(t.images, t.inputs[2], t.output, y.floats());
   }
 
-  // The part of an activation inside a box.
+  // The part of an activation inside a box, from this slice on.
   Correlation::Part window(int value, int image, const Box& box) const {
     const Tensor& t = work.tensors[value];
-    return {box, t.of(image), t.flat, whole(t)};
+    return {box, t.of(image), t.flat, whole(t), t.step};
   }
 };
 
@@ -106,9 +106,9 @@ class Conv : public Convolution {
   }
 
   void forward(int images) override {
-    const Tensor &x = work.tensors[input(0)], &y = work.tensors[output];
-    product_.gather(images, {covered(shape_, y.wanted, whole(x)), x.of(0), x.flat, whole(x)}, {y.wanted, y.of(0), y.flat, whole(y)}, bias(),
-                    slope_);
+    const Box& wanted = tensor(output).wanted;
+    const Box read = covered(shape_, wanted, whole(tensor(input(0))));
+    product_.gather(images, window(input(0), 0, read), window(output, 0, wanted), bias(), slope_);
   }
 
   void backward(Backward& b) override {
