@@ -6,6 +6,8 @@ import type { SliceChoice } from '../dataset/slice-choice';
 import { describeLayout, openDataset, type Dataset, type DatasetOptions } from '../dataset/dataset';
 import { LAYOUTS, type LayoutName } from '../dataset/layouts/layout';
 import { datasetRecordSchema, type DatasetRecord } from '../dataset/record';
+import { lower, sizesOf } from '../graph/lower';
+import { readOnnx } from '../graph/onnx';
 import { classNumbers, imageSize, range, wholeNumber, words } from './arguments';
 import type { Context } from './context';
 import { usage } from './usage';
@@ -88,6 +90,21 @@ export async function openFolder(options: FolderOptions, { signal, reporter }: C
   const dataset = await openDataset({ ...options, signal, onProgress: reporter.onProgress });
   reporter.note(describeLayout(dataset.layout));
   return dataset;
+}
+
+/**
+ * The same with slices of a size that a network takes: where none is asked for, the one it was exported for, if it is one.
+ * @param file a checkpoint; undefined for slices of any size
+ */
+export async function openFolderFor(file: string | undefined, options: FolderOptions, context: Context): Promise<Dataset> {
+  if (file === undefined) return openFolder(options, context);
+  const graph = await readOnnx(file);
+  const { stride, only } = sizesOf(graph);
+  if (!only) return openFolder({ ...options, divisor: stride }, context);
+  if (options.size === undefined)
+    context.reporter.note(`slices cropped or padded to ${stride.join(' × ')}: ${file} was exported for that size alone`);
+  else lower(graph, [options.size].flat()); // says so where it is another
+  return openFolder({ ...options, size: options.size ?? stride }, context);
 }
 
 /** The record in run.json of a run that `train` has written from a folder; undefined for runs made otherwise. */

@@ -4,12 +4,10 @@ import type { Command } from 'commander';
 import { openRecorded, recordOf, type ArraysRecord, type SourceRecord } from '../dataset/record';
 import type { SliceSource } from '../dataset/slices';
 import { TracinError } from '../errors';
-import { strideOf } from '../graph/lower';
-import { readOnnx } from '../graph/onnx';
 import type { InfluenceOptions } from '../influence/run';
 import type { Run } from '../training/run';
 import type { Context } from './context';
-import { addDatasetFlags, folderOptions, openFolder, recordedIn, type DatasetFlags } from './dataset-options';
+import { addDatasetFlags, folderOptions, openFolderFor, recordedIn, type DatasetFlags } from './dataset-options';
 import { addSplitFlags, chosenSplit, NO_SPLIT, type SplitFlags } from './split-options';
 import { usage } from './usage';
 
@@ -40,7 +38,7 @@ export function addSourceFlags(command: Command): Command {
 
 /**
  * @param run supplies what the flags leave open: folder, preparation, split
- * @param file a checkpoint, for the stride of its network
+ * @param file a checkpoint, for the sizes its network takes
  */
 export async function openSources(flags: SourceFlags, run: Run | undefined, file: string | undefined, context: Context): Promise<Sources> {
   if (flags.self && (flags.test ?? flags.testImages ?? flags.testLabels)) {
@@ -57,8 +55,7 @@ export async function openSources(flags: SourceFlags, run: Run | undefined, file
 
 async function openCases(flags: SourceFlags, run: Run | undefined, file: string | undefined, context: Context): Promise<Sources> {
   const options = folderOptions(flags, recordedIn(run));
-  const divisor = file === undefined ? 1 : strideOf(await readOnnx(file));
-  const dataset = await openFolder({ ...options, divisor }, context);
+  const dataset = await openFolderFor(file, options, context);
   try {
     const record = recordOf(options, dataset);
     const split = await chosenSplit(flags, dataset.cases, run?.split ?? NO_SPLIT);

@@ -14,6 +14,13 @@ export interface ImageLayout {
   readonly channelsLast: boolean;
 }
 
+/** What to say of images of a size that a network was not exported for: sizes [H, W], where the network's may be free along an axis. */
+export function otherSize(exported: ImageLayout['spatial'], size: readonly number[]): string {
+  const only = exported.map((length) => (typeof length === 'number' ? length : 'any')).join(' × ');
+  const advice = 'export it with free axes (dynamic_axes of torch.onnx.export), or crop or pad the images to that size (--size)';
+  return `was exported for images of ${only} alone, not ${size.join(' × ')}: ${advice}`;
+}
+
 /** Dims [N, M, …] of a tensor [N, …, M]. */
 export const channelsFirst = (rank: number): number[] => [0, rank - 1, ...Array.from({ length: rank - 2 }, (_, axis) => axis + 1)];
 

@@ -1,7 +1,7 @@
 /** What a network is to this package: what it takes and gives, what of it can be run, and what of it is trainable. */
 import type { Graph, Node, ValueInfo } from './graph';
 import { imageLayout } from './image';
-import { lower, strideOf } from './lower';
+import { lower, sizesOf } from './lower';
 import type { Lowered, Parameter, ParameterKind } from './lowered';
 import { nodeLabel } from './onnx/errors';
 import { unsupported } from './operators';
@@ -45,6 +45,8 @@ export interface InspectedNetwork {
   readonly size: readonly number[];
   /** What spatial sizes must be divisible by. */
   readonly stride: readonly number[];
+  /** Whether the stride is the one size that the network was exported for. */
+  readonly oneSize: boolean;
   /** Name of the graph output taken as logits. */
   readonly output: string;
   readonly modalities: number;
@@ -115,9 +117,9 @@ function countOperators(nodes: readonly Node[]): OperatorCount[] {
 }
 
 function inspectNetwork(graph: Graph, { size: wanted, output: asked }: InspectOptions): InspectedNetwork {
-  const stride = strideOf(graph, { output: asked });
+  const { stride, only } = sizesOf(graph, { output: asked });
   const { spatial } = imageLayout(graph);
-  const size = wanted ?? stride.map((step, axis) => (typeof spatial[axis] === 'number' ? step : Math.ceil(192 / step) * step));
+  const size = wanted ?? stride.map((step, axis) => (only || typeof spatial[axis] === 'number' ? step : Math.ceil(192 / step) * step));
   const lowered = lower(graph, size, { output: asked });
   const output = asked ?? outputOf(graph, lowered);
   const { parameters, values, operations } = lowered;
@@ -125,6 +127,7 @@ function inspectNetwork(graph: Graph, { size: wanted, output: asked }: InspectOp
   return {
     size,
     stride,
+    oneSize: only,
     output,
     modalities: values[lowered.input]!.dims[0]!,
     logits: values[lowered.logits]!.dims[0]!,

@@ -2,7 +2,7 @@
 import { TracinError } from '../errors';
 import { asLogits, endingOf } from './ending';
 import type { Graph, Node } from './graph';
-import { channelsFirst, FLOATING, imageLayout, type ImageLayout } from './image';
+import { channelsFirst, FLOATING, imageLayout, otherSize, type ImageLayout } from './image';
 import type { Lowered, Parameter } from './lowered';
 import { inverse } from './lowering/arrangement';
 import { Emitter } from './lowering/emitter';
@@ -12,7 +12,7 @@ import type { Term } from './lowering/term';
 import { graphError, nodeLabel } from './onnx/errors';
 import { OPERATORS, unsupported } from './operators';
 import { headOf } from './parameters';
-import { divides, findStride } from './stride';
+import { findSizes, takes, type Sizes } from './sizes';
 import { isGraphError, viewNode } from './view';
 
 export interface LowerOptions {
@@ -124,10 +124,8 @@ function checkSize(graph: Graph, size: readonly number[]): ImageLayout {
     throw graphError(graph.source, `input '${name}' has ${spatial.length} spatial axes, the image size ${wanted} has not`);
   if (size.some((length) => !Number.isSafeInteger(length) || length < 1))
     throw new TracinError('ERR_TRACIN_USAGE', `image size ${wanted} is not possible`);
-  if (spatial.some((length, axis) => typeof length === 'number' && length !== size[axis])) {
-    const fixed = `input '${name}' is fixed to [${spatial.join(', ')}], not ${wanted}`;
-    throw graphError(graph.source, `${fixed}: use images of that size or export with free axes`);
-  }
+  if (spatial.some((length, axis) => typeof length === 'number' && length !== size[axis]))
+    throw graphError(graph.source, otherSize(spatial, size));
   return image;
 }
 
@@ -171,20 +169,21 @@ export function lower(graph: Graph, size: readonly number[], options: LowerOptio
   try {
     return lowerAt(graph, size, options);
   } catch (error) {
-    const stride = isGraphError(error) ? findStride(graph, (trial) => lowerAt(graph, trial, options)) : undefined;
-    if (!stride || divides(stride, size)) throw error;
-    const message = `image size [${size.join(', ')}] does not fit the network: sizes must be divisible by [${stride.join(', ')}]`;
-    throw graphError(graph.source, message, error);
+    const sizes = isGraphError(error) ? findSizes(graph, (trial) => lowerAt(graph, trial, options)) : undefined;
+    if (!sizes || takes(sizes, size)) throw error;
+    const { stride, only } = sizes;
+    const divisible = `image size [${size.join(', ')}] does not fit the network: sizes must be divisible by [${stride.join(', ')}]`;
+    throw graphError(graph.source, only ? otherSize(stride, size) : divisible, error);
   }
 }
 
 /**
- * What the spatial sizes of images must be divisible by, for each axis; for an axis the file fixes, that size.
+ * What image sizes the network takes.
  * @throws TracinError as `lower`
  */
-export function strideOf(graph: Graph, options: LowerOptions = {}): number[] {
-  const stride = findStride(graph, (trial) => lowerAt(graph, trial, options));
-  if (stride) return stride;
+export function sizesOf(graph: Graph, options: LowerOptions = {}): Sizes {
+  const sizes = findSizes(graph, (trial) => lowerAt(graph, trial, options));
+  if (sizes) return sizes;
   // No size works: say why, for one that most networks take.
   const size = imageLayout(graph).spatial.map((length) => (typeof length === 'number' ? length : 256));
   lowerAt(graph, size, options);

@@ -113,6 +113,22 @@ describe('influence', () => {
     expect(await refusal(influence(`${a},${wide}`, '0.1,0.1'))).toMatch(/wide\.onnx/);
   });
 
+  test('a network exported for one size, and what to do; without a size it is that one', async () => {
+    const graph = buildNetwork({ network: 'unet', width: 2, levels: 2, seed: 1, modalities: 4, classes: 4 });
+    const [input] = graph.inputs;
+    const only = network('only.onnx');
+    await writeOnnx(only, { ...graph, inputs: [{ ...input!, dims: ['N', 4, 26, 34] }] });
+    const crop = /only\.onnx: was exported for images of 26 × 34 alone, not 32 × 32: export it with free axes .* crop or pad .*--size/;
+    expect(await refusal(influence(only, '0.1'))).toMatch(crop);
+    const predict = ['predict', '--checkpoints', only, '--data', good, '--cases', 'Phantom_001', '--out', join(root, 'predicted')];
+    expect(await refusal([...predict, '--size', '32'])).toMatch(crop);
+    const { status, stderr } = await tracin(predict);
+    expect({ status, stderr }).toMatchObject({
+      status: 0,
+      stderr: expect.stringMatching(/^slices cropped or padded to 26 × 34: .*only/m) as string,
+    });
+  });
+
   test('learning rates that are zero, too few, or not there', async () => {
     expect(await refusal(influence(`${a},${b}`, '0.1,0'))).toMatch(/^learning rate 0 of checkpoint .*b\.onnx must be a number above zero$/);
     expect(await refusal(influence(`${a},${b}`, '0.1'))).toMatch(/^1 learning rates for 2 checkpoints/);

@@ -1,6 +1,6 @@
 /** What is taken as logits: before softmax, sigmoid and argmax, of one channel, channels last, of several outputs. */
 import type { Graph, Node, Tensor } from '../../lib/graph/graph';
-import { lower, strideOf } from '../../lib/graph/lower';
+import { lower, sizesOf } from '../../lib/graph/lower';
 import { referenceCore } from '../support/core';
 import { floats, graphOf, integers, node, product, ramp, runGraph } from './support';
 
@@ -92,7 +92,7 @@ describe('of several outputs', () => {
     expect(lowered.notes).toEqual([]);
     expect(() => lower(several, SIZE, { output: 'small' })).toThrow("output 'small' is [N, 3, 2, 3]");
     expect(() => lower(several, SIZE, { output: 'lost' })).toThrow("has no output 'lost': its outputs are small, logits, other");
-    expect(strideOf(several, { output: 'other' })).toEqual([1, 1]);
+    expect(sizesOf(several, { output: 'other' }).stride).toEqual([1, 1]);
   });
 });
 
@@ -138,6 +138,6 @@ describe('channels last', () => {
     ['the image is transposed first, all axes fixed', [1, 4, 6, 2]],
   ])('are seen where %s', (_, dims) => {
     expect(lower({ ...graph, inputs: [{ ...graph.inputs[0]!, dims }] }, SIZE).values[0]!.dims).toEqual([2, ...SIZE]);
-    expect(strideOf({ ...graph, inputs: [{ ...graph.inputs[0]!, dims }] })).toEqual(typeof dims[1] === 'number' ? SIZE : [1, 1]);
+    expect(sizesOf({ ...graph, inputs: [{ ...graph.inputs[0]!, dims }] }).stride).toEqual(typeof dims[1] === 'number' ? SIZE : [1, 1]);
   });
 });

@@ -1,7 +1,7 @@
 /** Lowering: what the logits need, parameters by their use, shapes, strides, refusals. */
 import fc from 'fast-check';
 import type { Graph, Node, Tensor } from '../../lib/graph/graph';
-import { lower, strideOf } from '../../lib/graph/lower';
+import { lower, sizesOf } from '../../lib/graph/lower';
 import { readOnnx } from '../../lib/graph/onnx';
 import { inputBox } from '../../lib/graph/boxes';
 import { referenceCore } from '../support/core';
@@ -172,7 +172,7 @@ test.each([
   );
   const lowered = lower(graph, size);
   expect(lowered.values[lowered.logits]!.dims).toEqual([3, ...size]);
-  expect(strideOf(graph)).toEqual(twos);
+  expect(sizesOf(graph).stride).toEqual(twos);
   const box = inputBox(lowered.operations[0]!, size.map((): [number, number] => [1, 2]), size); // prettier-ignore
   expect(box).toEqual(size.map(() => [0, 3]));
 });
@@ -202,14 +202,14 @@ test('sizes computed by shape arithmetic are folded', () => {
   expect(lowered.values[lowered.logits]!.dims).toEqual([3, 7, 9]);
 });
 
-describe('strideOf', () => {
+describe('sizesOf', () => {
   const pool = (from: string, to: string, size: number[]): Node => node('MaxPool', [from], [to], { kernel_shape: size, strides: size });
   const up = (from: string, to: string): Node =>
     node('Resize', [from, '', 'scales'], [to], { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' });
 
   test('is what the sizes must be divisible by on each axis, and the message of other sizes names it', () => {
     const graph = withHead([pool('image', 'p', [2, 6]), up('p', 'x')], { scales: floats([4], [1, 1, 2, 6]) });
-    expect(strideOf(graph)).toEqual([2, 6]);
+    expect(sizesOf(graph).stride).toEqual([2, 6]);
     expect(lower(graph, [4, 12]).operations).toHaveLength(3);
     expect(message(() => lower(graph, [4, 10]))).toBe(
       'test.onnx: image size [4, 10] does not fit the network: sizes must be divisible by [2, 6]',
@@ -218,18 +218,29 @@ describe('strideOf', () => {
 
   test('does not count maps of fixed size', () => {
     const graph = withHead([node('GlobalAveragePool', ['image'], ['g']), node('Mul', ['image', 'g'], ['x'])]);
-    expect(strideOf(graph)).toEqual([1, 1]);
+    expect(sizesOf(graph).stride).toEqual([1, 1]);
   });
 
   test('of a graph of fixed size is that size', () => {
     const graph = withHead([node('Relu', ['image'], ['x'])], {}, 1, ['N', 1, 24, 20]);
-    expect(strideOf(graph)).toEqual([24, 20]);
-    expect(message(() => lower(graph, [12, 20]))).toContain('fixed to [24, 20]');
+    expect(sizesOf(graph)).toEqual({ stride: [24, 20], only: true });
+    expect(message(() => lower(graph, [12, 20]))).toMatch(
+      /^test\.onnx: was exported for images of 24 × 20 alone, not 12 × 20: export it with free axes .*, or crop or pad the images/,
+    );
+    expect(message(() => lower(graph, [48, 40]))).toContain('of 24 × 20 alone, not 48 × 40');
+  });
+
+  test('of a graph into which one size was written on export, its axes free by name, is that size', () => {
+    const sizes = { sizes: integers([1, 1, 96, 96]) };
+    const graph = withHead([pool('image', 'p', [2, 2]), node('Resize', ['p', '', '', 'sizes'], ['x'], { mode: 'nearest' })], sizes);
+    expect(sizesOf(graph)).toEqual({ stride: [96, 96], only: true });
+    expect(lower(graph, [96, 96]).operations).toHaveLength(3);
+    expect(message(() => lower(graph, [192, 192]))).toContain('was exported for images of 96 × 96 alone, not 192 × 192');
   });
 
   test('of a graph no size fits says why', () => {
     const graph = withHead([pool('image', 'x', [2, 2])]);
-    expect(message(() => strideOf(graph))).toContain('logits');
+    expect(message(() => sizesOf(graph))).toContain('logits');
   });
 });
 
@@ -297,6 +308,6 @@ describeOracle('the oracle network', () => {
     const statistics = lowered.values.filter(({ kind }) => kind === 'statistic');
     expect(lowered.parameters.length + statistics.length).toBe(graph.initializers.size);
     expect(statistics.every(({ name }) => name.includes('running_'))).toBe(true);
-    expect(strideOf(graph)).toEqual([4, 4]);
+    expect(sizesOf(graph).stride).toEqual([4, 4]);
   });
 });

@@ -1,4 +1,4 @@
-import { lower, strideOf } from '../../lib/graph/lower';
+import { lower, sizesOf } from '../../lib/graph/lower';
 import { parseOnnx, serialiseOnnx } from '../../lib/graph/onnx';
 import { GraphBuilder } from '../../lib/graph/builder';
 import { buildNetwork, NETWORKS, type NetworkName } from '../../models/registry';
@@ -14,7 +14,7 @@ describe.each(NETWORKS)('%s', (network) => {
     const { parameters, values, head, operations } = lower(graph, [192, 192]);
     expect(parameters.reduce((sum, { size }) => sum + size, 0)).toBe(COUNTS[network]);
     expect(operations[head]!.name).toBe('head');
-    expect(strideOf(graph)).toEqual([STRIDES[network], STRIDES[network]]);
+    expect(sizesOf(graph).stride).toEqual([STRIDES[network], STRIDES[network]]);
     const statistics = values.filter(({ kind }) => kind === 'statistic').length;
     const settings = [...graph.initializers.keys()].filter((name) => name.startsWith('upsample.')).length;
     expect(parameters.length + statistics + settings).toBe(graph.initializers.size);

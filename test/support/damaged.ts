@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Graph } from '../../lib/graph/graph';
-import { lower, strideOf } from '../../lib/graph/lower';
+import { lower, sizesOf } from '../../lib/graph/lower';
 import { parseOnnx, serialiseOnnx } from '../../lib/graph/onnx';
 import { openSafetensors, safetensorsChunks, type SafetensorsArray } from '../../lib/graph/safetensors';
 import { readStateDict } from '../../lib/graph/state-dict';
@@ -19,7 +19,7 @@ export function damagedNetworks(whole: Uint8Array, size: readonly number[], coun
   return fuzz(whole, { count, seed, codes: /^ERR_TRACIN_(GRAPH|USAGE)$/ }, (bytes) => {
     const graph = parseOnnx(bytes, 'mutated.onnx');
     lower(graph, size);
-    strideOf(graph);
+    sizesOf(graph);
     serialiseOnnx(graph);
   });
 }

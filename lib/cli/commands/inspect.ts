@@ -67,12 +67,12 @@ function inWords({ file, producer, opset, inputs, outputs, operators, network }:
 }
 
 function networkWords(network: InspectedNetwork, memory: Memory): string[] {
-  const { modalities, logits, size, stride, parameters, kinds, parameterCount, statistics, head, notes } = network;
+  const { modalities, logits, size, stride, oneSize, parameters, kinds, parameterCount, statistics, head, notes } = network;
   const sum = [['total', String(kinds.reduce((count, { tensors }) => count + tensors, 0)), String(parameterCount)]];
   const byKind = kinds.map(({ role, tensors, numbers }) => [role, String(tensors), String(numbers)]);
   const each = parameters.map(({ name, role, dims, size: numbers }) => [name, role, shapeOf(dims), String(numbers)]);
   return [
-    `${modalities} modalities, ${logits} classes (background and ${logits - 1}), sizes divisible by ${stride.join(' × ')}`,
+    `${modalities} modalities, ${logits} classes (background and ${logits - 1}), ${oneSize ? 'images of one size alone:' : 'sizes divisible by'} ${stride.join(' × ')}`,
     `parameters\n${table(each, [3])}by kind\n${table([['kind', 'tensors', 'numbers'], ...byKind, ...sum], [1, 2])}`.trimEnd(),
     `running statistics: ${statistics.length}`,
     `last hidden layer: ${shapeOf(head.features)}, read by ${head.node}${head.kernel === undefined ? '' : ` with ${head.kernel}`}`,

@@ -2,14 +2,12 @@ import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { openArrays } from '../../dataset/arrays';
 import type { SliceSource } from '../../dataset/slices';
-import { strideOf } from '../../graph/lower';
-import { readOnnx } from '../../graph/onnx';
 import { predict, type Prediction } from '../../inference/predict';
 import { PROVIDER_CHOICES, type ProviderChoice } from '../../inference/providers';
 import { openRun, type Run } from '../../training/run';
 import { words, wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
-import { addImageFlags, folderOptions, openFolder, recordedIn, type DatasetFlags } from '../dataset-options';
+import { addImageFlags, folderOptions, openFolderFor, recordedIn, type DatasetFlags } from '../dataset-options';
 import { table } from '../table';
 import { usage } from '../usage';
 
@@ -98,8 +96,7 @@ async function openCases(flags: Flags, run: Run | undefined, context: Context): 
   const cases = flags.part ? run!.split[flags.part] : flags.cases;
   if (cases?.length === 0) throw usage(`the ${flags.part} part of ${run!.dir} is empty: choose another, or name --cases`);
   const last = run ? run.checkpoints.at(-1)?.file : flags.checkpoints;
-  const divisor = last === undefined ? 1 : strideOf(await readOnnx(last));
-  return openFolder({ ...folderOptions(flags, recordedIn(run)), slices: 'all', cases, divisor }, context);
+  return openFolderFor(last, { ...folderOptions(flags, recordedIn(run)), slices: 'all', cases }, context);
 }
 
 function arraysOf({ labels, classNames }: Flags, images: string, run: Run | undefined) {

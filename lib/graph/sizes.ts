@@ -1,8 +1,16 @@
-/** What image sizes must be divisible by, found by lowering at trial sizes: no operator needs a rule for it. */
+/** What image sizes a network takes, found by lowering at trial sizes: no operator needs a rule for it. */
 import type { Graph } from './graph';
 import { imageLayout } from './image';
 import type { Lowered, OperatorType } from './lowered';
 import { isGraphError } from './view';
+
+/** What image sizes a network takes. */
+export interface Sizes {
+  /** What they must be divisible by, for each axis; of an axis the file fixes, its length. */
+  readonly stride: readonly number[];
+  /** Whether the network was exported for one size alone, which is the stride. */
+  readonly only: boolean;
+}
 
 type LowerAt = (size: readonly number[]) => Lowered;
 
@@ -17,8 +25,8 @@ const MAPS: ReadonlySet<OperatorType> = new Set(['Conv', 'ConvTranspose', 'MaxPo
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
-export function divides(stride: readonly number[], size: readonly number[]): boolean {
-  return size.every((length, axis) => length % stride[axis]! === 0);
+export function takes({ stride, only }: Sizes, size: readonly number[]): boolean {
+  return size.every((length, axis) => (only ? length === stride[axis] : length % stride[axis]! === 0));
 }
 
 function tryLower(size: readonly number[], lowerAt: LowerAt): Lowered | undefined {
@@ -52,19 +60,25 @@ function confirmed(stride: number, fitting: readonly number[], axis: number, low
   return whole;
 }
 
-/** Undefined where no trial size fits the graph. */
-export function findStride(graph: Graph, lowerAt: LowerAt): number[] | undefined {
+/**
+ * Undefined where no trial size fits the graph. Where one does, but none twice as large, sizes were written into the graph on export although
+ * the file calls its axes free.
+ */
+export function findSizes(graph: Graph, lowerAt: LowerAt): Sizes | undefined {
   const { spatial } = imageLayout(graph);
-  if (spatial.every((length) => typeof length === 'number')) return tryLower(spatial, lowerAt) ? [...spatial] : undefined;
+  if (spatial.every((length) => typeof length === 'number')) return tryLower(spatial, lowerAt) && { stride: spatial, only: true };
+  let alone: readonly number[] | undefined;
   const sizeAt = (trial: number): number[] => spatial.map((length) => (typeof length === 'number' ? length : trial));
   for (const trial of TRIALS.filter((length) => (2 * length) ** spatial.length <= MOST_PIXELS)) {
     const small = tryLower(sizeAt(trial), lowerAt);
     const large = small && tryLower(sizeAt(2 * trial), lowerAt);
+    if (small) alone ??= sizeAt(trial);
     if (!small || !large) continue;
-    return spatial.map((length, axis) => {
+    const stride = spatial.map((length, axis) => {
       if (typeof length === 'number') return length;
       return confirmed(strideOfAxis(small, large, axis, trial), sizeAt(trial), axis, lowerAt);
     });
+    return { stride, only: false };
   }
-  return undefined;
+  return alone && { stride: alone, only: true };
 }
