@@ -1,6 +1,6 @@
 /** Files are written aside and renamed, so a name either holds a whole file or nothing new. */
 import { randomBytes } from 'node:crypto';
-import { access, constants, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TracinError } from './errors';
 
@@ -28,16 +28,27 @@ export function fileError(error: unknown, doing: string, path: string): TracinEr
   return new TracinError('ERR_TRACIN_IO', `cannot ${doing} ${path}: ${reason}`, { cause: error });
 }
 
-/** Makes a folder and those above it; fails with Node's error, see {@link fileError}. */
-export async function makeFolder(path: string): Promise<void> {
+/** Makes a folder and those above it; fails with Node's error, see {@link fileError}. @returns the first that was not there */
+export async function makeFolder(path: string): Promise<string | undefined> {
   try {
-    await mkdir(path, { recursive: true });
+    return await mkdir(path, { recursive: true });
   } catch (error) {
     // Node says so of much that stands against it, such as a read-only file system or a full quota: the first folder that is missing tells.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
-    await makeFolder(dirname(path));
+    const first = await makeFolder(dirname(path));
     await mkdir(path);
+    return first ?? path;
   }
+}
+
+/** Removes what {@link makeFolder} made, up to the first folder, where nothing lies in it. */
+export async function unmakeFolder(path: string, first: string | undefined): Promise<void> {
+  if (first === undefined) return;
+  const removed = await rmdir(path).then(
+    () => true,
+    () => false,
+  );
+  if (removed && path !== first) await unmakeFolder(dirname(path), first);
 }
 
 /**

@@ -3,7 +3,7 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { TracinError } from '../errors';
-import { createFile, fileError, makeFolder, removePartial } from '../files';
+import { createFile, fileError, makeFolder, removePartial, unmakeFolder } from '../files';
 import { toJson } from '../json';
 import { FORMAT_VERSION, readStudyJson, studyPaths, studySchema, type StudyFile } from './folder';
 import { formatBytes, type InfluencePlan, type Layout } from './plan';
@@ -40,22 +40,31 @@ export async function standingOf(out: string, resume: boolean): Promise<Standing
   return plan ? { state: 'unfinished', record: plan.record, layout: plan.layout } : { state: 'new' };
 }
 
-/** Makes the folder and records the plan; @returns it, or that of another process which came first. */
+/** Makes the folder and records the plan, or leaves nothing; @returns it, or that of another process which came first. */
 export async function beginStudy(out: string, record: StudyFile, plan: InfluencePlan): Promise<Begun> {
   const paths = studyPaths(out);
-  await makeFolder(paths.tiles).catch((error: unknown) => {
+  const made = await makeFolder(paths.tiles).catch((error: unknown) => {
     throw fileError(error, 'create', paths.tiles);
   });
-  const { bavail, bsize } = await statfs(out);
-  if (bavail * bsize < plan.disk) {
-    const message = `${out}: the study needs ${formatBytes(plan.disk)} of disk but ${formatBytes(bavail * bsize)} are free: choose another folder`;
-    throw new TracinError('ERR_TRACIN_IO', message);
-  }
   const { capacity, tileSlices, batch } = plan;
   const begun: Begun = { record, layout: { capacity, tileSlices, batch } };
-  if (await createFile(paths.plan, toJson({ formatVersion: FORMAT_VERSION, ...begun }))) return begun;
+  try {
+    await assertRoom(out, plan.disk);
+    if (await createFile(paths.plan, toJson({ formatVersion: FORMAT_VERSION, ...begun }))) return begun;
+  } catch (error) {
+    await unmakeFolder(paths.tiles, made);
+    throw error;
+  }
   const { record: theirs, layout } = (await readStudyJson(paths.plan, planSchema))!;
   return { record: theirs, layout };
+}
+
+async function assertRoom(out: string, needed: number): Promise<void> {
+  const { bavail, bsize } = await statfs(out);
+  const free = bavail * bsize;
+  if (free >= needed) return;
+  const message = `${out}: the study needs ${formatBytes(needed)} of disk but ${formatBytes(free)} are free: choose another folder`;
+  throw new TracinError('ERR_TRACIN_IO', message);
 }
 
 /** Removes files that a killed run was writing beside the tiles, which go as a whole. */

@@ -8,7 +8,9 @@ import { chosenSlices } from '../../lib/dataset/views';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { TracinError } from '../../lib/errors';
 import { writeOnnx } from '../../lib/graph/onnx';
-import { computeInfluence, type InfluenceOptions } from '../../lib/influence/run';
+import { beginStudy } from '../../lib/influence/resume';
+import { computeInfluence, planInfluence, type InfluenceOptions } from '../../lib/influence/run';
+import { openStudy } from '../../lib/influence/study';
 import { arraysOf } from './support/runs';
 import { LEARNING_RATES, openTiny, tinyNetwork, type Tiny } from './support/tiny';
 
@@ -114,6 +116,18 @@ test('a folder that cannot be made', async () => {
     code: 'ERR_TRACIN_IO',
     message: expect.stringContaining('a part of the path is not a folder') as string,
   });
+});
+
+test('a disk with less room than the study takes: told before anything is written, and no folder is left that was not there', async () => {
+  const plan = { ...(await planInfluence(settings('none'))), disk: 2 ** 60 };
+  const record = (await openStudy(join(tiny.dir, 'whole'))).record;
+  const refused = { code: 'ERR_TRACIN_IO', message: expect.stringMatching(/ needs 1048576 TiB of disk but .* are free/) as string };
+  await expect(beginStudy(join(tiny.dir, 'new', 'folders'), record, plan)).rejects.toMatchObject(refused);
+  const own = join(tiny.dir, 'own');
+  await mkdir(own);
+  await expect(beginStudy(own, record, plan)).rejects.toMatchObject(refused);
+  expect(await readdir(own)).toEqual([]);
+  expect(await readdir(tiny.dir)).not.toContain('new');
 });
 
 (ownDisk ? test : test.skip)('a disk that fills up, then is read-only (needs namespaces)', async () => {
