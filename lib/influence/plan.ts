@@ -86,6 +86,8 @@ const CACHE_SHARE = 1 / 8;
 const GARBAGE = 32 << 20;
 /** V8 lets so much more of them wait in a thread, where decoded cases come and go: in ours, and in two that decode ahead. */
 const CHURN = 3 * (64 << 20);
+/** A process may hold so much more when it is run again, and once libraries, threads and the predictor have worked: before, it is not known. */
+const GROWTH = 64 << 20;
 /** A run is resumed in a process that may be a little larger than the one which began it. */
 const TOLERANCE = 1.1;
 /** A killed run loses at most one tile of this many training slices. */
@@ -160,8 +162,11 @@ function bytesOf(
   const resident = together * rows * program.row;
   const scratch = together * (program.fixed + batch * program.slice);
   const whole = (tests + trainings) * image;
-  const cache = cached ? Math.min(whole, Math.floor(CACHE_SHARE * budget)) : 0;
-  const garbage = GARBAGE + (cached && cache < whole ? CHURN : 0);
+  const share = Math.floor(CACHE_SHARE * budget);
+  // To keep every slice may take no more than what decoding them again leaves behind.
+  const keepsAll = whole <= share + CHURN;
+  const cache = !cached ? 0 : keepsAll ? whole : share;
+  const garbage = GARBAGE + (cached && !keepsAll ? CHURN : 0);
   const batches = together * (slices + products) + (own ? 0 : 2 * input.checkpointFile + garbage);
   const total = held + resident + scratch + batches + (own ? 0 : cache);
   return { process: held, resident, scratch, batches, cache, total };
@@ -173,7 +178,7 @@ function chosenLayout(input: PlanInput, budget: number): Layout {
   // Not of a shard's share: in other batches the last digits are others.
   let batch = Math.min(input.batch ?? DEFAULT_BATCH, Math.max(input.tests, input.trainings));
   if (input.batch === undefined) while (batch > 1 && !fits(tiled(input, least, batch))) batch = Math.ceil(batch / 2);
-  if (!fits(tiled(input, least, batch))) throw tooSmall(leastBudget(input, tiled(input, least, batch)), budget, input.batch);
+  if (!fits(tiled(input, least, batch))) throw tooSmall(input, tiled(input, least, batch), budget);
   let low = least;
   let high = Math.min(input.tests, input.resident ?? input.tests);
   while (low < high) {
@@ -185,10 +190,11 @@ function chosenLayout(input: PlanInput, budget: number): Layout {
   return tiled(input, low && Math.ceil(input.tests / Math.ceil(input.tests / low)), batch);
 }
 
-/** The least budget in which a layout fits, its own share of decoded slices included. */
+/** The least budget in which a layout fits: with a share of it for decoded slices, or so large that its share holds every one. */
 function leastBudget(input: PlanInput, layout: Layout): number {
   if (!input.cached || ownMemories(input.programs).length > 0) return bytesOf(input, layout, 0).total;
-  return Math.ceil(Math.min(bytesOf(input, layout, 0).total / (1 - CACHE_SHARE), bytesOf(input, layout, Infinity).total));
+  const { total, cache } = bytesOf(input, layout, Infinity);
+  return Math.ceil(Math.min(bytesOf(input, layout, 0).total / (1 - CACHE_SHARE), Math.max(total, (cache - CHURN) / CACHE_SHARE)));
 }
 
 function tiled({ classes, trainings, programs, shards = 1 }: PlanInput, capacity: number, batch: number): Layout {
@@ -201,14 +207,15 @@ function tiled({ classes, trainings, programs, shards = 1 }: PlanInput, capacity
 /** The tiles there are must be completed as they were begun; only the batch may change. */
 function keptLayout(input: PlanInput, kept: Layout, budget: number): Layout {
   const layout = { ...kept, batch: input.batch ?? kept.batch };
-  const least = leastBudget(input, layout);
-  if (input.memory !== undefined && least > TOLERANCE * budget) throw tooSmall(least, budget, undefined);
+  if (input.memory !== undefined && leastBudget(input, layout) > TOLERANCE * budget) throw tooSmall(input, layout, budget);
   return layout;
 }
 
-function tooSmall(needed: number, budget: number, batch: number | undefined): TracinError {
-  const smaller = batch !== undefined && batch > 1 ? ', or a smaller batch' : '';
-  const message = `influence needs at least ${formatBytes(needed)} of memory but was given ${formatBytes(budget)}: allow more (--memory)${smaller}`;
+function tooSmall(input: PlanInput, layout: Layout, budget: number): TracinError {
+  const needed = formatBytes(leastBudget(input, layout));
+  const enough = formatBytes(leastBudget({ ...input, process: input.process + GROWTH }, layout));
+  const smaller = (input.batch ?? 1) > 1 ? ', or a smaller batch' : '';
+  const message = `influence needs at least ${needed} of memory but was given ${formatBytes(budget)}: allow ${enough} (--memory)${smaller}`;
   return new TracinError('ERR_TRACIN_MEMORY', message);
 }
 

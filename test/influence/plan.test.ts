@@ -15,17 +15,19 @@ const input: PlanInput = {
   checkpointFile: 4e6,
 };
 
-/** The memory that a refusal asks for, in bytes. */
-function leastMemory(wanted: PlanInput): number {
+/** What a refusal names, in bytes: the memory that it would take, or the memory to allow. */
+function named(wanted: PlanInput, which: RegExp): number {
   try {
     layOut({ ...wanted, memory: 1 });
   } catch (error) {
     expect(error).toMatchObject({ code: 'ERR_TRACIN_MEMORY' });
-    const [, value, unit] = /at least ([\d.]+) (\w+)/.exec((error as TracinError).message)!;
+    const [, value, unit] = which.exec((error as TracinError).message)!;
     return Math.floor(Number(value) * 1024 ** ['B', 'KiB', 'MiB', 'GiB'].indexOf(unit!));
   }
   throw new Error('a byte of memory was enough');
 }
+const leastMemory = (wanted: PlanInput): number => named(wanted, /at least ([\d.]+) (\w+)/);
+const advisedMemory = (wanted: PlanInput): number => named(wanted, /: allow ([\d.]+) (\w+) \(--memory\)/);
 
 describe('memory plan', () => {
   test('one pass when all test gradients fit, more when they do not, never above the budget', () => {
@@ -48,6 +50,36 @@ describe('memory plan', () => {
     const least = leastMemory(input);
     expect(layOut({ ...input, memory: least })).toMatchObject({ capacity: 1, batch: 1, passes: 100 });
     expect(() => layOut({ ...input, memory: Math.floor(0.99 * least) })).toThrow(/at least/);
+  });
+
+  test('what it asks for is enough at once, whatever the network, the slices and the cache, in a process that grew meanwhile, too', () => {
+    const count = (max: number) => fc.integer({ min: 1, max });
+    const program = fc.record({ fixed: fc.nat(1e8), slice: fc.nat(2e7), row: fc.nat(2e8), device: fc.constantFrom(undefined, 8e9) });
+    const wanted = fc.record({
+      checkpoints: count(5),
+      tests: fc.nat(200),
+      trainings: count(3000),
+      classes: count(5),
+      modalities: count(4),
+      pixels: count(1e5),
+      process: fc.integer({ min: 5e7, max: 4e8 }),
+      cached: fc.boolean(),
+      programs: fc.tuple(count(3), program).map(([devices, one]) => Array.from({ length: devices }, () => one)),
+      checkpointFile: fc.nat(1e8),
+      batch: fc.option(count(16), { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(wanted, fc.nat(60e6), (asked, growth) => {
+        const grown = { ...asked, process: asked.process + growth };
+        const plans = [
+          layOut({ ...asked, memory: leastMemory(asked) }),
+          layOut({ ...grown, memory: advisedMemory(asked) }),
+          layOut({ ...asked, memory: advisedMemory(grown) }),
+        ];
+        for (const { memory } of plans) expect(memory.total).toBeLessThanOrEqual(memory.budget);
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   test('a smaller batch is chosen before giving up, a batch asked for is kept', () => {
