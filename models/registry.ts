@@ -1,7 +1,7 @@
 /** The network zoo by name. */
-import { TracinError } from '../lib/errors';
 import { GraphBuilder, type Feature } from '../lib/graph/builder';
 import type { Graph } from '../lib/graph/graph';
+import { check, oneOf, optional, whole, type Kinds } from '../lib/kinds';
 import { atOnce, inTurns, type Turns } from '../lib/turns';
 import { attentionUnet } from './attention-unet';
 import type { NetworkSize } from './blocks';
@@ -45,10 +45,14 @@ export interface NetworkOptions {
   readonly seed?: number | undefined;
 }
 
-function inRange(name: string, value: number, least: number, most: number): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new TracinError('ERR_TRACIN_USAGE', `network ${name} ${value} must be a whole number from ${least} to ${most}`);
-}
+const OPTIONS: Kinds<NetworkOptions> = {
+  network: oneOf(NETWORKS),
+  width: optional(whole(1, 1024)),
+  levels: optional(whole(2, 8)),
+  modalities: optional(whole(1, 1024)),
+  classes: optional(whole(2, 256)),
+  seed: optional(whole(0, 2 ** 32 - 1)),
+};
 
 /**
  * A network of the zoo with its initial numbers: `image` [N, M, H, W] to `logits` [N, C, H, W], ending in its 1×1 head convolution.
@@ -64,20 +68,11 @@ export function buildNetworkInTurns(options: NetworkOptions): Promise<Graph> {
 }
 
 function* building(options: NetworkOptions): Turns<Graph> {
-  const { network } = options;
-  if (!Object.hasOwn(ENTRIES, network)) {
-    throw new TracinError('ERR_TRACIN_USAGE', `network '${String(network)}' is not known: choose one of ${NETWORKS.join(', ')}`);
-  }
+  check('buildNetwork', options, OPTIONS);
+  const { network, modalities = 4, classes = 4, seed = 0 } = options;
   const entry: NetworkEntry = ENTRIES[network];
-  const size: NetworkSize = {
-    width: inRange('width', options.width ?? entry.width, 1, 1024),
-    levels: inRange('levels', options.levels ?? entry.levels, 2, 8),
-    classes: inRange('classes', options.classes ?? 4, 2, 256),
-  };
-  const builder = new GraphBuilder({
-    name: network,
-    modalities: inRange('modalities', options.modalities ?? 4, 1, 1024),
-    seed: inRange('seed', options.seed ?? 0, 0, 2 ** 32 - 1),
-  });
+  const { width = entry.width, levels = entry.levels } = options;
+  const builder = new GraphBuilder({ name: network, modalities, seed });
+  const size: NetworkSize = { width, levels, classes };
   return yield* builder.building(entry.build(builder, size));
 }

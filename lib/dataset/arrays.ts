@@ -5,6 +5,7 @@ import { basename } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { TracinError, throwIfAborted } from '../errors';
 import { firstNotFinite } from '../finite';
+import { CALL, anyPath, check, list, oneOf, optional, text, type Kinds } from '../kinds';
 import type { NpyFile, NpyType } from '../npy';
 import { openArrayFile } from '../npz';
 import type { SliceBatch, SliceId, SliceSource } from './slices';
@@ -22,6 +23,14 @@ export interface ArraysOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const OPTIONS: Kinds<ArraysOptions> = {
+  signal: CALL.signal,
+  images: anyPath,
+  labels: optional(anyPath),
+  classes: optional(list(text)),
+  role: optional(oneOf(['train', 'test'])),
+};
+
 const NUMPY_NAMES: Record<NpyType, string> = {
   f4: 'float32', f8: 'float64', i1: 'int8', i2: 'int16', i4: 'int32', i8: 'int64', u1: 'uint8', u2: 'uint16', u4: 'uint32', u8: 'uint64', b1: 'bool',
 }; // prettier-ignore
@@ -35,6 +44,7 @@ const STEP = 4 << 20;
  *   a NaN or infinite pixel (when read)
  */
 export async function openArrays(options: ArraysOptions): Promise<SliceSource> {
+  check('openArrays', options, OPTIONS);
   const role = options.role ? `${options.role} ` : '';
   const images = await openArray(options.images, `${role}images`, 'images', 'f4', ['N', 'M', 'H', 'W']);
   let labels: NpyFile | undefined;

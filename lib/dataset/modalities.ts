@@ -1,5 +1,6 @@
 /** The order of modalities is data: networks and data sets are brought together by the names of their channels, not by position. */
 import { TracinError } from '../errors';
+import { check, list, text } from '../kinds';
 import { bratsModality } from './brats';
 
 /** A modality under the name it has here, and the name the data give it. */
@@ -42,6 +43,7 @@ export function chooseModalities(wanted: readonly string[], present: readonly st
  * @throws ERR_TRACIN_DATA when the counts differ or a name has no counterpart
  */
 export function matchModalities(network: readonly string[], data: readonly string[]): number[] {
+  check('matchModalities', { network, data }, { network: list(text), data: list(text) });
   const both = `the network takes ${network.length} modalities (${network.join(', ')}), the data have ${data.length} (${data.join(', ')})`;
   if (network.length !== data.length) throw new TracinError('ERR_TRACIN_DATA', `${both}: choose as many, in the order of the network`);
   const isNumbered = (names: readonly string[]): boolean => names.every((name, i) => name === String(i + 1));

@@ -3,6 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TracinError, throwIfAborted } from '../errors';
 import { fileError, replaceFile } from '../files';
+import { CALL, anyPath, check, kindOf, list, oneOf, optional, shape, share, whole } from '../kinds';
 import type { OnProgress } from '../progress';
 import { BRATS_LABELS } from './brats';
 import { writeLabelDescription } from './label-description';
@@ -55,6 +56,22 @@ export interface Phantom {
   readonly planted: readonly PlantedFault[];
 }
 
+const OPTIONS = shape<PhantomOptions>({
+  ...CALL,
+  cases: optional(whole(1, 100_000)),
+  size: optional(whole(16, 512)),
+  seed: optional(whole(0, 2 ** 31 - 1)),
+  planted: optional(share),
+  faults: optional(list(oneOf(FAULTS))),
+  faultPixels: optional(kindOf('[least, largest], whole numbers of at least 1', isRange)),
+});
+
+function isRange(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 2 || !value.every((pixels) => Number.isInteger(pixels))) return false;
+  const [least, largest] = value as [number, number];
+  return 1 <= least && least <= largest;
+}
+
 /** One patient in this many has a tumour without NCR, and another one without ET. */
 const SPECIAL = 6;
 
@@ -64,15 +81,20 @@ const SPECIAL = 6;
  * @throws ERR_TRACIN_USAGE on options that cannot be meant or a folder that holds patients of a larger phantom
  */
 export async function writePhantom(dir: string, options: PhantomOptions = {}): Promise<Phantom> {
-  const { cases: count = 24, size = 96, seed = 1, planted: share = 0, faults = FAULTS, faultPixels = [1, 2], signal, onProgress } = options;
-  assertWhole('cases', count, 1, 100_000);
-  assertWhole('size', size, 16, 512);
-  assertWhole('seed', seed, 0, 2 ** 31 - 1);
-  if (!(share >= 0 && share <= 1)) throw new TracinError('ERR_TRACIN_USAGE', `planted ${share} must be a share from 0 to 1`);
-  if (faults.length === 0 || faults.some((fault) => !FAULTS.includes(fault)))
-    throw new TracinError('ERR_TRACIN_USAGE', `faults ${faults.join(', ')}: choose some of ${FAULTS.join(', ')}`);
-  assertWhole('faultPixels', faultPixels[0], 1, faultPixels[1]);
-  assertWhole('faultPixels', faultPixels[1], 1, size);
+  check('writePhantom', { dir, options }, { dir: anyPath, options: OPTIONS });
+  const {
+    cases: count = 24,
+    size = 96,
+    seed = 1,
+    planted: wanted = 0,
+    faults = FAULTS,
+    faultPixels = [1, 2],
+    signal,
+    onProgress,
+  } = options;
+  if (faults.length === 0) throw new TracinError('ERR_TRACIN_USAGE', `no faults are chosen: choose some of ${FAULTS.join(', ')}`);
+  if (faultPixels[1] > size)
+    throw new TracinError('ERR_TRACIN_USAGE', `faults of ${faultPixels[1]} pixels are larger than slices of ${size}: choose smaller ones`);
   throwIfAborted(signal);
   const folder = resolve(dir);
   const random = new Random(seed);
@@ -82,7 +104,7 @@ export async function writePhantom(dir: string, options: PhantomOptions = {}): P
   const split = splitOf(names, seed);
   // Drawn before the faults, so that planting some changes labels and nothing else.
   const seeds = names.map(() => random.seed());
-  const planted = drawFaults(split.train, share, faults, faultPixels, random);
+  const planted = drawFaults(split.train, wanted, faults, faultPixels, random);
 
   const workers = new WorkerPool('dataset/phantom/phantom-worker');
   const failed = new AbortController();
@@ -109,14 +131,9 @@ export async function writePhantom(dir: string, options: PhantomOptions = {}): P
   const { shape, spacing } = gridOf(size);
   await replaceFile(
     join(folder, 'phantom.json'),
-    `${JSON.stringify({ formatVersion: 1, seed, shape, spacing, planted: share, cases }, null, 2)}\n`,
+    `${JSON.stringify({ formatVersion: 1, seed, shape, spacing, planted: wanted, cases }, null, 2)}\n`,
   );
   return { dir: folder, cases, split, planted };
-}
-
-function assertWhole(option: string, value: number, least: number, most: number): void {
-  if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw new TracinError('ERR_TRACIN_USAGE', `${option} ${value} must be a whole number from ${least} to ${most}`);
 }
 
 /** A folder with patients left over from another phantom would mix the two. */

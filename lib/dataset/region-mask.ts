@@ -1,11 +1,12 @@
 /** Regions that a person has painted: "explain this spot". */
 import { TracinError } from '../errors';
+import { anyPath, check, text } from '../kinds';
 import { openArrayFile } from '../npz';
 import { WorkerThread } from '../worker-thread';
 import type { MaskRequest } from './case-worker';
 import { Dataset, type Geometry } from './dataset';
 import { cut } from './frame';
-import type { SliceSource } from './slices';
+import { sliceSource, type SliceSource } from './slices';
 
 /** A region painted by hand, as it lies on the slices of its case. */
 export interface RegionMask {
@@ -26,6 +27,7 @@ export interface RegionMask {
  * @throws ERR_TRACIN_DATA naming the file: another shape or affine than the case's, nothing painted inside the window
  */
 export async function readRegionMask(path: string, source: SliceSource, caseName: string): Promise<RegionMask> {
+  check('readRegionMask', { path, source, caseName }, { path: anyPath, source: sliceSource, caseName: text });
   const geometry = source instanceof Dataset ? source.geometry(caseName) : undefined;
   if (/\.np[yz](#.+)?$/.test(path)) {
     const image = await paintedImage(path, source, geometry);

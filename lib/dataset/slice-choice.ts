@@ -1,5 +1,6 @@
 /** Which axial slices of a case are used. */
 import { TracinError } from '../errors';
+import { kindOf, object, type Kind } from '../kinds';
 
 /**
  * - `all`
@@ -8,6 +9,9 @@ import { TracinError } from '../errors';
  */
 export type SliceChoice =
   'all' | { readonly first: number; readonly last: number } | { readonly tumour: number; readonly spread?: number | undefined };
+
+/** Its numbers are looked at by {@link assertSliceChoice}. */
+export const sliceChoice: Kind<SliceChoice> = kindOf("'all', { first, last } or { tumour }", (value) => value === 'all' || !object(value));
 
 /** Whether the choice depends on the labels. */
 export function needsLabels(choice: SliceChoice): choice is { readonly tumour: number; readonly spread?: number | undefined } {

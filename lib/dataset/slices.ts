@@ -1,4 +1,5 @@
 /** What the rest of the package sees of a dataset, wherever its numbers come from (NIfTI folders, arrays). */
+import { alike, anything, callback, flag, list, optional, shape, text, whole, type Kind } from '../kinds';
 
 export interface SliceId {
   /** Folder or row name, unique in the dataset. */
@@ -41,3 +42,25 @@ export interface SliceSource {
   /** Lets go of files and workers. */
   close(): Promise<void>;
 }
+
+/** A source of whichever make. */
+export const sliceSource: Kind<SliceSource> = shape<SliceSource>(
+  {
+    classes: list(text),
+    modalities: list(text),
+    size: list(whole(1)),
+    slices: alike(shape<SliceId>({ case: text, patient: text, index: whole() })),
+    labelled: flag,
+    cache: anything,
+    read: callback,
+    fingerprint: callback,
+    close: callback,
+  },
+  'slices, as openDataset or openArrays opens them',
+);
+
+/** A case, or one slice of it. */
+export const caseOrSlice: Kind<{ readonly case: string; readonly slice?: number | undefined }> = shape({
+  case: text,
+  slice: optional(whole(0)),
+});

@@ -5,6 +5,7 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { z } from 'zod';
 import { TracinError } from '../errors';
 import { fileError, replaceFile } from '../files';
+import { anyPath, check, list, optional, shape, share, text, whole } from '../kinds';
 
 const PARTS = ['train', 'validation', 'test'] as const;
 
@@ -30,18 +31,19 @@ export interface SplitOptions {
   readonly seed: number;
 }
 
+const CASES = list(shape<SplitCase>({ case: text, patient: text }));
+const OPTIONS = shape<SplitOptions>({ train: share, validation: share, test: share, seed: whole() });
+
 /**
  * Shuffles the patients by the seed and deals them out; each part that is asked for gets at least one patient.
  * The order of `cases` does not matter.
  * @throws ERR_TRACIN_USAGE on shares that are not shares, ERR_TRACIN_DATA when there are fewer patients than parts
  */
 export function splitByPatient(cases: readonly SplitCase[], options: SplitOptions): Split {
+  check('splitByPatient', { cases, options }, { cases: CASES, options: OPTIONS });
   const shares = PARTS.map((part) => options[part]);
-  if (shares.some((share) => !(share >= 0 && share <= 1)) || Math.abs(shares.reduce((a, b) => a + b) - 1) > 1e-9) {
-    throw new TracinError(
-      'ERR_TRACIN_USAGE',
-      `split: the shares ${shares.join(', ')} of train, validation, test must be 0 to 1 and sum to 1`,
-    );
+  if (Math.abs(shares.reduce((a, b) => a + b) - 1) > 1e-9) {
+    throw new TracinError('ERR_TRACIN_USAGE', `split: the shares ${shares.join(', ')} of train, validation, test must sum to 1`);
   }
   const patients = [...new Set(cases.map((one) => one.patient))].sort();
   const counts = deal(patients.length, shares);
@@ -83,6 +85,7 @@ const SplitFile = z.strictObject({ train: Names.min(1), validation: Names.defaul
  * @throws ERR_TRACIN_DATA naming the field: no training case, a case twice, in two parts or unknown, a patient in two parts
  */
 export async function readSplit(path: string, cases?: readonly SplitCase[]): Promise<Split> {
+  check('readSplit', { path, cases }, { path: anyPath, cases: optional(CASES) });
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw fileError(error, 'read', path);
   });

@@ -2,15 +2,16 @@
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { TracinError } from '../errors';
+import { CALL, anyPath, check, either, kindOf, list, oneOf, optional, record, text, whole, type Kinds } from '../kinds';
 import type { OnProgress } from '../progress';
 import { BoundedCache } from './bounded-cache';
 import type { ImagesRequest, LabelsRequest, SlicesRequest, Survey, SurveyRequest } from './case-worker';
 import { assertDivisible, frameOf, type Frame } from './frame';
 import type { ImageHeader } from './image-file';
 import { findCases, type DataLayout, type LayoutOptions } from './layouts';
-import type { CaseFiles } from './layouts/layout';
+import { LAYOUTS, type CaseFiles } from './layouts/layout';
 import { NORMALISATIONS, type Normalisation } from './normalisation';
-import { assertSliceChoice, chooseSlices, needsLabels, type SliceChoice } from './slice-choice';
+import { assertSliceChoice, chooseSlices, needsLabels, sliceChoice, type SliceChoice } from './slice-choice';
 import { WorkerPool } from './worker-pool';
 
 /** Where a data set lies, and how its slices are cut and normalised. */
@@ -76,15 +77,29 @@ type Surveyed = Omit<Entry, 'frame' | 'decodings'>;
 /** Of a side of an image, pixels. */
 const LARGEST_SIDE = 4096;
 
+const sides = either(Array.isArray, list(whole(1, LARGEST_SIDE)), whole(1, LARGEST_SIDE));
+const OPTIONS: Kinds<DatasetOptions> = {
+  ...CALL,
+  dir: anyPath,
+  layout: optional(oneOf(['auto', ...LAYOUTS])),
+  modalities: optional(list(text)),
+  classes: optional(record(whole(0))),
+  cases: optional(list(text)),
+  size: optional(sides),
+  offset: optional(kindOf('[x, y]', (value) => Array.isArray(value) && value.length === 2)),
+  divisor: optional(sides),
+  slices: optional(sliceChoice),
+  normalisation: optional(oneOf(NORMALISATIONS)),
+  cacheBytes: optional(whole(0)),
+};
+
 /** Lists the folder and surveys its cases; errors as `openDataset`. */
 export async function openStore(options: DatasetOptions): Promise<Store> {
+  check('openDataset', options, OPTIONS);
   const dir = resolve(options.dir);
   const asked = options.size === undefined ? undefined : sizeOf(options.size, options);
   if (options.slices !== undefined) assertSliceChoice(options.slices);
-  const normalisation = options.normalisation ?? 'zscore';
-  if (!NORMALISATIONS.includes(normalisation)) {
-    throw new TracinError('ERR_TRACIN_USAGE', `normalisation ${String(normalisation)} is unknown: choose ${NORMALISATIONS.join(' or ')}`);
-  }
+  const { normalisation = 'zscore' } = options;
   const { layout, cases: found } = await findCases(dir, options);
   const cases = select(found, options.cases, dir);
   const workers = new WorkerPool('dataset/case-worker');

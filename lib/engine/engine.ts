@@ -1,6 +1,7 @@
 /** The contract every engine fulfils. Notation of docs/method.md: K foreground classes, C = K + 1 logits, M modalities. */
 import type { Graph } from '../graph/graph';
 import type { Lowered } from '../graph/lowered';
+import { kindOf, type Kind } from '../kinds';
 
 /** float64 from `reference`, float32 from `cpu` and `cuda`. */
 export type Floats = Float32Array | Float64Array;
@@ -183,3 +184,8 @@ export interface Engine {
   /** @throws ERR_TRACIN_GRAPH for a network that cannot be run at this size; ERR_TRACIN_USAGE for a parameter that it does not have */
   compile(graph: Graph, options: CompileOptions): Promise<Program>;
 }
+
+/** An engine of whichever make. */
+export const openedEngine: Kind<Engine> = kindOf("the one that `const { engine } = await openEngine('auto')` opens", (value) => {
+  return typeof (value as Partial<Engine> | null | undefined)?.compile === 'function';
+});

@@ -1,7 +1,8 @@
 /** Which engines are here, and the one a device name means. */
 import { TracinError } from '../errors';
+import { check, kindOf, oneOf, optional, shape, whole, type Kind } from '../kinds';
 import { cudaDevices, openCudaEngine } from './cuda';
-import { ENGINES, placesOf, type DeviceName, type Place } from './device';
+import { DEVICE_WORDS, ENGINES, placesOf, type DeviceName, type Place } from './device';
 import { PRECISIONS, type Engine, type EngineName, type Precision } from './engine';
 import { openNativeEngine } from './native';
 import { openReferenceEngine } from './reference';
@@ -34,15 +35,8 @@ async function open({ engine, index }: Place, { threads, precision = 'f32' }: En
   return engine === 'cuda' ? openCudaEngine(index, precision) : openNativeEngine(engine, { threads, precision });
 }
 
-/** @throws ERR_TRACIN_USAGE for a precision there is not, or a number of threads that is none */
-function checkOptions({ threads, precision = 'f32' }: EngineOptions): void {
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
-    throw new TracinError('ERR_TRACIN_USAGE', `threads: ${threads} must be a whole number, at least 1`);
-  }
-  if (!PRECISIONS.includes(precision)) {
-    throw new TracinError('ERR_TRACIN_USAGE', `precision: ${String(precision)} is unknown; use ${PRECISIONS.join(', ')}`);
-  }
-}
+const DEVICE: Kind<DeviceName> = kindOf(`a device: ${DEVICE_WORDS}`, (value) => typeof value === 'string');
+const OPTIONS = shape<EngineOptions>({ threads: optional(whole(1)), precision: optional(oneOf(PRECISIONS)) });
 
 /**
  * Opens the engines of a device name: one for each GPU it lists, else one; `auto` takes the first of cuda, cpu, reference that is here
@@ -54,7 +48,7 @@ export async function openEngines(
   device: DeviceName,
   options: EngineOptions = {},
 ): Promise<{ engines: readonly [Engine, ...Engine[]]; notes: string[] }> {
-  checkOptions(options);
+  check('openEngine', { device, options }, { device: DEVICE, options: OPTIONS });
   const places = placesOf(device);
   if (device !== 'auto') {
     const [first, ...rest] = await Promise.all(places.map((place) => open(place, options)));
@@ -92,7 +86,7 @@ export async function openEngine(device: DeviceName, options: EngineOptions = {}
  * @throws ERR_TRACIN_USAGE for a precision there is not, or a number of threads that is none
  */
 export async function listDevices(options: EngineOptions = {}): Promise<Device[]> {
-  checkOptions(options);
+  check('listDevices', { options }, { options: OPTIONS });
   const one = async (name: Device['name'], place: Place): Promise<Device> => {
     try {
       return { name, available: true, description: (await open(place, options)).description };

@@ -1,15 +1,16 @@
 /** Which feature maps of the last hidden layer explain a study: FI by rank, the features it selects, and the exact split of T. */
 import type { SliceSource } from '../dataset/slices';
-import type { Engine, Program } from '../engine/engine';
+import { openedEngine, type Engine, type Program } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
 import { replaceFile } from '../files';
 import { toJson } from '../json';
+import { CALL, check, oneOf, optional, whole, type Kinds } from '../kinds';
 import { regionBatches, type Role } from '../influence/batches';
 import { influencedRegions } from '../influence/influenced';
 import type { Networks } from '../influence/networks';
-import type { Normalisation } from '../influence/normalisation';
-import { reopenNetworks, reopenSides, type ReopenedSides } from '../influence/reopen';
-import type { Study } from '../influence/study';
+import { NORMALISATIONS, type Normalisation } from '../influence/normalisation';
+import { MOVED, reopenNetworks, reopenSides, SIDES, type ReopenedSides } from '../influence/reopen';
+import { openedStudy, type Study } from '../influence/study';
 import { npyHeader, writeNpy } from '../npy';
 import type { OnProgress } from '../progress';
 import { VERSION } from '../version';
@@ -46,6 +47,19 @@ export interface FeatureOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
+const OPTIONS: Kinds<FeatureOptions> = {
+  ...CALL,
+  ...SIDES,
+  ...MOVED,
+  study: openedStudy,
+  engine: openedEngine,
+  similarity: optional(oneOf(SIMILARITIES)),
+  normalize: optional(oneOf(NORMALISATIONS)),
+  shuffles: optional(whole(20)),
+  seed: optional(whole(0)),
+  batch: optional(whole(1)),
+};
+
 /**
  * Computes into STUDY/features (see {@link featurePaths}), from the last checkpoint's maps and every checkpoint's head gradients.
  * M test and N training slices, K classes, F features: FI(n)_{k,i} is the mean over test regions of class i of S between the region and its
@@ -55,12 +69,11 @@ export interface FeatureOptions {
  *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function computeFeatures(options: FeatureOptions): Promise<Features> {
+  check('computeFeatures', options, OPTIONS);
   const { study, engine, similarity = 'max-ratio', normalize = 'none', shuffles = 200, seed = 1, run, signal } = options;
-  if (!SIMILARITIES.includes(similarity))
-    throw usage(`similarity ${String(similarity)} is unknown: choose from ${SIMILARITIES.join(', ')}`);
-  if (!Number.isSafeInteger(shuffles) || shuffles < 20) throw usage(`shuffles ${shuffles}: give a whole number of at least 20`);
-  if (!Number.isSafeInteger(seed) || seed < 0) throw usage(`seed ${seed}: give a whole number of at least 0`);
-  if (study.tests.slices.length === 0) throw usage(`${study.dir} has no test slices to explain: compute a study that has some`);
+  if (study.tests.slices.length === 0) {
+    throw new TracinError('ERR_TRACIN_USAGE', `${study.dir} has no test slices to explain: compute a study that has some`);
+  }
   throwIfAborted(signal);
   const networks = await reopenNetworks(study, { run, signal });
   const head = featureHead(networks.lowered, networks.graph.source);
@@ -195,8 +208,4 @@ async function write(
   await writeNpy(paths.maxima('train'), [trainings, classes, head.features], result.maxima.train);
   await replaceFile(paths.table, table);
   await replaceFile(paths.features, toJson(found));
-}
-
-function usage(message: string): TracinError {
-  return new TracinError('ERR_TRACIN_USAGE', message);
 }

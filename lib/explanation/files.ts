@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { TracinError } from '../errors';
 import { NORMALISATIONS } from '../influence/normalisation';
-import type { Study } from '../influence/study';
+import { openedStudy, type Study } from '../influence/study';
 import { readJson } from '../json';
+import { check } from '../kinds';
 import { readNpy } from '../npy';
 import { SIMILARITIES } from './similarity';
 
@@ -74,6 +75,7 @@ export function featurePaths(dir: string) {
  * @throws ERR_TRACIN_STUDY when it has not been run, or its files are damaged
  */
 export async function readFeatures(study: Study): Promise<Features> {
+  check('readFeatures', { study }, { study: openedStudy });
   const { features, folder } = featurePaths(study.dir);
   const found = await readJson(features, featuresSchema, FORMAT_VERSION, 'compute the features again');
   if (found) return found;

@@ -3,7 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { Program } from '../engine/engine';
 import { cut, regionBatches, type Role, type Side } from '../influence/batches';
 import { regionLoss, type Definition } from '../influence/definition';
-import type { Study } from '../influence/study';
+import { openedStudy, type Study } from '../influence/study';
+import { check, whole } from '../kinds';
 import { openNpy } from '../npy';
 import { featurePaths } from './files';
 import type { FeatureHead } from './head';
@@ -40,6 +41,8 @@ export async function headGradients(
  * @throws ERR_TRACIN_STUDY when the features of the study have not been computed
  */
 export async function splitByFeature(study: Study, test: number): Promise<Float64Array> {
+  check('splitByFeature', { study }, { study: openedStudy });
+  check('splitByFeature', { test }, { test: whole(0, study.tests.slices.length - 1) });
   const [classes, slices] = [study.classes.length, study.trainings.slices.length];
   const [ours, theirs] = await Promise.all([rowsOf(study, 'test', test), rowsOf(study, 'train')]);
   const [features, per] = ours.shape;

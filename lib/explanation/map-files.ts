@@ -1,8 +1,9 @@
 /** The files of STUDY/maps: names, and what the index holds. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Study } from '../influence/study';
+import { openedStudy, type Study } from '../influence/study';
 import { readJson } from '../json';
+import { check } from '../kinds';
 
 const entrySchema = z.strictObject({
   /** The test region. */
@@ -35,6 +36,7 @@ export function mapPaths(dir: string) {
 
 /** The maps made so far. @throws ERR_TRACIN_STUDY for an index that is damaged */
 export async function readMaps(study: Study): Promise<MapEntry[]> {
+  check('readMaps', { study }, { study: openedStudy });
   const { folder, index } = mapPaths(study.dir);
   return (await readJson(index, indexSchema, 1, `delete ${folder} and make the maps again`)) ?? [];
 }

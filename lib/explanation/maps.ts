@@ -1,19 +1,20 @@
 /** Influence maps: which pixels of a training slice pushed a test region, which pulled, and which of the test slice felt it. */
 import { setImmediate } from 'node:timers/promises';
 import type { Affine } from '../dataset/affine';
-import type { SliceSource } from '../dataset/slices';
+import { caseOrSlice, type SliceSource } from '../dataset/slices';
 import { sizeOf } from '../engine/layout';
-import type { Engine, Floats, Program, RegionBatch, RegionLoss } from '../engine/engine';
+import { openedEngine, type Engine, type Floats, type Program, type RegionBatch, type RegionLoss } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
 import { replaceFile } from '../files';
 import { selectParameters } from '../graph/parameters';
 import { regionBatches, type Role, type Side } from '../influence/batches';
 import { regionLoss } from '../influence/definition';
-import type { Normalisation } from '../influence/normalisation';
+import { NORMALISATIONS, type Normalisation } from '../influence/normalisation';
 import { rank } from '../influence/ranking';
-import { reopenNetworks, reopenSides, type ReopenedSides } from '../influence/reopen';
-import type { Study } from '../influence/study';
+import { MOVED, reopenNetworks, reopenSides, SIDES, type ReopenedSides } from '../influence/reopen';
+import { openedStudy, type Study } from '../influence/study';
 import { toJson } from '../json';
+import { CALL, callback, check, list, oneOf, optional, shape, text, whole, type Kinds } from '../kinds';
 import { readNpy, writeNpy } from '../npy';
 import type { OnProgress } from '../progress';
 import { mapKey, mapName, mapPaths, readMaps, type MapEntry } from './map-files';
@@ -52,6 +53,25 @@ export interface MapOptions extends PairMapOptions {
   readonly normalize?: Normalisation | undefined;
 }
 
+const PAIR_OPTIONS: Kinds<PairMapOptions> = {
+  ...CALL,
+  ...MOVED,
+  study: openedStudy,
+  engine: openedEngine,
+  sources: optional(shape<NonNullable<PairMapOptions['sources']>>(SIDES)),
+  onMap: optional(callback),
+};
+const OPTIONS: Kinds<MapOptions> = {
+  ...PAIR_OPTIONS,
+  test: caseOrSlice,
+  class: text,
+  trainClass: optional(text),
+  top: optional(whole(1)),
+  normalize: optional(oneOf(NORMALISATIONS)),
+};
+const slice = shape<MapPair['test']>({ case: text, slice: whole(0) });
+const PAIRS = list(shape<MapPair>({ test: slice, class: text, train: slice, trainClass: text }));
+
 /** A map with the slice it is over. */
 export interface MapView {
   readonly entry: MapEntry;
@@ -83,6 +103,7 @@ const MISS = 0.02;
  *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function computeMaps(options: MapOptions): Promise<MapEntry[]> {
+  check('computeMaps', options, OPTIONS);
   const { study, test, class: name, trainClass, normalize, top = 3, signal } = options;
   const { test: region, ...lists } = await rank(study, { test, class: name, trainClass, top, normalize });
   const chosen = [...lists.proponents.filter(({ score }) => score > 0), ...lists.opponents.filter(({ score }) => score < 0).reverse()];
@@ -131,6 +152,7 @@ export async function pairMaps(
   pairs: readonly MapPair[],
   options: Omit<PairMapOptions, 'engine'> & { readonly engine?: Engine | undefined },
 ): Promise<PairMap[]> {
+  check('pairMaps', { pairs, options }, { pairs: PAIRS, options: shape({ ...PAIR_OPTIONS, engine: optional(openedEngine) }) });
   const { study, engine, signal } = options;
   const { wanted, known, missing } = await wantedMaps(study, pairs);
   const computed = new Map<string, Float32Array>();

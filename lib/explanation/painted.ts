@@ -1,15 +1,16 @@
 /** A region that a person painted, held against every training region of a finished study: its T, without a study of its own. */
 import { setImmediate } from 'node:timers/promises';
 import { readRegionMask } from '../dataset/region-mask';
-import type { SliceSource } from '../dataset/slices';
-import type { Block, Engine, Floats, Program, RegionBatch, RegionLoss } from '../engine/engine';
+import { caseOrSlice, type SliceSource } from '../dataset/slices';
+import { openedEngine, type Block, type Engine, type Floats, type Program, type RegionBatch, type RegionLoss } from '../engine/engine';
 import { TracinError } from '../errors';
 import { selectParameters } from '../graph/parameters';
 import { regionBatches, type Range, type Role } from '../influence/batches';
 import { regionLoss } from '../influence/definition';
 import type { RegionInfluence } from '../influence/normalisation';
-import { reopenNetworks, reopenSides, type ReopenedSides } from '../influence/reopen';
-import type { Study } from '../influence/study';
+import { MOVED, reopenNetworks, reopenSides, SIDES, type ReopenedSides } from '../influence/reopen';
+import { openedStudy, type Study } from '../influence/study';
+import { CALL, anyPath, callback, check, oneOf, optional, shape, text, whole, type Kinds } from '../kinds';
 import type { OnProgress } from '../progress';
 import { addInfluence } from './map-pixels';
 
@@ -44,6 +45,20 @@ export interface PaintedOptions {
   readonly onNotice?: ((line: string) => void) | undefined;
 }
 
+const OPTIONS: Kinds<PaintedOptions> = {
+  ...CALL,
+  ...MOVED,
+  study: openedStudy,
+  engine: openedEngine,
+  test: caseOrSlice,
+  class: text,
+  mask: anyPath,
+  way: optional(oneOf(WAYS)),
+  batch: optional(whole(1)),
+  sources: optional(shape<NonNullable<PaintedOptions['sources']>>(SIDES)),
+  onNotice: optional(callback),
+};
+
 /**
  * The influence of every training region on a painted one, by the study's definition, networks and η_t.
  * A tangent pass costs about three forward passes and serves every class of a slice; gradients cost one and, for each class that is there,
@@ -53,6 +68,7 @@ export interface PaintedOptions {
  *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function paintedInfluence(options: PaintedOptions): Promise<RegionInfluence> {
+  check('paintedInfluence', options, OPTIONS);
   const { study, engine, signal, run } = options;
   const k = study.classes.indexOf(options.class);
   if (k < 0) throw usage(`unknown class ${options.class}: choose from ${study.classes.join(', ')}`);

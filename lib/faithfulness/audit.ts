@@ -1,12 +1,13 @@
 /** Training patients in the order in which their labels should be looked at. */
 import { TracinError, throwIfAborted } from '../errors';
+import { check, kindOf, list, oneOf, optional, text, type Kinds } from '../kinds';
 import { reopenNetworks, reopenSides } from '../influence/reopen';
 import type { Study } from '../influence/study';
 import { patientScores, type PatientScores } from './audit-scores';
 import { combine } from './combination';
 import { labelQuality } from './label-quality';
-import { FOUND_BY, type FoundBy, type PlantedResult } from './planted';
-import type { SubjectOptions } from './subject';
+import { FOUND_BY, plantedSchema, type FoundBy, type PlantedResult } from './planted';
+import { SUBJECT, type SubjectOptions } from './subject';
 
 /** Progress comes as the stage `audit`, in training slices. */
 export interface AuditOptions extends SubjectOptions {
@@ -17,6 +18,13 @@ export interface AuditOptions extends SubjectOptions {
   /** In place of the order that the evidence favours. */
   readonly order?: FoundBy | undefined;
 }
+
+const OPTIONS: Kinds<AuditOptions> = {
+  ...SUBJECT,
+  trusted: optional(list(text)),
+  evidence: optional(kindOf('what readEvidence has read', (value) => plantedSchema.safeParse(value).success)),
+  order: optional(oneOf(FOUND_BY)),
+};
 
 /** A training patient of an audit, with every score that it has. */
 export interface AuditedPatient {
@@ -48,6 +56,7 @@ export interface Audit {
  *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function audit(options: AuditOptions): Promise<Audit> {
+  check('audit', options, OPTIONS);
   const { study, evidence } = options;
   const { order, words } = chosenOrder(options.order, evidence);
   const patients = await scorePatients(options);
@@ -126,9 +135,6 @@ function trustedRows({ tests }: Study, trusted: readonly string[] | undefined): 
 /** The order asked for, else the one that found most of the planted faults, else the loss. */
 function chosenOrder(asked: FoundBy | undefined, evidence: PlantedResult | undefined): { order: FoundBy; words: string } {
   if (asked !== undefined) {
-    if (!FOUND_BY.includes(asked)) {
-      throw new TracinError('ERR_TRACIN_USAGE', `order ${String(asked)} is unknown: choose from ${FOUND_BY.join(', ')}`);
-    }
     if (asked === 'combination' && !evidence) {
       throw new TracinError(
         'ERR_TRACIN_USAGE',

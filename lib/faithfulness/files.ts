@@ -6,6 +6,7 @@ import type { Features } from '../explanation/files';
 import type { ClassAblation } from './ablation';
 import type { ClassCorrelation } from './correlation';
 import { readJson } from '../json';
+import { anyPath, check, flag } from '../kinds';
 import { plantedSchema, type PlantedResult } from './planted';
 import type { DatamodelResult } from './datamodel';
 import type { RemovalResult } from './removal';
@@ -89,6 +90,7 @@ const evidenceSchema = z.object({ faults: z.union([plantedSchema, z.object({ ski
  * @throws ERR_TRACIN_STUDY for a damaged file, or none where it is required
  */
 export async function readEvidence(dir: string, required = false): Promise<PlantedResult | undefined> {
+  check('readEvidence', { dir, required }, { dir: anyPath, required: flag });
   const { result } = faithfulnessPaths(dir);
   const faults = (await readJson(result, evidenceSchema, FORMAT_VERSION, 'test the study again'))?.faults;
   if (faults && !('skipped' in faults)) return faults;

@@ -6,6 +6,7 @@ import { estimateSchema } from './estimate';
 import { faithfulnessPaths, FORMAT_VERSION, PARTS } from './files';
 import { plantedSchema } from './planted';
 import { readJson } from '../json';
+import { anyPath, check } from '../kinds';
 
 const figure = z.number().nullable();
 const skipped = z.object({ skipped: z.string() });
@@ -72,5 +73,6 @@ export type AblationFindings = z.infer<typeof ablation>;
 
 /** Undefined where the study has not been tested. @throws ERR_TRACIN_STUDY for a file that is damaged */
 export async function readFindings(dir: string): Promise<Findings | undefined> {
+  check('readFindings', { dir }, { dir: anyPath });
   return readJson(faithfulnessPaths(dir).result, findingsSchema, FORMAT_VERSION, 'test the study again');
 }

@@ -1,5 +1,5 @@
 /** Tests what a study claims: every figure with its interval, sample size and seed, next to the baseline it has to beat. */
-import type { SliceSource } from '../dataset/slices';
+import { sliceSource, type SliceSource } from '../dataset/slices';
 import { TracinError, throwIfAborted } from '../errors';
 import { computeFeatures } from '../explanation/features';
 import { readFeatures, type Features } from '../explanation/files';
@@ -7,6 +7,7 @@ import { featureHead } from '../explanation/head';
 import { replaceFile } from '../files';
 import { selectParameters } from '../graph/parameters';
 import { toJson } from '../json';
+import { callback, check, kindOf, list, oneOf, optional, shape, whole, type Kinds } from '../kinds';
 import { reopenNetworks, reopenSides } from '../influence/reopen';
 import type { Study } from '../influence/study';
 import { VERSION } from '../version';
@@ -23,7 +24,7 @@ import type { PlantedResult } from './planted';
 import { testRemoval } from './removal';
 import { Retrainer } from './retrainer';
 import type { PlantedArgument } from './statistics-worker';
-import { checkHeldOut, openRunCases, plantedPatients, runOf, type SubjectOptions } from './subject';
+import { checkHeldOut, openRunCases, plantedPatients, runOf, SUBJECT, type SubjectOptions } from './subject';
 import { verdictOf } from './verdict';
 
 /** Progress comes as a stage for each part. */
@@ -67,6 +68,28 @@ const BUDGETS: Readonly<Record<'quick' | 'full', Budget>> = {
   full: { resamples: 1000, draws: 100, together: 100, subjects: 12, removals: 8, subsets: 24, seeds: 2 },
 };
 
+const count = optional(whole(0));
+const OPTIONS: Kinds<FaithfulnessOptions> = {
+  ...SUBJECT,
+  mode: optional(oneOf(['quick', 'full'])),
+  budget: optional(
+    shape<Partial<Budget>>({
+      resamples: count,
+      draws: count,
+      together: count,
+      subjects: count,
+      removals: count,
+      subsets: count,
+      seeds: count,
+    }),
+  ),
+  seed: optional(whole(0)),
+  parts: optional(list(oneOf(PARTS))),
+  heldOut: optional(sliceSource),
+  plant: optional(kindOf('a share between 0 and 1', (value) => typeof value === 'number' && value > 0 && value < 1)),
+  onNotice: optional(callback),
+};
+
 /** What every part gets. */
 export interface Setting extends FaithfulnessOptions, Budget {
   readonly seed: number;
@@ -80,13 +103,8 @@ export interface Setting extends FaithfulnessOptions, Budget {
  *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
 export async function testFaithfulness(options: FaithfulnessOptions): Promise<Faithfulness> {
+  check('testFaithfulness', options, OPTIONS);
   const { study, mode = 'quick', seed = 1, parts = PARTS, signal } = options;
-  if (!Object.hasOwn(BUDGETS, mode)) throw usage(`mode ${String(mode)} is unknown: choose quick or full`);
-  if (!Number.isSafeInteger(seed) || seed < 0) throw usage(`seed ${seed}: give a whole number of at least 0`);
-  const unknown = parts.find((part) => !PARTS.includes(part));
-  if (unknown !== undefined) throw usage(`part ${String(unknown)} is unknown: choose from ${PARTS.join(', ')}`);
-  const { plant } = options;
-  if (plant !== undefined && !(plant > 0 && plant < 1)) throw usage(`plant ${plant}: give a share of the patients between 0 and 1`);
   throwIfAborted(signal);
   const setting: Setting = {
     ...options,
@@ -282,8 +300,4 @@ async function inWorker<T>(method: string, argument: object, signal: AbortSignal
 async function validationOf(study: Study, signal: AbortSignal | undefined): Promise<SliceSource | undefined> {
   const run = await runOf(study);
   return run && run.split.validation.length > 0 ? openRunCases(run, run.split.validation, signal) : undefined;
-}
-
-function usage(message: string): TracinError {
-  return new TracinError('ERR_TRACIN_USAGE', message);
 }

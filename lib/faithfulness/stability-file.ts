@@ -2,8 +2,9 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { NORMALISATIONS } from '../influence/normalisation';
-import type { Study } from '../influence/study';
+import { openedStudy, type Study } from '../influence/study';
 import { readJson } from '../json';
+import { check } from '../kinds';
 import { estimateSchema } from './estimate';
 
 export const FORMAT_VERSION = 1;
@@ -74,5 +75,6 @@ export function stabilityPath(dir: string): string {
  * @throws ERR_TRACIN_STUDY for a damaged file
  */
 export async function readStability(study: Study): Promise<Stability | undefined> {
+  check('readStability', { study }, { study: openedStudy });
   return readJson(stabilityPath(study.dir), stabilitySchema, FORMAT_VERSION, 'compare the studies again');
 }

@@ -3,8 +3,9 @@ import { relative } from 'node:path';
 import { TracinError, throwIfAborted } from '../errors';
 import { replaceFile } from '../files';
 import { NORMALISATIONS, type Normalisation } from '../influence/normalisation';
-import type { Study } from '../influence/study';
+import { openedStudy, type Study } from '../influence/study';
 import { toJson } from '../json';
+import { CALL, check, list, oneOf, optional, whole, type Kinds } from '../kinds';
 import type { OnProgress } from '../progress';
 import { VERSION } from '../version';
 import { WorkerThread } from '../worker-thread';
@@ -29,6 +30,16 @@ export interface StabilityOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
+const OPTIONS: Kinds<StabilityOptions> = {
+  ...CALL,
+  studies: list(openedStudy),
+  normalize: optional(oneOf(NORMALISATIONS)),
+  by: optional(oneOf(['slice', 'patient'])),
+  top: optional(whole(1)),
+  resamples: optional(whole(1)),
+  seed: optional(whole(0)),
+};
+
 /** From here up two rankings share half of their variance. */
 const STABLE = Math.SQRT1_2;
 
@@ -38,15 +49,10 @@ const STABLE = Math.SQRT1_2;
  * @throws ERR_TRACIN_USAGE an option that cannot be meant; ERR_TRACIN_STUDY studies of other slices, classes or definitions, or of the same networks
  */
 export async function testStability(options: StabilityOptions): Promise<Stability> {
+  check('testStability', options, OPTIONS);
   const { studies, normalize = 'none', by = 'slice', top = 10, resamples = 1000, seed = 1, signal, onProgress } = options;
-  if (!NORMALISATIONS.includes(normalize)) throw usage(`normalize ${normalize} is unknown: choose from ${NORMALISATIONS.join(', ')}`);
-  if (by !== 'slice' && by !== 'patient') throw usage(`by ${String(by)} is unknown: choose slice or patient`);
-  for (const [name, value] of Object.entries({ top, resamples })) {
-    if (!Number.isSafeInteger(value) || value < 1) throw usage(`${name} ${value}: give a whole number of at least 1`);
-  }
-  if (!Number.isSafeInteger(seed) || seed < 0) throw usage(`seed ${seed}: give a whole number of at least 0`);
   const [first, ...others] = studies;
-  if (!first || others.length === 0) throw usage('stability is between studies: give at least two');
+  if (!first || others.length === 0) throw new TracinError('ERR_TRACIN_USAGE', 'stability is between studies: give at least two');
   for (const [i, one] of studies.entries()) for (const other of studies.slice(i + 1)) checkAlike(one, other);
   throwIfAborted(signal);
   const worker = new WorkerThread('faithfulness/stability-worker');
@@ -109,8 +115,4 @@ function verdictOf({ correlation: { overall }, lists }: StabilityFigures, studie
     `${overall.n} test patients; of the ${top} leading proponents they share ${shares.join('; ') || 'none to compare'}. ` +
     `In short: ${advice[level]}${tooFew(overall, 'test patients')}.`;
   return { level, warning: level !== 'stable', words };
-}
-
-function usage(message: string): TracinError {
-  return new TracinError('ERR_TRACIN_USAGE', message);
 }

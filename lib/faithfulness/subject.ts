@@ -3,11 +3,13 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { datasetRecordSchema, openRecorded } from '../dataset/record';
 import type { SliceSource } from '../dataset/slices';
-import type { Engine } from '../engine/engine';
+import { openedEngine, type Engine } from '../engine/engine';
 import { FAULTS } from '../dataset/phantom/faults';
 import { TracinError } from '../errors';
 import { readJson } from '../json';
-import type { Study } from '../influence/study';
+import { CALL, optional, whole, type Kinds } from '../kinds';
+import { SIDES } from '../influence/reopen';
+import { openedStudy, type Study } from '../influence/study';
 import type { OnProgress } from '../progress';
 import { openRun, readRunFile, type Run } from '../training/run';
 
@@ -24,6 +26,8 @@ export interface SubjectOptions {
   /** A stage for each part of the work. */
   readonly onProgress?: OnProgress | undefined;
 }
+
+export const SUBJECT: Kinds<SubjectOptions> = { ...CALL, ...SIDES, study: openedStudy, engine: openedEngine, batch: optional(whole(1)) };
 
 /** The run whose checkpoints a study is about; undefined for networks from elsewhere. */
 export async function runOf(study: Study): Promise<Run | undefined> {

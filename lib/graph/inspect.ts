@@ -1,5 +1,6 @@
 /** What a network is to this package: what it takes and gives, what of it can be run, and what of it is trainable. */
-import type { Graph, Node, ValueInfo } from './graph';
+import { check, list, optional, shape, text, whole } from '../kinds';
+import { anyGraph, type Graph, type Node, type ValueInfo } from './graph';
 import { imageLayout } from './image';
 import { lower, sizesOf } from './lower';
 import type { Lowered, Parameter, ParameterKind } from './lowered';
@@ -63,8 +64,11 @@ export interface InspectedNetwork {
   readonly notes: readonly string[];
 }
 
+const OPTIONS = shape<InspectOptions>({ size: optional(list(whole(1))), output: optional(text) });
+
 /** Never throws for a graph that cannot be run: `failure` says why. @throws ERR_TRACIN_USAGE for an impossible size */
 export function inspectGraph(graph: Graph, options: InspectOptions = {}): Inspection {
+  check('inspectGraph', { graph, options }, { graph: anyGraph, options: OPTIONS });
   const { source: file, producer, opset, inputs, outputs } = graph;
   let network: InspectedNetwork | undefined;
   let failure: string | undefined;

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileError, replaceFile } from '../files';
 import { updateInTurns, type Hashing } from '../hash';
+import { anyPath, check } from '../kinds';
 import type { Graph, Tensor } from './graph';
 import { loadExternalData } from './onnx/external';
 import { assemble, decodeModel, encodeModel, graphOf } from './onnx/model';
@@ -16,6 +17,7 @@ const TURN = 4 * 2 ** 20;
  * @throws TracinError ERR_TRACIN_IO, or ERR_TRACIN_GRAPH for a file that is damaged or holds what is not supported
  */
 export async function readOnnx(path: string): Promise<Graph> {
+  check('readOnnx', { path }, { path: anyPath });
   return readHashed(path, undefined);
 }
 

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { TracinError } from '../errors';
 import { fileError } from '../files';
+import { anyPath, check } from '../kinds';
 import { withInitializers } from './checkpoint';
 import type { Graph } from './graph';
 import type { Lowered } from './lowered';
@@ -27,6 +28,7 @@ function usage(message: string, cause?: unknown): TracinError {
 
 /** @throws ERR_TRACIN_IO, or ERR_TRACIN_USAGE for a file that is not a map */
 export async function readNameMap(path: string): Promise<NameMap> {
+  check('readNameMap', { path }, { path: anyPath });
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw fileError(error, 'read', path);
   });

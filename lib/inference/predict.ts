@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import { Dataset } from '../dataset/dataset';
 import { writeLabelDescription } from '../dataset/label-description';
-import type { SliceSource } from '../dataset/slices';
+import { sliceSource, type SliceSource } from '../dataset/slices';
 import { openEngine } from '../engine';
 import { TracinError } from '../errors';
 import { fileError, makeFolder, replaceFile } from '../files';
@@ -11,6 +11,7 @@ import type { Lowered } from '../graph/lowered';
 import { readOnnx } from '../graph/onnx';
 import { isGraphError } from '../graph/view';
 import { toJson } from '../json';
+import { CALL, anyPath, check, either, has, oneOf, optional, shape, text, whole, type Kinds } from '../kinds';
 import { writeNpy } from '../npy';
 import type { OnProgress } from '../progress';
 import { openRun, type Run } from '../training/run';
@@ -19,7 +20,7 @@ import { encodeDiceCsv, meanDice, type CaseDice } from './dice-table';
 import { openInference } from './inference';
 import { predictBatches } from './predict-labels';
 import { plainOutput, programPredictor, type Predictor } from './predictor';
-import type { ProviderChoice } from './providers';
+import { PROVIDER_CHOICES, type ProviderChoice } from './providers';
 
 /** Which network predicts which data, and where the labels are written. */
 export interface PredictOptions {
@@ -40,6 +41,17 @@ export interface PredictOptions {
   /** Stage `predict`: slices done of all. */
   readonly onProgress?: OnProgress | undefined;
 }
+
+const OPTIONS: Kinds<PredictOptions> = {
+  ...CALL,
+  network: either(has('checkpoint'), shape({ checkpoint: anyPath }), shape({ run: anyPath }, '{ checkpoint: FILE } or { run: FOLDER }')),
+  output: optional(text),
+  data: sliceSource,
+  out: anyPath,
+  provider: optional(oneOf(PROVIDER_CHOICES)),
+  threads: optional(whole(1)),
+  batch: optional(whole(1)),
+};
 
 /** What was predicted: the files written, and Dice where there are labels. */
 export interface Prediction {
@@ -70,6 +82,7 @@ export interface Prediction {
  *   ERR_TRACIN_ENGINE onnxruntime-node or the provider is missing; ERR_TRACIN_ABORTED (volumes already written stay)
  */
 export async function predict(options: PredictOptions): Promise<Prediction> {
+  check('predict', options, OPTIONS);
   const { data } = options;
   const out = resolve(options.out);
   const checkpoint = await findCheckpoint(options.network, data);

@@ -1,23 +1,67 @@
 /** Whether data, network and definition of an influence fit each other; asked before anything is computed or written. */
-import type { SliceSource } from '../dataset/slices';
+import { sliceSource, type SliceSource } from '../dataset/slices';
 import { withClasses } from '../dataset/views';
-import type { Engine } from '../engine/engine';
+import { openedEngine } from '../engine/engine';
 import { TracinError, type ErrorCode } from '../errors';
 import type { Lowered } from '../graph/lowered';
+import {
+  CALL,
+  anyPath,
+  anything,
+  callback,
+  check,
+  either,
+  flag,
+  has,
+  json,
+  list,
+  number,
+  object,
+  optional,
+  shape,
+  text,
+  whole,
+  type Kinds,
+} from '../kinds';
 import type { Role } from './batches';
 import type { Definition } from './definition';
+import type { InfluenceOptions } from './job';
+import type { FileSource } from './networks';
+import type { PaintedRegions } from './region-mask';
 
 type Sources = Readonly<Record<Role, SliceSource>>;
 
-/**
- * What programs without types leave out or mistake.
- * @throws ERR_TRACIN_USAGE
- */
-export function checkCall(out: string, engines: readonly Engine[]): void {
-  if (typeof out !== 'string' || out === '') fail('ERR_TRACIN_USAGE', `out is ${JSON.stringify(out)}: name the study's folder`);
-  if (engines.length === 0 || !engines.every((engine) => typeof engine?.compile === 'function')) {
-    fail('ERR_TRACIN_USAGE', "engine: give the one that `const { engine } = await openEngine('auto')` opens");
-  }
+const OPTIONS: Kinds<InfluenceOptions> = {
+  ...CALL,
+  train: sliceSource,
+  test: either((value) => value === 'none', anything, sliceSource),
+  networks: either(
+    has('run'),
+    shape({ run: anyPath, checkpoints: optional(list(whole(1))) }),
+    shape<FileSource>(
+      { network: optional(anyPath), checkpoints: list(anyPath), learningRates: optional(list(number)), map: anything },
+      '{ run: FOLDER }, or { checkpoints: FILES, learningRates }',
+    ),
+  ),
+  output: optional(text),
+  regionMask: optional(shape<PaintedRegions>({ pixels: callback, class: optional(text), file: optional(anyPath) })),
+  definition: optional(object),
+  out: anyPath,
+  engine: either(Array.isArray, list(openedEngine), openedEngine),
+  memory: optional(whole(1)),
+  resident: optional(whole(1)),
+  batch: optional(whole(1)),
+  resume: optional(flag),
+  classes: optional(list(text)),
+  datasets: optional(shape({ test: optional(json), train: optional(json) })),
+  onPlan: optional(callback),
+  onNotice: optional(callback),
+};
+
+/** @throws ERR_TRACIN_USAGE naming the option that is not what it has to be */
+export function checkCall(call: string, options: InfluenceOptions): void {
+  check(call, options, OPTIONS);
+  if ([options.engine].flat().length === 0) fail('ERR_TRACIN_USAGE', `${call}: engine is an empty list: give at least one engine`);
 }
 
 /**

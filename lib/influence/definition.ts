@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { RegionLoss } from '../engine/engine';
 import { TracinError } from '../errors';
+import { shown } from '../kinds';
 
 /** Settings as they are given, on the command line or in a call; every one has a default. */
 const settings = {
@@ -62,7 +63,7 @@ export function resolveDefinition(options: DefinitionOptions = {}): Definition {
     const issue = parsed.error.issues[0]!;
     if (issue.code === 'unrecognized_keys') throw usage(`unknown setting ${issue.keys[0]}: choose from ${Object.keys(CHOICES).join(', ')}`);
     const name = String(issue.path[0]);
-    throw usage(`${name} must be ${CHOICES[name]}, not ${JSON.stringify(options[name as keyof DefinitionOptions])}`);
+    throw usage(`${name} must be ${CHOICES[name]}, not ${shown(options[name as keyof DefinitionOptions])}`);
   }
   const { preset, ...given } = parsed.data;
   const base = preset ? PRESET_DEFINITIONS[preset] : DEFAULTS;

@@ -12,7 +12,7 @@ import { plainOutput, programPredictor, type Predictor } from '../inference/pred
 import type { OnProgress } from '../progress';
 import { VERSION } from '../version';
 import type { Role } from './batches';
-import { checkCall, checkSources, matchNetwork } from './checks';
+import { checkSources, matchNetwork } from './checks';
 import { resolveDefinition, type Definition, type DefinitionOptions } from './definition';
 import { FORMAT_VERSION, type StudyFile } from './folder';
 import { resolveNetworks, type Networks, type NetworkSource } from './networks';
@@ -105,7 +105,6 @@ function keptPredictor(open: () => Promise<Predictor>): KeptPredictor {
 export async function openJob(options: InfluenceOptions, resume: boolean): Promise<Job> {
   const { signal, output, regionMask, onNotice } = options;
   const engines = [options.engine].flat();
-  checkCall(options.out, engines);
   const out = resolve(options.out);
   const definition = resolveDefinition(options.definition);
   const given = { train: options.train, test: options.test === 'none' ? noSlices(options.train) : options.test };

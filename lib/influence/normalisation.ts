@@ -1,4 +1,5 @@
 /** Influence as it is, or with the size of the gradients taken out. */
+import { array, list, number, shape, whole } from '../kinds';
 import type { Study } from './study';
 import { weightedSum } from './weights';
 
@@ -40,6 +41,17 @@ export interface RegionInfluence {
   readonly products: readonly Float32Array[];
   readonly norms: readonly number[];
 }
+
+export const regionInfluence = shape<RegionInfluence>(
+  {
+    row: whole(0),
+    k: whole(0),
+    pixels: whole(0),
+    products: list(array<Float32Array>('Float32Array')),
+    norms: list(number),
+  },
+  'what paintedInfluence gives',
+);
 
 /** Influence of every training region on one that is not of the study, [N·K]. */
 export async function influenceOn(

@@ -1,12 +1,13 @@
 /** Proponents and opponents: the training regions, or patients, that pushed a test region's prediction and those that pulled. */
 import { z } from 'zod';
 import { TracinError } from '../errors';
+import { check, object, optional } from '../kinds';
 import type { RegionAxis } from './folder';
 import { byFalling, byRising, candidatesOf, type Candidate } from './candidates';
 import { dominance, type Dominance } from './dominance';
 import { influencedRegions } from './influenced';
-import { influenceOf, influenceOn, NORMALISATIONS, type Normalisation, type RegionInfluence } from './normalisation';
-import type { Study } from './study';
+import { influenceOf, influenceOn, NORMALISATIONS, regionInfluence, type Normalisation, type RegionInfluence } from './normalisation';
+import { openedStudy, type Study } from './study';
 
 export const rankQuerySchema = z.strictObject({
   /** Without a slice: the one in which the class has most pixels. */
@@ -76,6 +77,7 @@ export const ZERO_GRADIENT =
  * @throws ERR_TRACIN_USAGE for an unknown case, slice, class or option, or a test region that is absent, listing what there is
  */
 export async function rank(study: Study, query: RankQuery, painted?: RegionInfluence): Promise<Ranking> {
+  check('rank', { study, query, painted }, { study: openedStudy, query: object, painted: optional(regionInfluence) });
   const { test, by, normalize, top, ...names } = parseQuery(query);
   const testClass = classIndex(study, names.class);
   const trainClasses = trainingClasses(study, names.trainClass ?? names.class);

@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { Dataset } from '../dataset/dataset';
 import { openRecorded, sourceRecordSchema, type SourceRecord } from '../dataset/record';
-import type { SliceSource } from '../dataset/slices';
+import { sliceSource, type SliceSource } from '../dataset/slices';
 import { chosenSlices, noSlices, withClasses } from '../dataset/views';
 import { TracinError } from '../errors';
+import { anyPath, optional } from '../kinds';
 import { openNpy } from '../npy';
 import type { ReadLabels, Role, Side } from './batches';
 import { needsPrediction } from './definition';
@@ -13,6 +14,10 @@ import { studyPaths, type RegionAxis } from './folder';
 import { resolveNetworks, type Networks } from './networks';
 import type { Painted } from './regions';
 import type { Study } from './study';
+
+/** Of the options by which callers say where data and networks are now. */
+export const SIDES = { test: optional(sliceSource), train: optional(sliceSource) };
+export const MOVED = { data: optional(anyPath), run: optional(anyPath) };
 
 export interface ReopenOptions {
   /** In place of what study.json says, e.g. where the study was computed from a source of the caller's own. Stays the caller's to close. */

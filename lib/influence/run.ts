@@ -11,6 +11,7 @@ import { writeNpy } from '../npy';
 import { assemble, fileCount } from './assemble';
 import type { Range, Role, Side } from './batches';
 import { calibrate, secondsOf } from './calibration';
+import { checkCall } from './checks';
 import { contractAll } from './contraction';
 import { needsPrediction } from './definition';
 import { studyPaths, type StudyFile } from './folder';
@@ -36,6 +37,7 @@ export type { InfluenceOptions } from './job';
  *   folder holds a study already or another one; ERR_TRACIN_IO; ERR_TRACIN_ABORTED
  */
 export async function computeInfluence(options: InfluenceOptions): Promise<Study> {
+  checkCall('computeInfluence', options);
   const job = await openJob(options, options.resume ?? false);
   const { out } = job;
   try {
@@ -59,7 +61,8 @@ export async function computeInfluence(options: InfluenceOptions): Promise<Study
  * @throws as {@link computeInfluence}
  */
 export async function computeShard(options: InfluenceOptions, shard: Shard): Promise<{ readonly missing: number }> {
-  checkShard(shard);
+  checkCall('computeShard', options);
+  checkShard('computeShard', shard);
   const job = await openJob(options, true);
   try {
     if (job.standing.state === 'complete') return { missing: 0 };
@@ -76,7 +79,8 @@ export async function computeShard(options: InfluenceOptions, shard: Shard): Pro
  * @throws as {@link computeInfluence}
  */
 export async function planInfluence(options: InfluenceOptions, shard?: Shard): Promise<InfluencePlan> {
-  if (shard) checkShard(shard);
+  checkCall('planInfluence', options);
+  if (shard !== undefined) checkShard('planInfluence', shard);
   const job = await openJob(options, shard !== undefined || (options.resume ?? false));
   try {
     return (await planOf(job, options, shard)).plan;

@@ -1,5 +1,6 @@
 /** Several processes, on one machine or many, computing one study: each takes every n-th range of training slices. */
 import { TracinError } from '../errors';
+import { check, shape, whole } from '../kinds';
 import type { Range } from './batches';
 
 /** `index` of `count`, from 1. */
@@ -9,8 +10,10 @@ export interface Shard {
 }
 
 /** @throws ERR_TRACIN_USAGE for a shard there cannot be */
-export function checkShard({ index, count }: Shard): void {
-  if (Number.isSafeInteger(index) && Number.isSafeInteger(count) && index >= 1 && index <= count) return;
+export function checkShard(call: string, shard: Shard): void {
+  check(call, { shard }, { shard: shape<Shard>({ index: whole(1), count: whole(1) }) });
+  const { index, count } = shard;
+  if (index <= count) return;
   throw new TracinError('ERR_TRACIN_USAGE', `shard ${index}/${count}: give whole numbers, from 1/${count} to ${count}/${count}`);
 }
 

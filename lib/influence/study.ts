@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { TracinError } from '../errors';
+import { anyPath, check, kindOf, type Kind } from '../kinds';
 import { openNpy, type NpyData, type NpyType } from '../npy';
 import type { Role } from './batches';
 import { needsPrediction, type Definition } from './definition';
@@ -119,12 +120,16 @@ export class Study {
   }
 }
 
+/** A study that was opened. */
+export const openedStudy: Kind<Study> = kindOf('a study, as `await openStudy(FOLDER)` opens it', (value) => value instanceof Study);
+
 /**
  * Opens a study folder and checks that every file is there and has the shape the others say.
  * @throws ERR_TRACIN_STUDY for a folder that holds no study, an unfinished one, one of another format version, a missing, cut or
  *   mismatched array, or JSON that is not what it should be
  */
 export async function openStudy(dir: string): Promise<Study> {
+  check('openStudy', { dir }, { dir: anyPath });
   const root = resolve(dir);
   const paths = studyPaths(root);
   const record = await readStudyJson(paths.study, studySchema);

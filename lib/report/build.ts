@@ -1,6 +1,6 @@
 /** From finished studies to what a report says of them. */
-import type { SliceSource } from '../dataset/slices';
-import type { Engine } from '../engine/engine';
+import { caseOrSlice, type SliceSource } from '../dataset/slices';
+import { openedEngine, type Engine } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
 import { readFindings } from '../faithfulness/findings';
 import { readStability } from '../faithfulness/stability-file';
@@ -9,7 +9,9 @@ import { meanDice } from '../inference/dice-table';
 import { describeDefinition } from '../influence/definition';
 import { dominance } from '../influence/dominance';
 import type { RegionAxis } from '../influence/folder';
-import type { Study } from '../influence/study';
+import { SIDES } from '../influence/reopen';
+import { openedStudy, type Study } from '../influence/study';
+import { CALL, anyPath, check, list, object, oneOf, optional, shape, text, whole, type Kinds } from '../kinds';
 import type { OnProgress } from '../progress';
 import { VERSION } from '../version';
 import { Album } from './album';
@@ -22,7 +24,7 @@ import { drawMapLayers } from './map-layers';
 import { missingParts } from './missing';
 import type { ClassDominance, DiceReport, NetworkReport, Report, SideReport, SliceReport } from './model';
 import { sliceDice } from './slice-dice';
-import { pairsOf, SHOWN, SliceReporter, type Mapped, type RankedSlice } from './slice-report';
+import { MAPPED, pairsOf, SHOWN, SliceReporter, type Mapped, type RankedSlice } from './slice-report';
 
 /** A study with the slices it was computed from. */
 export interface ReportSubject {
@@ -60,12 +62,33 @@ export interface ReportOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
+const OPTIONS: Kinds<ReportOptions> = {
+  ...CALL,
+  title: text,
+  cohort: optional(list(text)),
+  subjects: list(
+    shape<ReportSubject>({
+      ...SIDES,
+      name: text,
+      study: openedStudy,
+      engine: optional(openedEngine),
+      run: optional(anyPath),
+      dice: optional(list(object)),
+    }),
+  ),
+  tests: optional(list(caseOrSlice)),
+  patients: optional(whole(1)),
+  top: optional(whole(1)),
+  maps: optional(oneOf(MAPPED)),
+};
+
 /**
  * Reads studies and draws the slices worth showing. Nothing is written.
  * @throws ERR_TRACIN_USAGE no studies, studies of different classes, or slices that the first one does not have; ERR_TRACIN_DATA slices of a
  *   study that its sources lack; otherwise as maps are computed
  */
 export async function buildReport(options: ReportOptions): Promise<Report> {
+  check('buildReport', options, OPTIONS);
   const { subjects, tests, signal } = options;
   const [first] = subjects;
   if (!first) throw new TracinError('ERR_TRACIN_USAGE', 'a report needs at least one study');

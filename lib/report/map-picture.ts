@@ -1,5 +1,6 @@
 /** An influence map over its slice as a PNG: what pushed in orange, what pulled in blue, the region outlined. */
 import type { MapView } from '../explanation/maps';
+import { array, check, list, number, object, optional, shape, text, whole } from '../kinds';
 import { mapColours } from './map-colours';
 import { AS_STORED, orientationOf, upright } from './orientation';
 import { greys } from './picture';
@@ -10,8 +11,22 @@ const DIMMED = 0.7;
 /** Pixels that the longer side of a picture has at least. */
 const LEAST = 480;
 
+const VIEW = shape<MapView>({
+  entry: object,
+  map: array('Float32Array'),
+  images: array('Float32Array'),
+  modalities: list(text),
+  mask: array('Uint8Array'),
+  size: list(whole(1)),
+  class: text,
+  affine: optional(list(number)),
+  path: text,
+});
+
 /** @returns the bytes of a PNG, at least 480 pixels along its longer side, upright where the slice says how it lies */
-export async function mapPicture({ map, images, modalities, mask, size, class: name, affine }: MapView): Promise<Uint8Array> {
+export async function mapPicture(view: MapView): Promise<Uint8Array> {
+  check('mapPicture', { view }, { view: VIEW });
+  const { map, images, modalities, mask, size, class: name, affine } = view;
   const { encode } = await import('fast-png');
   const orientation = affine ? orientationOf(affine) : AS_STORED;
   const modality = bestSeenIn(name, modalities);

@@ -4,12 +4,23 @@ import { cohortCard } from './cohort-card';
 import { pictureStore } from './film';
 import { html, Html } from './html';
 import { PULLS, PUSHES } from './map-colours';
+import { check, list, object, shape, text } from '../kinds';
 import type { NetworkReport, Report } from './model';
 import { networkSection } from './network-section';
 import { styleSheet } from './style';
 
+const REPORT = shape<Report>({
+  title: text,
+  cohort: list(text),
+  tool: text,
+  classes: list(text),
+  pictures: list(object),
+  networks: list(object),
+});
+
 /** Writes what {@link buildReport} gathered as one HTML document that needs nothing else. */
 export async function renderPage(report: Report): Promise<string> {
+  check('renderPage', { report }, { report: REPORT });
   const { title, classes, networks } = report;
   const drawing = await loadDrawing();
   return html`<!doctype html>

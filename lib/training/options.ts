@@ -1,8 +1,9 @@
 /** What a training is told, with its defaults: a recipe that learns quickly from few patients. */
 import { z } from 'zod';
-import type { SliceSource } from '../dataset/slices';
-import type { Engine } from '../engine/engine';
-import type { Graph } from '../graph/graph';
+import { sliceSource, type SliceSource } from '../dataset/slices';
+import { openedEngine, type Engine } from '../engine/engine';
+import { anyGraph, type Graph } from '../graph/graph';
+import { CALL, anyPath, callback, check, either, flag, has, json, list, optional, shape, shown, text, whole, type Kinds } from '../kinds';
 import type { OnProgress } from '../progress';
 import type { EpochMetrics } from './metrics';
 import { TracinError } from '../errors';
@@ -89,6 +90,31 @@ export interface TrainOptions extends z.input<typeof configurationSchema> {
   readonly onEpoch?: ((metrics: EpochMetrics) => void) | undefined;
 }
 
+/** The others are the configuration's. */
+const OPTIONS: Kinds<Omit<TrainOptions, keyof Configuration>> = {
+  ...CALL,
+  data: shape<TrainingData>({
+    train: sliceSource,
+    validation: optional(sliceSource),
+    test: optional(list(text)),
+    options: optional(json),
+  }),
+  network: either(
+    has('nodes'),
+    anyGraph,
+    shape<ZooNetwork>({ name: text, width: optional(whole(1)), levels: optional(whole(1)) }, '{ name: NETWORK } or a network'),
+  ),
+  run: anyPath,
+  engine: openedEngine,
+  resume: optional(flag),
+  onEpoch: optional(callback),
+};
+
+/** @throws ERR_TRACIN_USAGE naming the option; of the configuration {@link resolveConfiguration} tells */
+export function checkOptions(options: TrainOptions): void {
+  check<Omit<TrainOptions, keyof Configuration>>('train', options, OPTIONS);
+}
+
 /**
  * The configuration with every default filled in.
  * @throws ERR_TRACIN_USAGE naming the option
@@ -113,5 +139,5 @@ export function resolveConfiguration(options: z.input<typeof configurationSchema
 }
 
 function usage(option: string, value: unknown, what: string): TracinError {
-  return new TracinError('ERR_TRACIN_USAGE', `training option ${option} ${JSON.stringify(value)}: ${what}`);
+  return new TracinError('ERR_TRACIN_USAGE', `training option ${option} ${shown(value)}: ${what}`);
 }

@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { TracinError } from '../errors';
 import { engineSchema } from '../engine/record';
 import { readJson } from '../json';
+import { anyPath, check } from '../kinds';
 import { readMetrics, type EpochMetrics } from './metrics';
 import { configurationSchema, type Configuration } from './options';
 
@@ -95,6 +96,7 @@ export async function readRunFile(dir: string): Promise<RunFile | undefined> {
  * @throws ERR_TRACIN_STUDY when run.json or metrics.csv is missing or damaged, or a checkpoint file is missing
  */
 export async function openRun(dir: string): Promise<Run> {
+  check('openRun', { dir }, { dir: anyPath });
   const root = resolve(dir);
   const file = await readRunFile(root);
   const paths = runPaths(root);

@@ -13,7 +13,7 @@ import { epochBatches } from './batches';
 import { evaluateDice, watchedPositions } from './evaluate';
 import { encodeMetrics, type EpochMetrics } from './metrics';
 import { startingNetwork } from './network';
-import { resolveConfiguration, type Configuration, type TrainingData, type TrainOptions } from './options';
+import { checkOptions, resolveConfiguration, type Configuration, type TrainingData, type TrainOptions } from './options';
 import { beginRun } from './resume';
 import { FORMAT_VERSION, isCheckpointDue, openRun, runPaths, type Run, type RunFile } from './run';
 import { learningRateAt } from './schedule';
@@ -29,6 +29,7 @@ import { inOwnPrecision, isFiniteState, takeState, writeState } from './state';
  *   The checkpoints of finished epochs stay in every case.
  */
 export async function train(options: TrainOptions): Promise<Run> {
+  checkOptions(options);
   const { data, engine, signal } = options;
   throwIfAborted(signal);
   checkData(data);

@@ -41,8 +41,12 @@ test('the seed decides', () => {
 test('too few patients, shares that are none', () => {
   const two = [1, 2].map((i) => ({ case: `c${i}`, patient: `c${i}` }));
   expect(() => splitByPatient(two, { train: 0.5, validation: 0.2, test: 0.3, seed: 1 })).toThrow('2 patients cannot fill 3 parts');
-  for (const train of [0.9, -0.2, NaN])
-    expect(() => splitByPatient(two, { train, validation: 0, test: 0.5, seed: 1 })).toThrow('must be 0 to 1 and sum to 1');
+  for (const [train, message] of [
+    [0.9, 'must sum to 1'],
+    [-0.2, 'train is -0.2'],
+    [NaN, 'train is NaN'],
+  ] as const)
+    expect(() => splitByPatient(two, { train, validation: 0, test: 0.5, seed: 1 })).toThrow(message);
 });
 
 describe('the split file', () => {

@@ -24,7 +24,7 @@ describe('openEngine', () => {
   it.each([
     ['reference', 'bf16', 'ERR_TRACIN_USAGE', 'reference: has no bf16, only cuda and cpu can have it: use f32, or another device'],
     ['cpu', 'tf32', 'ERR_TRACIN_USAGE', 'cpu: has no tf32, only cuda can have it: use f32, or another device'],
-    ['cpu', 'f16', 'ERR_TRACIN_USAGE', 'precision: f16 is unknown; use f32, tf32, bf16'],
+    ['cpu', 'f16', 'ERR_TRACIN_USAGE', "openEngine: options.precision is 'f16': give one of f32, tf32, bf16, or leave it out"],
   ])('refuses %s in %s', async (device, precision, code, message) => {
     await expect(openEngine(device as DeviceName, { precision: precision as Precision })).rejects.toMatchObject({ code, message });
   });

@@ -1,8 +1,6 @@
 import type { SliceSource } from '../../lib/dataset/slices';
-import type { Engine } from '../../lib/engine/engine';
-import { openReferenceEngine } from '../../lib/engine/reference';
 import { lower } from '../../lib/graph/lower';
-import { checkCall, checkSources, matchNetwork } from '../../lib/influence/checks';
+import { checkSources, matchNetwork } from '../../lib/influence/checks';
 import { resolveDefinition } from '../../lib/influence/definition';
 import { MODALITIES, SIZE, tinyNetwork } from './support/tiny';
 
@@ -57,15 +55,4 @@ test.each<[string, Partial<SliceSource>, Partial<SliceSource>]>([
 ])('sides that do not go together: %s', (message, test, train) => {
   const check = (): void => checkSources({ test: described(test), train: described(train) }, resolveDefinition(), {});
   expect(check).toThrow(expect.objectContaining({ code: 'ERR_TRACIN_DATA', message: expect.stringContaining(message) as string }) as Error);
-});
-
-test.each<[unknown, unknown, RegExp]>([
-  ['', [openReferenceEngine()], /^out is "": name the study's folder$/],
-  [undefined, [openReferenceEngine()], /^out is undefined/],
-  ['study', [], /^engine: give the one that/],
-  ['study', [undefined], /^engine: give/],
-  ['study', [{ engine: openReferenceEngine() }], /^engine: give/],
-])('a call with out %j and engines %j is refused', (out, engines, message) => {
-  const refused = expect.objectContaining({ code: 'ERR_TRACIN_USAGE', message: expect.stringMatching(message) as string }) as Error;
-  expect(() => checkCall(out as string, engines as Engine[])).toThrow(refused);
 });

@@ -37,10 +37,10 @@ describe('definition', () => {
   });
 
   test.each([
-    [{ loss: 'focal' }, 'loss must be dice or cross-entropy, not "focal"'],
-    [{ region: 'box' }, 'region must be predicted, truth or slice, not "box"'],
+    [{ loss: 'focal' }, "loss must be dice or cross-entropy, not 'focal'"],
+    [{ region: 'box' }, "region must be predicted, truth or slice, not 'box'"],
     [{ parameters: [] }, 'parameters must be all, head or a list of glob patterns over initializer names, not []'],
-    [{ preset: 'paper' }, 'preset must be paper-code, not "paper"'],
+    [{ preset: 'paper' }, "preset must be paper-code, not 'paper'"],
     [{ regions: 'truth' }, 'unknown setting regions'],
     [{ preset: 'paper-code', region: 'truth' }, 'region truth contradicts preset paper-code (region slice)'],
     [{ loss: 'cross-entropy', region: 'slice' }, 'region slice has no meaning with loss cross-entropy'],

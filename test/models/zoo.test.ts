@@ -64,13 +64,13 @@ test('kernels start as He et al. 2015 say, normalisations as 1, 0, 0, 1', () => 
 });
 
 test.each([
-  [{ network: 'vnet' as NetworkName }, "network 'vnet' is not known: choose one of unet, deepseg, resunet, attention-unet"],
-  [{ network: 'toString' as NetworkName }, 'is not known'],
-  [{ network: 'unet' as const, width: 0 }, 'width 0'],
-  [{ network: 'unet' as const, levels: 1 }, 'levels 1'],
-  [{ network: 'unet' as const, classes: 1 }, 'classes 1'],
-  [{ network: 'unet' as const, modalities: 1.5 }, 'modalities 1.5'],
-  [{ network: 'unet' as const, seed: -1 }, 'seed -1'],
+  [{ network: 'vnet' as NetworkName }, "network is 'vnet': give one of unet, deepseg, resunet, attention-unet"],
+  [{ network: 'toString' as NetworkName }, 'give one of unet'],
+  [{ network: 'unet' as const, width: 0 }, 'width is 0: give'],
+  [{ network: 'unet' as const, levels: 1 }, 'levels is 1: give'],
+  [{ network: 'unet' as const, classes: 1 }, 'classes is 1: give'],
+  [{ network: 'unet' as const, modalities: 1.5 }, 'modalities is 1.5: give'],
+  [{ network: 'unet' as const, seed: -1 }, 'seed is -1: give'],
 ])('%j is refused', (options, message) => {
   expect(() => buildNetwork(options)).toThrow(
     expect.objectContaining({ code: 'ERR_TRACIN_USAGE', message: expect.stringContaining(message) as string }) as Error,

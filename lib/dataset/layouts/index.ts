@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { TracinError } from '../../errors';
 import { fileError } from '../../files';
+import { check, list, oneOf, shape, text, whole } from '../../kinds';
 import { chooseModalities, nameModalities, type NamedModality } from '../modalities';
 import { brats, brats2023 } from './brats';
 import { classesOf, orderClasses, type NamedClass } from './classes';
@@ -38,9 +39,6 @@ export interface DataLayout {
  */
 export async function findCases(dir: string, options: LayoutOptions): Promise<{ layout: DataLayout; cases: CaseFiles[] }> {
   const { layout = 'auto' } = options;
-  if (layout !== 'auto' && !LAYOUTS.includes(layout)) {
-    throw new TracinError('ERR_TRACIN_USAGE', `layout ${String(layout)} is unknown: choose auto, ${LAYOUTS.join(', ')}`);
-  }
   await stat(dir).catch((error: unknown) => {
     throw fileError(error, 'read', dir);
   });
@@ -83,8 +81,17 @@ function sortCases(cases: CaseFiles[], dir: string): CaseFiles[] {
   return cases;
 }
 
+const named = { name: text, spelled: text };
+const LAYOUT = shape<DataLayout>({
+  name: oneOf(LAYOUTS),
+  modalities: list(shape<NamedModality>(named)),
+  classes: list(shape<NamedClass>({ ...named, value: whole(1) })),
+});
+
 /** One line for people: the layout, the modalities in their order, what the numbers in the label files mean. */
-export function describeLayout({ name, modalities, classes }: DataLayout): string {
+export function describeLayout(layout: DataLayout): string {
+  check('describeLayout', { layout }, { layout: LAYOUT });
+  const { name, modalities, classes } = layout;
   const spelled = (one: { readonly name: string; readonly spelled: string }): string =>
     one.name === one.spelled ? one.name : `${one.name} (${one.spelled})`;
   const values = classes.map((one) => `${one.value} ${spelled(one)}`);

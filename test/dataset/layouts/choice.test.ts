@@ -11,7 +11,7 @@ describe('layouts', () => {
     expect(error.message).not.toMatch(/\n/);
     await expect(openAt(folder(), { layout: 'bids' as never })).rejects.toMatchObject({
       code: 'ERR_TRACIN_USAGE',
-      message: stringContaining('choose auto, brats'),
+      message: stringContaining('give one of auto, brats'),
     });
     await expect(openAt(folder(), { layout: 'png' })).rejects.toThrow('images: holds no CASE.png');
     await expect(openAt(join(root, 'nowhere'))).rejects.toMatchObject({ code: 'ERR_TRACIN_IO' });
