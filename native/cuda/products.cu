@@ -1,5 +1,7 @@
 #include "products.h"
 
+#include <cuda_bf16.h>
+
 #include "kernels.cuh"
 
 namespace tracin::cuda {
@@ -29,6 +31,8 @@ __global__ void addNormsKernel(const double* parts, int runs, double* norms) {
   if (threadIdx.x == 0) norms[blockIdx.x] += sum;
 }
 
+__global__ void roundKernel(const float* from, int64_t n, __nv_bfloat16* to) { TRACIN_EACH(i, n) to[i] = __float2bfloat16(from[i]); }
+
 // parts [runs][left][right]
 __global__ void addPartsKernel(const float* parts, int runs, int rightRows, int64_t n, double* products, int64_t first, int64_t stride) {
   TRACIN_EACH(i, n) {
@@ -49,8 +53,24 @@ void addSquaredNorms(Device& device, const float* rows, int count, int64_t float
   launched();
 }
 
-void addProducts(Device& device, const float* left, int leftRows, const float* right, int rightRows, int64_t floats, double* products,
-                 int64_t first, int64_t stride) {
+void rounded(const Device& device, const float* from, int64_t n, void* to, cudaDataType_t type) {
+  if (type == CUDA_R_32F) {
+    check(cudaMemcpyAsync(to, from, n * sizeof(float), cudaMemcpyDeviceToDevice, device.stream), "copy of gradients");
+    return;
+  }
+  roundKernel<<<blocksFor(n), kThreads, 0, device.stream>>>(from, n, static_cast<__nv_bfloat16*>(to));
+  launched();
+}
+
+void addProducts(Device& device, const void* left, cudaDataType_t type, int leftRows, const float* right, int rightRows, int64_t floats,
+                 double* products, int64_t first, int64_t stride) {
+  Pool::Piece room;
+  if (type != CUDA_R_32F) {
+    room = device.pool.take(rightRows * floats * sizeOf(type));
+    rounded(device, right, rightRows * floats, room.as<void>(), type);
+  }
+  const void* operand = room ? room.as<void>() : right;
+  const auto from = [&](const void* rows, int64_t start) { return static_cast<const char*>(rows) + start * sizeOf(type); };
   const int64_t n = int64_t(leftRows) * rightRows;
   const int together = static_cast<int>(std::clamp<int64_t>(kPartBytes / (n * 4), 1, 65535));
   const float one = 1.f, zero = 0.f;
@@ -61,7 +81,7 @@ void addProducts(Device& device, const float* left, int leftRows, const float* r
     const int runs = whole ? static_cast<int>(std::min<int64_t>(whole, together)) : 1;
     const int64_t length = whole ? kRun : floats - start;
     check(cublasGemmStridedBatchedEx(device.blas, CUBLAS_OP_T, CUBLAS_OP_N, rightRows, leftRows, static_cast<int>(length), &one,
-                                     right + start, CUDA_R_32F, static_cast<int>(floats), length, left + start, CUDA_R_32F,
+                                     from(operand, start), type, static_cast<int>(floats), length, from(left, start), type,
                                      static_cast<int>(floats), length, &zero, parts.floats(), CUDA_R_32F, rightRows, n, runs,
                                      CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
           "product of gradients");

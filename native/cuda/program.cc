@@ -7,7 +7,7 @@
 #include "../core/optimiser.h"
 #include "losses.h"
 #include "optimiser.h"
-#include "products.h"
+#include "residents.h"
 #include "runner.h"
 
 namespace tracin::cuda {
@@ -20,19 +20,6 @@ constexpr int kGroup = 32;
 constexpr int64_t kLibraries = int64_t(1) << 30, kScratch = int64_t(2) << 30;
 
 int64_t bytesOf(int64_t floats) { return floats * int64_t(sizeof(float)); }
-
-class CudaBlock final : public Block {
- public:
-  std::shared_ptr<Device> device;
-  int capacity, used = 0;
-  std::vector<Buffer> rows;  // by selected parameter: [capacity · K, floats]
-  ~CudaBlock() override {
-    cudaSetDevice(device->index);
-    cudaStreamSynchronize(device->stream);
-  }
-  int slices() const override { return used; }
-  void clear() override { used = 0; }
-};
 
 class CudaProgram final : public Program {
  public:
@@ -69,7 +56,7 @@ class CudaProgram final : public Program {
   int64_t sliceBytes() const override {
     return bytesOf(runner_->activationFloats()) + count(network_.values[network_.logits].dims);  // targets and masks
   }
-  int64_t rowBytes() const override { return bytesOf(parameterCount()); }
+  int64_t rowBytes() const override { return Residents::bytes(parameterCount(), work_->precision); }
   int quantum() const override { return 16; }
 
   void load(const Views& initializers) override {
@@ -135,39 +122,31 @@ class CudaProgram final : public Program {
 
   std::unique_ptr<Block> resident(int capacity) override {
     device_->use();
-    auto block = std::make_unique<CudaBlock>();
-    block->device = device_, block->capacity = capacity;
-    for (int v : network_.selected) block->rows.emplace_back(bytesOf(int64_t(capacity) * network_.foreground() * work_->floats(v)));
-    return block;
+    std::vector<int64_t> floats;
+    for (int v : network_.selected) floats.push_back(work_->floats(v));
+    return std::make_unique<Residents>(device_, capacity, network_.foreground(), std::move(floats), work_->precision);
   }
 
   RegionResult append(Block& into, const RegionBatch& batch, const RegionLoss& loss, const Abort& abort) override {
-    auto& block = dynamic_cast<CudaBlock&>(into);
-    if (block.used + batch.slices > block.capacity) throw EngineError("resident block is full");
+    auto& block = dynamic_cast<Residents&>(into);
     device_->use();
+    block.makeRoom(batch.slices);
     const int k = network_.foreground();
-    const int64_t first = int64_t(block.used) * k;
-    for (size_t s = 0; s < network_.selected.size(); ++s) {  // absent regions keep zero rows
-      const int64_t n = work_->floats(network_.selected[s]);
-      device_->zero(block.rows[s].floats() + first * n, bytesOf(batch.slices * k * n));
-    }
     RegionResult result = regions(batch, loss, abort, [&](const std::vector<Region>& rows, int64_t start, const Gradient& g) {
       for (int r = 0; r < g.count; ++r) {
         const Region& region = rows[start + r];
-        check(cudaMemcpyAsync(block.rows[g.selected].floats() + (first + int64_t(region.slice) * k + region.label) * g.floats,
-                              g.rows + r * g.floats, bytesOf(g.floats), cudaMemcpyDeviceToDevice, device_->stream),
-              "copy of gradients");
+        block.keep(g.selected, int64_t(region.slice) * k + region.label, g.rows + r * g.floats);
       }
     });
-    block.used += batch.slices;
+    block.add(batch.slices);
     return result;
   }
 
   RegionResult contract(const Block* with, const RegionBatch& batch, const RegionLoss& loss, float* products, const Abort& abort) override {
     device_->use();
     const int k = network_.foreground();
-    const auto* block = dynamic_cast<const CudaBlock*>(with);
-    const int residents = block ? block->used * k : 0;
+    const auto* block = dynamic_cast<const Residents*>(with);
+    const int residents = block ? block->rows() : 0;
     const int64_t stride = int64_t(batch.slices) * k;  // columns in the order regions run, at most this many
     Pool::Piece sums;
     if (residents) {
@@ -177,8 +156,7 @@ class CudaProgram final : public Program {
     std::vector<Region> order;
     RegionResult result = regions(batch, loss, abort, [&](const std::vector<Region>& rows, int64_t first, const Gradient& g) {
       if (order.empty()) order = rows;
-      if (residents)
-        addProducts(*device_, block->rows[g.selected].floats(), residents, g.rows, g.count, g.floats, sums.as<double>(), first, stride);
+      if (residents) block->addProducts(g.selected, g.rows, g.count, sums.as<double>(), first, stride);
     });
     std::fill_n(products, residents * stride, 0.f);
     if (!residents) return result;
