@@ -7,6 +7,7 @@ import { TracinError } from '../errors';
 import type { Voxels } from './nifti';
 import { AS_STORED, type Scaling } from './normalisation';
 
+/** Which window of a slice the networks see. */
 export interface Frame {
   /** Voxel (x, y) of pixel [0, 0]; negative where the image is padded. */
   readonly offset: readonly [number, number];

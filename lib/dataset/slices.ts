@@ -1,6 +1,7 @@
 /** What the rest of the package sees of a dataset, wherever its numbers come from (NIfTI folders, arrays). */
 import { alike, anything, callback, flag, list, optional, shape, text, whole, type Kind } from '../kinds';
 
+/** Which slice of whose volume it is. */
 export interface SliceId {
   /** Folder or row name, unique in the dataset. */
   readonly case: string;

@@ -14,11 +14,13 @@ export const PRECISIONS = ['f32', 'tf32', 'bf16'] as const;
 /** What the operands of products are rounded to; sums are float32 or wider. */
 export type Precision = (typeof PRECISIONS)[number];
 
+/** What every call of a program takes. */
 export interface CallOptions {
   /** Polled between slices (and between layers where a slice is long); the call rejects with ERR_TRACIN_ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What {@link Program.contract} takes besides. */
 export interface ContractOptions extends CallOptions {
   /** The images are those of the call just before, a {@link Program.forward} of at most {@link Program.keptSlices}: the maps that it left serve. */
   readonly forwarded?: boolean | undefined;
@@ -41,6 +43,7 @@ export interface RegionBatch {
   readonly masks: Uint8Array;
 }
 
+/** B slices with their labels. */
 export interface TrainingBatch {
   /** [B, M, H, W] */
   readonly images: Float32Array;

@@ -50,6 +50,8 @@ export const featuresSchema = z.strictObject({
 });
 /** features.json: what was compared, and which features influence follows. */
 export type Features = z.infer<typeof featuresSchema>;
+/** What was found of one class, feature by feature. */
+export type ClassFeatures = Features['classes'][number];
 
 export function featurePaths(dir: string) {
   const folder = join(dir, 'features');

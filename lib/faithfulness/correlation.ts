@@ -8,6 +8,7 @@ import { bootstrap, kendall, pearson, spearman, type Interval } from '../statist
 import { groupedMean, type Estimate, type Resampling } from './estimate';
 
 const COEFFICIENTS = { pearson, spearman, kendall };
+/** A coefficient of correlation. */
 export type Coefficient = keyof typeof COEFFICIENTS;
 export const COEFFICIENT_NAMES = Object.keys(COEFFICIENTS) as Coefficient[];
 

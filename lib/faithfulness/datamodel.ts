@@ -14,8 +14,10 @@ import type { PatientTable } from './patient-influence';
  * faulty: minus how many of its patients have planted faults.
  */
 export const PREDICTORS = ['influence', 'pixels', 'similarity', 'faulty'] as const;
+/** What is summed over a half to predict losses. */
 export type Predictor = (typeof PREDICTORS)[number];
 
+/** How well sums over half of the patients predict the losses of networks trained on them. */
 export interface DatamodelResult {
   readonly subsets: number;
   readonly seeds: number;

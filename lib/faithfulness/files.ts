@@ -15,6 +15,7 @@ import type { Claim } from './verdict';
 export const FORMAT_VERSION = 1;
 
 export const PARTS = ['correlation', 'ablation', 'faults', 'retraining'] as const;
+/** A test of faithfulness. */
 export type Part = (typeof PARTS)[number];
 
 /** How a part was tested. */
@@ -24,6 +25,7 @@ const testedSchema = z.strictObject({
   /** Of every interval. */
   resamples: z.int(),
 });
+/** How a part was tested. */
 export type Tested = z.infer<typeof testedSchema>;
 
 /** A part that could not be run, and why. */

@@ -69,6 +69,7 @@ export const findingsSchema = z.object({
 });
 /** What the tests of faithfulness found, as far as a reader needs it. */
 export type Findings = z.infer<typeof findingsSchema>;
+/** What silencing the selected features did, class by class. */
 export type AblationFindings = z.infer<typeof ablation>;
 
 /** Undefined where the study has not been tested. @throws ERR_TRACIN_STUDY for a file that is damaged */

@@ -23,6 +23,7 @@ const scoreSchema = z.strictObject({
   /** AUROC less that of the better baseline, on the same resampled patients; null for the baselines themselves. */
   overBaseline: estimateSchema.nullable(),
 });
+/** How well one score found the planted faults, and whether better than the baseline. */
 export type ScoreResult = z.infer<typeof scoreSchema>;
 
 export const plantedSchema = z.strictObject({

@@ -14,6 +14,7 @@ export interface RemovalSubject {
   readonly regions: readonly number[];
 }
 
+/** What removing patients does to the regions of one class of one test patient. */
 export interface RemovalRegion {
   readonly patient: string;
   readonly class: string;
@@ -26,6 +27,7 @@ export interface RemovalRegion {
   readonly neighbours: number;
 }
 
+/** Whether training without the proponents hurts more than without others. */
 export interface RemovalResult {
   /** Patients removed at a time, of how many. */
   readonly removed: number;

@@ -65,6 +65,8 @@ export const stabilitySchema = z.strictObject({
 });
 /** stability.json: what the rankings of several trainings have in common. */
 export type Stability = z.infer<typeof stabilitySchema>;
+/** A test region that all studies have, and what their rankings share. */
+export type RegionStability = Stability['regions'][number];
 
 export function stabilityPath(dir: string): string {
   return join(dir, 'stability.json');

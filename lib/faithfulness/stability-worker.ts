@@ -6,7 +6,7 @@ import { openStudy, type Study } from '../influence/study';
 import { mean, spearman } from '../statistics';
 import { serve, type Served, type ServedCall } from '../worker-thread';
 import { groupedMean, type Estimate, type Resampling } from './estimate';
-import type { Stability } from './stability-file';
+import type { RegionStability, Stability } from './stability-file';
 
 export interface CompareOptions {
   readonly normalize: Normalisation;
@@ -34,7 +34,7 @@ serve(() => {
   let influenced: boolean[][][];
   let options: CompareOptions;
   const compared: Compared[] = [];
-  const regions: (Stability['regions'][number] & { readonly patient: string; readonly chance: number })[] = [];
+  const regions: (RegionStability & { readonly patient: string; readonly chance: number })[] = [];
   return {
     async open({ studies: folders, ...rest }: OpenedArgument): Promise<Served> {
       studies = await Promise.all(folders.map(async ({ dir, learningRates }) => (await openStudy(dir)).reweighted(learningRates)));
@@ -116,7 +116,7 @@ function compareLists(
   influences: readonly (Float32Array | Float64Array)[],
   k: number,
   { by, top }: CompareOptions,
-): (Pick<Stability['regions'][number], 'overlap' | 'stable' | 'listed'> & { readonly chance: number }) | undefined {
+): (Pick<RegionStability, 'overlap' | 'stable' | 'listed'> & { readonly chance: number }) | undefined {
   const { slices } = studies[0]!.trainings;
   const keyOf = ({ row }: Candidate): string => (by === 'patient' ? slices[row]!.patient : String(row));
   const all = studies.map((study, i) => byFalling(candidatesOf(study, influences[i]!, k, [k], by)));

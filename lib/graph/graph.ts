@@ -1,6 +1,7 @@
 /** A network as its ONNX file holds it: named tensors, nodes in topological order, initializers, metadata. */
 import { anything, either, kindOf, list, shape, text, whole, type Kind } from '../kinds';
 
+/** Element types of ONNX that are read. */
 export type ElementType = 'float32' | 'float64' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int16' | 'int8' | 'uint8' | 'bool';
 
 /**

@@ -16,6 +16,7 @@ export interface InspectOptions {
   readonly output?: string | undefined;
 }
 
+/** An operator that a network uses, and whether engines have it. */
 export interface OperatorCount {
   readonly operator: string;
   readonly domain: string;

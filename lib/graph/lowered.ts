@@ -112,6 +112,7 @@ export type Operation = OperationKind & {
   readonly output: number;
 };
 
+/** A trainable initializer. */
 export interface Parameter {
   readonly name: string;
   readonly role: ParameterKind;
@@ -121,6 +122,7 @@ export interface Parameter {
   readonly value: number;
 }
 
+/** A network as engines execute it, at one size of images. */
 export interface Lowered {
   readonly values: readonly Value[];
   /** In an order in which they can run. */

@@ -26,7 +26,7 @@ function usage(message: string, cause?: unknown): TracinError {
   return new TracinError('ERR_TRACIN_USAGE', message, { cause });
 }
 
-/** @throws ERR_TRACIN_IO, or ERR_TRACIN_USAGE for a file that is not a map */
+/** Reads a map of names from a JSON file. @throws ERR_TRACIN_IO, or ERR_TRACIN_USAGE for a file that is not a map */
 export async function readNameMap(path: string): Promise<NameMap> {
   check('readNameMap', { path }, { path: anyPath });
   const text = await readFile(path, 'utf8').catch((error: unknown) => {

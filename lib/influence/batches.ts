@@ -7,6 +7,7 @@ import { readAhead } from '../read-ahead';
 import type { Definition } from './definition';
 import { regionMasks, type Painted } from './regions';
 
+/** The two sides of an influence. */
 export type Role = 'test' | 'train';
 
 /** Predicted labels [end − start, H, W] of slices [start, end). */

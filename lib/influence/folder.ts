@@ -57,6 +57,7 @@ export const studySchema = z.strictObject({
     train: z.strictObject({ fingerprint: z.string(), options: z.json().optional() }),
   }),
 });
+/** study.json: what was computed from what, and how. */
 export type StudyFile = z.infer<typeof studySchema>;
 
 const axisSchema = z
@@ -72,7 +73,8 @@ const axisSchema = z
 /** regions.json: the two slice axes of every array, and how large each region is. */
 export const regionsSchema = z.strictObject({ test: axisSchema, train: axisSchema });
 export type RegionsFile = z.infer<typeof regionsSchema>;
-export type RegionAxis = RegionsFile['test'];
+/** The slices of one side, and how large each of their regions is. */
+export type RegionAxis = z.infer<typeof axisSchema>;
 
 export function studyPaths(dir: string) {
   return {

@@ -29,6 +29,7 @@ export const precisionSampleSchema = z.strictObject({
   /** Spearman correlation with the float32 ranking of the training regions, mean over test regions; null where none has enough to rank. */
   rankCorrelation: z.number().nullable(),
 });
+/** How far a study of less than float32 is from float32, on a sample. */
 export type PrecisionSample = z.infer<typeof precisionSampleSchema>;
 
 export interface PrecisionOptions {

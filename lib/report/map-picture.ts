@@ -23,7 +23,7 @@ const VIEW = shape<MapView>({
   path: text,
 });
 
-/** @returns the bytes of a PNG, at least 480 pixels along its longer side, upright where the slice says how it lies */
+/** Draws an influence map over its slice. @returns the bytes of a PNG, at least 480 pixels along its longer side, upright where the slice says how it lies */
 export async function mapPicture(view: MapView): Promise<Uint8Array> {
   check('mapPicture', { view }, { view: VIEW });
   const { map, images, modalities, mask, size, class: name, affine } = view;

@@ -44,12 +44,14 @@ export interface NetworkReport {
   readonly missing: readonly Missing[];
 }
 
+/** A part that the page lacks. */
 export interface Missing {
   readonly what: string;
   /** Words after `tracin-seg`. */
   readonly command: string;
 }
 
+/** What one checkpoint adds to the influences of a study. */
 export interface CheckpointReport {
   readonly epoch: number | null;
   readonly learningRate: number;
@@ -59,6 +61,7 @@ export interface CheckpointReport {
   readonly mean: readonly (number | null)[];
 }
 
+/** How well the network does, case by case. */
 export interface DiceReport {
   /** What each number is taken over: all slices of a case, or those that the study asks about. */
   readonly over: 'volumes' | 'slices';
@@ -106,6 +109,7 @@ export interface SliceReport {
   readonly regions: readonly RegionReport[];
 }
 
+/** One region of a test slice, and what pushed and pulled it. */
 export interface RegionReport {
   readonly class: string;
   /** 0: the class is absent here and there are no rankings. */
@@ -117,6 +121,7 @@ export interface RegionReport {
   readonly rankings: readonly PicturedRanking[];
 }
 
+/** A ranking whose regions come with pictures. */
 export interface PicturedRanking extends Omit<Ranking, 'proponents' | 'opponents' | 'dominance'> {
   readonly proponents: readonly PicturedRegion[];
   readonly opponents: readonly PicturedRegion[];
@@ -160,6 +165,7 @@ export interface InterpretativeMap {
   readonly curves: readonly FeatureCurve[];
 }
 
+/** FI of one feature by rank, and whether it was selected. */
 export interface FeatureCurve {
   readonly feature: number;
   readonly contrast: number | null;
@@ -169,6 +175,7 @@ export interface FeatureCurve {
   readonly points: readonly number[];
 }
 
+/** The patients whose labels are the most suspicious, with pictures. */
 export interface AuditReport extends Omit<Audit, 'patients'> {
   readonly patients: readonly (Audit['patients'][number] & {
     readonly shown:

@@ -2,6 +2,7 @@
 import { mapColours } from './map-colours';
 import { upright, type Edges, type Orientation, type Upright } from './orientation';
 
+/** A slice of one modality as an image. */
 export interface Picture {
   /** Pixels. */
   readonly width: number;

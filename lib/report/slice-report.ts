@@ -157,6 +157,7 @@ export class SliceReporter {
 
 /** Which rankings get influence maps: the raw one by slice, or all of them; a pair that is in several has them in each. */
 export const MAPPED = ['raw', 'all'] as const;
+/** Which rankings get influence maps. */
 export type Mapped = (typeof MAPPED)[number];
 
 /** The pairs of regions that some slices show, as far as they are to have maps. */

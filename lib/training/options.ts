@@ -52,6 +52,7 @@ export const configurationSchema = z.strictObject({
   /** Of the initial parameters, the order of samples and the augmentation. */
   seed: z.int().min(0).max(0xffffffff).default(1),
 });
+/** How a network is trained, nothing left open; the form kept in run.json. */
 export type Configuration = z.infer<typeof configurationSchema>;
 
 /** A network of the zoo by name; modalities and classes come from the data. */

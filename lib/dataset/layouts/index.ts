@@ -14,6 +14,7 @@ import { pngFolder } from './png-folder';
 
 const READERS: Record<LayoutName, LayoutReader> = { brats, brats2023, nnunet, msd, manifest, png: pngFolder };
 
+/** How a data folder is understood, where it is not as it says itself. */
 export interface LayoutOptions {
   /** Default auto: the one the folder has. */
   readonly layout?: LayoutName | 'auto' | undefined;

@@ -29,6 +29,7 @@ export const SCANNERS: Readonly<Record<'A' | 'B', Scanner>> = {
   A: { gain: [520, 560, 430, 380], gamma: 1.1, noise: 0.035, bias: 0.05 },
   B: { gain: [310, 360, 640, 290], gamma: 0.85, noise: 0.06, bias: 0.11 },
 };
+/** A scanner whose contrast a synthetic patient has. */
 export type ScannerName = keyof typeof SCANNERS;
 
 /** One patient's signal of each tissue in each sequence: tumours vary more than brains. */

@@ -1,6 +1,7 @@
 /** Label errors planted on purpose, the four ways experts' labels go wrong: too tight, too wide, two classes confused, misplaced. */
 
 export const FAULTS = ['erode', 'dilate', 'swap', 'shift'] as const;
+/** A way in which labels are corrupted. */
 export type Fault = (typeof FAULTS)[number];
 
 type Mask = (label: number) => boolean;
