@@ -58,6 +58,10 @@ export const number: Kind<number> = kindOf('a number', Number.isFinite);
 export const share: Kind<number> = kindOf('a share from 0 to 1', (value) => typeof value === 'number' && value >= 0 && value <= 1);
 export const callback: Kind<never> = kindOf('a function', (value) => typeof value === 'function');
 export const object: Kind<never> = kindOf('an object', isObject);
+export const mapping: Kind<never> = kindOf(
+  'a Map',
+  (value) => typeof (value as Map<unknown, unknown> | null | undefined)?.get === 'function',
+);
 /** Plain data that can be written down. */
 export const json: Kind<never> = kindOf('what JSON can hold', (value) => {
   try {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import * as lib from '../lib';
 import { Study } from '../lib/influence/study';
+import { complaint, mistaken } from './support/mistakes';
 
 /** What a function takes: options, or arguments of these names, some of which may be left out. All of them as they should be. */
 interface Call {
@@ -198,52 +199,6 @@ const CALLS: Readonly<Record<string, Call>> = {
 const PUBLIC = lib as unknown as Readonly<Record<string, (...given: unknown[]) => unknown>>;
 const functions = Object.keys(PUBLIC).filter((name) => typeof PUBLIC[name] === 'function' && name !== 'TracinError');
 
-const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
-
-/** What people write in place of a value. */
-function mistakes(right: unknown): unknown[] {
-  if (typeof right === 'number') return [null, String(right), NaN, [right], {}];
-  if (typeof right === 'string') return [null, 5, [right], {}, callback];
-  if (typeof right === 'boolean') return [null, 1, 'true'];
-  if (typeof right === 'function') return [null, 'onProgress', {}];
-  if (Array.isArray(right)) return [null, 'a,b', true, {}, [null], new Set(right)];
-  if (isPlain(right)) return [null, 'a', 5, [right], callback, ...('read' in right ? [Promise.resolve(right)] : [])];
-  return [null, 'a', 5, {}, [], callback, Promise.resolve(right)];
-}
-
-interface Mistaken {
-  readonly way: readonly string[];
-  readonly mistake: unknown;
-  /** The value with the mistake in it. */
-  readonly value: unknown;
-}
-
-/** Every mistake in a value and within it. */
-function* mistaken(right: unknown, way: readonly string[]): Generator<Mistaken> {
-  for (const mistake of mistakes(right)) yield { way, mistake, value: mistake };
-  if (Array.isArray(right)) {
-    for (const one of isPlain(right[0]) ? mistaken(right[0], way) : []) yield { ...one, value: [one.value] };
-  } else if (isPlain(right)) {
-    for (const [key, own] of Object.entries(right)) {
-      for (const one of mistaken(own, [...way, key])) yield { ...one, value: { ...right, [key]: one.value } };
-    }
-  }
-}
-
-/** What is wrong with how a call ends; undefined where it is refused in a line that names something on the way to the mistake. */
-async function complaint(name: string, given: readonly unknown[], way: readonly string[]): Promise<string | undefined> {
-  try {
-    await PUBLIC[name]!(...given);
-    return 'is accepted';
-  } catch (error) {
-    if (!(error instanceof lib.TracinError)) return `ends with ${String(error)}`;
-    const { code, message } = error;
-    const isClear = code === 'ERR_TRACIN_USAGE' && way.some((key) => message.includes(key)) && message.length < 250;
-    return isClear ? undefined : `says ${code} ${message}`;
-  }
-}
-
 test('every public function is here', () => {
   expect(Object.keys(CALLS).sort()).toEqual(functions.sort());
 });
@@ -254,7 +209,7 @@ test.each(functions)('%s refuses what it cannot mean', async (name) => {
   const given = (values: Readonly<Record<string, unknown>>): unknown[] => (takes ? takes.map((key) => values[key]) : [values]);
   const complaints: string[] = [];
   const hand = async (words: string, values: readonly unknown[], way: readonly string[]): Promise<void> => {
-    const said = await complaint(name, values, way);
+    const said = await complaint(() => PUBLIC[name]!(...values), way);
     if (said !== undefined) complaints.push(`${words}: ${said}`);
   };
   for (const nonsense of [undefined, null, 5, 'a', [], {}, callback]) {

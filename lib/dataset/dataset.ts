@@ -5,6 +5,7 @@ import { relative, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { TracinError, throwIfAborted } from '../errors';
 import { fileError } from '../files';
+import { anyPath, check, list, mapping, text, whole } from '../kinds';
 import type { Affine } from './affine';
 import type { WriteRequest } from './case-worker';
 import type { Frame } from './frame';
@@ -95,6 +96,7 @@ export class Dataset implements SliceSource {
    * @throws ERR_TRACIN_DATA when `cases` is empty or names one that this dataset does not have
    */
   subset(cases: readonly string[]): Dataset {
+    check('subset', { cases }, { cases: list(text) });
     const own = new Set(this.cases.map((one) => one.case));
     return new Dataset(
       this.#store,
@@ -112,6 +114,7 @@ export class Dataset implements SliceSource {
    *   ERR_TRACIN_IO one that is gone; ERR_TRACIN_ABORTED
    */
   async read(positions: readonly number[], { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<SliceBatch> {
+    check('read', { positions }, { positions: list(whole(0)) });
     throwIfAborted(signal);
     if (this.#closed) throw new TracinError('ERR_TRACIN_USAGE', `${this.#store.dir}: the dataset is closed`);
     const area = this.size[0] * this.size[1];
@@ -183,6 +186,7 @@ export class Dataset implements SliceSource {
     perSlice: ReadonlyMap<number, A>,
     named: (images: ReadonlyMap<number, A>) => WriteRequest['images'],
   ): Promise<void> {
+    check('write', { caseName, path, perSlice }, { caseName: text, path: anyPath, perSlice: mapping });
     const { header, frame } = this.#entry(caseName);
     for (const [z, image] of perSlice) {
       if (!(z >= 0 && z < header.shape[2]) || image.length !== frame.size[0] * frame.size[1]) {

@@ -28,6 +28,8 @@ import {
   checkCapacity,
   checkFinite,
   checkOptimiser,
+  checkCompile,
+  checkKernels,
   checkOptimiserState,
   checkpointValues,
   checkRoom,
@@ -130,7 +132,8 @@ class NativeProgram implements Program {
     this.#unloaded = undefined;
   }
 
-  chooseKernels(table: KernelTable, measure: boolean): Promise<KernelTable> {
+  async chooseKernels(table: KernelTable, measure: boolean): Promise<KernelTable> {
+    checkKernels(table, measure);
     return this.#run({}, (program) => this.#addon.chooseKernels(program, table, measure));
   }
 
@@ -345,6 +348,7 @@ export function openNativeEngine(name: AddonChoice['engine'], options: NativeOpt
     precision,
     description: `${device}: ${words.join(', ')}`,
     async compile(graph: Graph, compileOptions: CompileOptions): Promise<Program> {
+      checkCompile(graph, compileOptions);
       const lowered = lower(graph, compileOptions.size, { output: compileOptions.output });
       const layout = layoutOf(lowered, compileOptions);
       const selected = layout.parameters.map(

@@ -6,10 +6,11 @@ import { TracinError } from '../errors';
 import { firstNotFinite } from '../finite';
 import { assertSameNetwork } from '../graph/checkpoint';
 import { assertSameConstants, constantInitializers } from '../graph/constants';
-import type { Graph } from '../graph/graph';
+import { anyGraph, type Graph } from '../graph/graph';
 import type { Lowered } from '../graph/lowered';
+import { check, flag, list, mapping, object, optional, record, shape, text, whole } from '../kinds';
 import { atOnce, type Turns } from '../turns';
-import type { Floats, Optimiser, RegionBatch, RegionLoss, TrainingBatch, TrainingLoss } from './engine';
+import type { CompileOptions, Floats, KernelTable, Optimiser, RegionBatch, RegionLoss, TrainingBatch, TrainingLoss } from './engine';
 import { sizeOf, type Layout } from './layout';
 
 function wrongData(message: string): TracinError {
@@ -18,6 +19,21 @@ function wrongData(message: string): TracinError {
 
 function wrongUse(message: string): TracinError {
   return new TracinError('ERR_TRACIN_USAGE', message);
+}
+
+const COMPILE = shape<CompileOptions>({ size: list(whole(1)), output: optional(text), parameters: optional(list(text)) });
+
+export function checkCompile(graph: Graph, options: CompileOptions): void {
+  check('compile', { graph, options }, { graph: anyGraph, options: COMPILE });
+}
+
+export function checkKernels(table: KernelTable, measure: boolean): void {
+  check('chooseKernels', { table, measure }, { table: record(text), measure: flag });
+}
+
+/** What a program is given by name: whether it is an object at all. */
+export function checkObjects(given: Readonly<Record<string, unknown>>): void {
+  check('program', given, Object.fromEntries(Object.keys(given).map((name) => [name, object])));
 }
 
 /** images [B, M, …size], all finite. @returns B, at least 1 */
@@ -75,6 +91,7 @@ function* targetsCheck(targets: Uint8Array, slices: number, layout: Layout): Tur
 
 /** @returns B */
 export function* regionBatchCheck(batch: RegionBatch, loss: RegionLoss, layout: Layout): Turns<number> {
+  checkObjects({ batch, loss });
   checkRegionLoss(loss);
   const slices = yield* imagesCheck(batch.images, layout);
   yield* targetsCheck(batch.targets, slices, layout);
@@ -101,6 +118,7 @@ function checkRegionLoss(loss: RegionLoss): void {
 
 /** @returns B */
 export function* trainingBatchCheck(batch: TrainingBatch, loss: TrainingLoss, layout: Layout): Turns<number> {
+  checkObjects({ batch, loss });
   if (!['dice', 'cross-entropy', 'dice+ce'].includes(loss.kind)) {
     throw wrongUse(`loss: ${String(loss.kind)} is unknown; use dice, cross-entropy or dice+ce`);
   }
@@ -121,18 +139,19 @@ export const checkTrainingBatch = (batch: TrainingBatch, loss: TrainingLoss, lay
   atOnce(trainingBatchCheck(batch, loss, layout));
 
 export function checkOptimiser(optimiser: Optimiser): void {
-  const check = (field: string, value: number, ok: (value: number) => boolean, range: string): void => {
+  checkObjects({ optimiser });
+  const within = (field: string, value: number, ok: (value: number) => boolean, range: string): void => {
     if (!Number.isFinite(value) || !ok(value)) throw wrongUse(`optimiser: ${field} ${value} must be ${range}`);
   };
-  check('learningRate', optimiser.learningRate, (x) => x >= 0, 'at least 0');
-  check('weightDecay', optimiser.weightDecay, (x) => x >= 0, 'at least 0');
+  within('learningRate', optimiser.learningRate, (x) => x >= 0, 'at least 0');
+  within('weightDecay', optimiser.weightDecay, (x) => x >= 0, 'at least 0');
   if (optimiser.kind === 'sgd') {
-    check('momentum', optimiser.momentum, (x) => x >= 0 && x < 1, 'in [0, 1)');
+    within('momentum', optimiser.momentum, (x) => x >= 0 && x < 1, 'in [0, 1)');
   } else if (optimiser.kind === 'adam') {
-    check('beta1', optimiser.beta1, (x) => x >= 0 && x < 1, 'in [0, 1)');
-    check('beta2', optimiser.beta2, (x) => x >= 0 && x < 1, 'in [0, 1)');
-    check('epsilon', optimiser.epsilon, (x) => x > 0, 'above 0');
-    check('step', optimiser.step, (x) => Number.isInteger(x) && x >= 1, 'a whole number counted from 1');
+    within('beta1', optimiser.beta1, (x) => x >= 0 && x < 1, 'in [0, 1)');
+    within('beta2', optimiser.beta2, (x) => x >= 0 && x < 1, 'in [0, 1)');
+    within('epsilon', optimiser.epsilon, (x) => x > 0, 'above 0');
+    within('step', optimiser.step, (x) => Number.isInteger(x) && x >= 1, 'a whole number counted from 1');
   } else {
     throw wrongUse(`optimiser: ${String((optimiser as { kind: unknown }).kind)} is unknown; use sgd or adam`);
   }
@@ -155,6 +174,7 @@ export function checkCapacity(capacity: number): void {
  * @throws ERR_TRACIN_CHECKPOINT when the checkpoint is of another network
  */
 export function checkpointValues(lowered: Lowered, network: Graph, checkpoint: Graph): Map<string, Floats> {
+  check('load', { checkpoint }, { checkpoint: anyGraph });
   assertSameNetwork(network, checkpoint);
   const wrong = (message: string): TracinError => new TracinError('ERR_TRACIN_CHECKPOINT', `${checkpoint.source}: ${message}`);
   // Constants are part of the compiled program: a checkpoint that has others would run with the wrong ones.
@@ -183,13 +203,14 @@ export function checkFinite(values: ReadonlyMap<string, Floats>, source: string)
 
 /** Every slot is `velocity/NAME`, `m/NAME` or `v/NAME` of a selected parameter and as long as it. */
 export function checkOptimiserState(state: ReadonlyMap<string, Floats>, layout: Layout): void {
+  check('restoreOptimiserState', { state }, { state: mapping });
   const sizes = new Map(layout.parameters.map(({ name, dims }) => [name, sizeOf(dims)]));
   for (const [slot, data] of state) {
     const [, name = ''] = /^(?:velocity|m|v)\/(.*)$/s.exec(slot) ?? [];
     const size = sizes.get(name);
     if (size === undefined)
       throw wrongData(`optimiser state: ${slot} belongs to no selected parameter: resume with the parameters it was saved with`);
-    if (data.length !== size)
-      throw wrongData(`optimiser state: ${slot} has ${data.length} numbers, its parameter ${size}: it is of another network`);
+    if (data?.length !== size)
+      throw wrongData(`optimiser state: ${slot} has ${data?.length} numbers, its parameter ${size}: it is of another network`);
   }
 }

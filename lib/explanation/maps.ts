@@ -199,15 +199,22 @@ interface Wanted {
   readonly train: Place;
 }
 
-function rowOf({ slices }: Study['tests'], { case: name, slice }: { readonly case: string; readonly slice: number }): number {
-  return slices.findIndex((one) => one.case === name && one.index === slice);
+/** @throws ERR_TRACIN_USAGE for a region that the study does not have */
+function placeOf(study: Study, side: Role, { case: name, slice }: MapPair[Role], region: string): Place {
+  const { slices } = side === 'test' ? study.tests : study.trainings;
+  const row = slices.findIndex((one) => one.case === name && one.index === slice);
+  const k = study.classes.indexOf(region);
+  if (row >= 0 && k >= 0) return { row, k };
+  const what =
+    k < 0 ? `no class ${region}: choose from ${study.classes.join(', ')}` : `no ${side} slice ${slice} of ${name}: name one it has`;
+  throw new TracinError('ERR_TRACIN_USAGE', `${study.dir} has ${what}`);
 }
 
 /** The two maps of a pair of regions. */
 async function bothSides(study: Study, pair: MapPair): Promise<Wanted[]> {
   const { classes, trainings } = study;
-  const test: Place = { row: rowOf(study.tests, pair.test), k: classes.indexOf(pair.class) };
-  const train: Place = { row: rowOf(trainings, pair.train), k: classes.indexOf(pair.trainClass) };
+  const test = placeOf(study, 'test', pair.test, pair.class);
+  const train = placeOf(study, 'train', pair.train, pair.trainClass);
   const scores = await study.scores(test.row);
   const entry = { ...pair, score: scores[(test.k * trainings.slices.length + train.row) * classes.length + train.k]! };
   return (['train', 'test'] as const).map((side) => ({ entry: { ...entry, side }, test, train }));

@@ -1,5 +1,5 @@
 /** A network as its ONNX file holds it: named tensors, nodes in topological order, initializers, metadata. */
-import { anything, either, kindOf, list, shape, text, whole, type Kind } from '../kinds';
+import { anything, either, list, mapping, shape, text, whole, type Kind } from '../kinds';
 
 /** Element types of ONNX that are read. */
 export type ElementType = 'float32' | 'float64' | 'float16' | 'bfloat16' | 'int64' | 'int32' | 'int16' | 'int8' | 'uint8' | 'bool';
@@ -52,7 +52,6 @@ export interface Graph {
   readonly source: string;
 }
 
-const map: Kind<never> = kindOf('a Map', (value) => typeof (value as Graph['metadata'] | null | undefined)?.get === 'function');
 const values = list(shape<ValueInfo>({ name: text, type: text as Kind<never>, dims: list(either(Number.isInteger, anything, text)) }));
 /** A network, as far as its numbers need not be looked at. */
 export const anyGraph: Kind<Graph> = shape<Graph>(
@@ -62,9 +61,9 @@ export const anyGraph: Kind<Graph> = shape<Graph>(
     producer: text,
     inputs: values,
     outputs: values,
-    initializers: map,
-    nodes: list(shape<Node>({ name: text, operator: text, domain: text, inputs: list(text), outputs: list(text), attributes: map })),
-    metadata: map,
+    initializers: mapping,
+    nodes: list(shape<Node>({ name: text, operator: text, domain: text, inputs: list(text), outputs: list(text), attributes: mapping })),
+    metadata: mapping,
     source: text,
   },
   'a network, as readOnnx or buildNetwork gives it',

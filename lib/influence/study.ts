@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { TracinError } from '../errors';
-import { anyPath, check, kindOf, type Kind } from '../kinds';
+import { anyPath, check, kindOf, list, number, oneOf, whole, type Kind } from '../kinds';
 import { openNpy, type NpyData, type NpyType } from '../npy';
 import type { Role } from './batches';
 import { needsPrediction, type Definition } from './definition';
@@ -18,6 +18,10 @@ import {
 } from './folder';
 import type { StudyCheckpoint } from './networks';
 import { checkRates, weightedSum } from './weights';
+
+const aRole = oneOf(['test', 'train']);
+/** A place in a list. */
+const among = (all: readonly unknown[]): Kind<number> => whole(0, all.length - 1);
 
 /**
  * Opened with {@link openStudy}. Arrays are row-major and the caller's own, but for those read once.
@@ -55,6 +59,7 @@ export class Study {
 
   /** T of one test slice, float32 [K, N, K]: its class i, training slice, its class j. Absent regions are 0. */
   async scores(test: number): Promise<Float32Array> {
+    check('scores', { test }, { test: among(this.tests.slices) });
     if (this.#asStored) return (await this.#rows(studyPaths(this.dir).scores, test, 1)) as Float32Array;
     const products = await Promise.all(this.checkpoints.map((_, checkpoint) => this.products(checkpoint, test)));
     return weightedSum(products, this.learningRates);
@@ -62,16 +67,19 @@ export class Study {
 
   /** Plain gradient products of one test slice at one checkpoint, float32 [K, N, K]. */
   async products(checkpoint: number, test: number): Promise<Float32Array> {
+    check('products', { checkpoint, test }, { checkpoint: among(this.checkpoints), test: among(this.tests.slices) });
     return (await this.#rows(studyPaths(this.dir).products(checkpoint), test, 1)) as Float32Array;
   }
 
   /** ‖∇L‖² of every region at every checkpoint (self-influence before η), float32 [Q, slices, K]; read once. */
-  norms(role: Role): Promise<Float32Array> {
+  async norms(role: Role): Promise<Float32Array> {
+    check('norms', { role }, { role: aRole });
     return this.#once(studyPaths(this.dir).norms(role));
   }
 
   /** Loss of every region at every checkpoint, float32 [Q, slices, K]; read once. Absent regions are 0. */
-  losses(role: Role): Promise<Float32Array> {
+  async losses(role: Role): Promise<Float32Array> {
+    check('losses', { role }, { role: aRole });
     return this.#once(studyPaths(this.dir).losses(role));
   }
 
@@ -80,12 +88,15 @@ export class Study {
    * @returns undefined when the definition asks for none
    */
   async predicted(role: Role, slice: number): Promise<Uint8Array | undefined> {
+    check('predicted', { role }, { role: aRole });
+    check('predicted', { slice }, { slice: among((role === 'test' ? this.tests : this.trainings).slices) });
     if (!needsPrediction(this.definition)) return undefined;
     return (await this.#rows(studyPaths(this.dir).predicted(role), slice, 1)) as Uint8Array;
   }
 
   /** Painted pixels [H, W], 1 inside, of one test slice; undefined when nothing was painted. */
   async painted(slice: number): Promise<Uint8Array | undefined> {
+    check('painted', { slice }, { slice: among(this.tests.slices) });
     if (!this.record.regionMask) return undefined;
     return (await this.#rows(studyPaths(this.dir).painted, slice, 1)) as Uint8Array;
   }
@@ -95,6 +106,7 @@ export class Study {
    * @throws ERR_TRACIN_USAGE unless there is one of at least 0 for each checkpoint, and one above 0
    */
   reweighted(learningRates: readonly number[]): Study {
+    check('reweighted', { learningRates }, { learningRates: list(number) });
     checkRates(learningRates, this.checkpoints.length);
     return new Study(this.dir, this.record, this.#regions, learningRates);
   }

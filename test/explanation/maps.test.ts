@@ -1,7 +1,7 @@
 /** Influence maps: each sums to T, on every kind of network, by every engine. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { computeMaps, type MapOptions, type MapView } from '../../lib/explanation/maps';
+import { computeMaps, pairMaps, type MapOptions, type MapView } from '../../lib/explanation/maps';
 import { readMaps } from '../../lib/explanation/map-files';
 import type { Progress } from '../../lib/progress';
 import { mapPicture } from '../../lib/report/map-picture';
@@ -67,6 +67,18 @@ describe('a folder of maps', () => {
   it('refuses a region that is not there, and data that are not the study’s', async () => {
     await expect(computeMaps({ ...settings, class: 'class 9' })).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE' });
     await expect(computeMaps({ ...settings, test: { case: 'nobody' } })).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE' });
+    const region = { case: 'case 0', slice: asked.study.tests.slices[0]!.index };
+    const pair = { test: region, class: 'class 2', train: region, trainClass: 'class 2' };
+    const unknown = [
+      { class: 'class 9' },
+      { trainClass: 'class 9' },
+      { test: { case: 'nobody', slice: 0 } },
+      { train: { ...region, slice: 99 } },
+    ];
+    for (const wrong of unknown) {
+      const maps = pairMaps([{ ...pair, ...wrong }], { ...asked, engine });
+      await expect(maps).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE', message: /has no (class|test slice|train slice) / });
+    }
     const sources = { ...asked.sources, train: memorySource(noise(3, 77), 3) };
     const other = computeMaps({ ...settings, sources, class: 'class 3' });
     await expect(other).rejects.toMatchObject({ code: 'ERR_TRACIN_DATA', message: /sums to .* but T in/ });

@@ -9,7 +9,6 @@ import {
   checkFinite,
   checkImages,
   checkOptimiser,
-  checkOptimiserState,
   checkRegionBatch,
   checkRoom,
   checkTrainingBatch,
@@ -189,7 +188,6 @@ export class ReferenceProgram {
   }
 
   restoreOptimiserState(state: ReadonlyMap<string, Floats>): void {
-    checkOptimiserState(state, this.#layout);
     this.#slots.clear();
     for (const [slot, data] of state) this.#slots.set(slot, Float64Array.from(data));
   }

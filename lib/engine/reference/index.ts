@@ -20,7 +20,7 @@ import type {
   TrainingLoss,
 } from '../engine';
 import { layoutOf, sizeOf, type Layout } from '../layout';
-import { checkpointValues } from '../validate';
+import { checkCompile, checkObjects, checkOptimiserState, checkpointValues } from '../validate';
 
 type Call = <T>(method: string, argument: object, options?: CallOptions & { transfer?: Transferable[] }) => Promise<T>;
 type Norms = { norms: Float64Array; losses: Float64Array };
@@ -64,6 +64,7 @@ class ReferenceBlock implements Block {
   }
 
   async append(regions: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<Norms> {
+    checkObjects({ batch: regions, loss });
     const { batch, transfer } = copied(regions);
     const clearings = this.#clearings;
     const norms = await this.#call<Norms>('append', { block: this.id, batch, loss }, { ...options, transfer });
@@ -144,7 +145,8 @@ class ReferenceWorkerProgram implements Program {
     return this.#call('tangent', batch, { ...options, transfer });
   }
 
-  gradients(regions: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<Norms & { gradients: Float64Array }> {
+  async gradients(regions: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<Norms & { gradients: Float64Array }> {
+    checkObjects({ batch: regions, loss });
     const { batch, transfer } = copied(regions);
     return this.#call('gradients', { batch, loss }, { ...options, transfer });
   }
@@ -160,11 +162,13 @@ class ReferenceWorkerProgram implements Program {
     loss: RegionLoss,
     options: CallOptions = {},
   ): Promise<Norms & { products: Float64Array }> {
+    checkObjects({ batch: regions, loss });
     const { batch, transfer } = copied(regions);
     return this.#call('contract', { block: (block as ReferenceBlock | undefined)?.id, batch, loss }, { ...options, transfer });
   }
 
-  step(trainingBatch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, options: CallOptions = {}): Promise<number> {
+  async step(trainingBatch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, options: CallOptions = {}): Promise<number> {
+    checkObjects({ batch: trainingBatch, loss, optimiser });
     const { batch, transfer } = copied(trainingBatch);
     return this.#call('step', { batch, loss, optimiser }, { ...options, transfer });
   }
@@ -177,7 +181,8 @@ class ReferenceWorkerProgram implements Program {
     return this.#call('optimiserState', {});
   }
 
-  restoreOptimiserState(state: ReadonlyMap<string, Floats>): Promise<void> {
+  async restoreOptimiserState(state: ReadonlyMap<string, Floats>): Promise<void> {
+    checkOptimiserState(state, this.#layout);
     return this.#call('restoreOptimiserState', { state });
   }
 
@@ -199,6 +204,7 @@ export function openReferenceEngine(): Engine {
     precision: 'f32',
     description: 'reference: TypeScript, float64, 1 thread',
     async compile(graph: Graph, options: CompileOptions): Promise<Program> {
+      checkCompile(graph, options);
       const lowered = lower(graph, options.size, { output: options.output });
       const program = new ReferenceWorkerProgram(graph, lowered, layoutOf(lowered, options));
       try {
