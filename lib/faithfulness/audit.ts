@@ -17,6 +17,9 @@ export interface AuditOptions extends SubjectOptions {
   readonly evidence?: PlantedResult | undefined;
   /** In place of the order that the evidence favours. */
   readonly order?: FoundBy | undefined;
+  /** Where the data and the checkpoints lie now, when not where study.json says. */
+  readonly data?: string | undefined;
+  readonly run?: string | undefined;
 }
 
 const OPTIONS: Kinds<AuditOptions> = {
@@ -24,6 +27,8 @@ const OPTIONS: Kinds<AuditOptions> = {
   trusted: optional(list(text)),
   evidence: optional(kindOf('what readEvidence has read', (value) => plantedSchema.safeParse(value).success)),
   order: optional(oneOf(FOUND_BY)),
+  data: optional(text),
+  run: optional(text),
 };
 
 /** A training patient of an audit, with every score that it has. */
@@ -95,14 +100,16 @@ export async function scorePatients({
   batch = 8,
   test,
   train,
+  data,
+  run,
   signal,
   onProgress,
 }: Omit<AuditOptions, 'order'>): Promise<PatientScores[]> {
   const rows = trustedRows(study, trusted);
   throwIfAborted(signal);
-  const sides = await reopenSides(study, { test, train, signal });
+  const sides = await reopenSides(study, { test, train, data, signal });
   try {
-    const networks = await reopenNetworks(study, { signal });
+    const networks = await reopenNetworks(study, { run, signal });
     const { size, output } = study.record;
     const program = await engine.compile(networks.graph, { size, output });
     try {

@@ -176,7 +176,7 @@ async function correlate({ study, resamples, seed, signal, onProgress }: Setting
 async function ablateHeldOut(setting: Setting, features: Features): Promise<Faithfulness['ablation']> {
   const { study, engine, batch, draws, together, resamples, seed, signal, onProgress } = setting;
   const heldOut = setting.heldOut ?? (await validationOf(study, signal));
-  if (!heldOut) return { skipped: 'no held-out slices: the run has no validation cases; name cases that had no part in the study' };
+  if (!heldOut) return { skipped: await withoutHeldOut(study) };
   try {
     checkHeldOut(heldOut, study);
     const networks = await reopenNetworks(study, { signal });
@@ -204,8 +204,10 @@ async function ablateHeldOut(setting: Setting, features: Features): Promise<Fait
 async function findFaults(setting: Setting): Promise<Faithfulness['faults']> {
   if (setting.plant !== undefined) return plantFaults(setting, setting.plant);
   const planted = await plantedPatients(setting.study);
-  if (!planted)
-    return { skipped: 'no training labels with planted faults: a phantom made with --planted has some, and --plant makes some' };
+  if (!planted) {
+    const plant = (await runOf(setting.study)) ? ', and --plant makes some' : '';
+    return { skipped: `no training labels with planted faults: a phantom made with --planted has some${plant}` };
+  }
   const patients = await scorePatients(setting);
   return lookFor(planted, patients, setting);
 }
@@ -294,6 +296,11 @@ async function inWorker<T>(method: string, argument: object, signal: AbortSignal
   } finally {
     await worker.close();
   }
+}
+
+async function withoutHeldOut(study: Study): Promise<string> {
+  if (await runOf(study)) return 'no held-out slices: the run has no validation cases; name cases that had no part in the study';
+  return 'no held-out slices: the networks of this study come from no run of ours, which would have validation cases';
 }
 
 /** The validation cases of the run that a study is about. */

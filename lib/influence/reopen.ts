@@ -115,7 +115,7 @@ async function openAgain({ dir, record }: Study, role: Role, { data, signal }: R
     throw new TracinError('ERR_TRACIN_STUDY', message);
   }
   if (data !== undefined) return openRecorded(movedTo(data, parsed.data), { role, signal });
-  const place = parsed.data.layout === 'arrays' ? parsed.data.images : parsed.data.dir;
+  const place = dataPlace(parsed.data);
   if (!existsSync(place)) {
     throw new TracinError('ERR_TRACIN_DATA', `${place}, which ${dir} was computed from, is not there: say where it is now (--data)`);
   }
@@ -125,6 +125,19 @@ async function openAgain({ dir, record }: Study, role: Role, { data, signal }: R
     throw new TracinError('ERR_TRACIN_DATA', `${place} has changed since ${dir} was computed from it: compute the study again`);
   }
   return source;
+}
+
+const dataPlace = (record: SourceRecord): string => (record.layout === 'arrays' ? record.images : record.dir);
+
+/** Whether what a study was computed from is where study.json says: its checkpoints, and its data, undefined where it does not say. */
+export function isInPlace({ record, tests, checkpoints }: Study): { readonly checkpoints: boolean; readonly data: boolean | undefined } {
+  const { test, train } = record.datasets;
+  const sources = tests.slices.length === 0 ? [train] : [test, train];
+  const records = sources.map(({ options }) => sourceRecordSchema.safeParse(options).data);
+  return {
+    checkpoints: checkpoints.every(({ file }) => existsSync(file)),
+    data: records.includes(undefined) ? undefined : records.every((one) => existsSync(dataPlace(one!))),
+  };
 }
 
 function movedTo(folder: string, record: SourceRecord): SourceRecord {

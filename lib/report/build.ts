@@ -147,7 +147,7 @@ async function reportNetwork(
     influence: await classInfluence(study),
     dominance: await dominantPatients(study),
     ...parts,
-    missing: missingParts(subject, parts),
+    missing: await missingParts(subject, parts),
   };
 }
 

@@ -40,15 +40,15 @@ export interface NetworkReport {
   /** Against studies of other training seeds. */
   readonly stability: Stability | undefined;
   readonly audit: AuditReport | undefined;
-  /** What the page would show of this study had it been made, and which command makes it; one line each. */
+  /** What the page would show of this study had it been made, and which commands make it; one line each. */
   readonly missing: readonly Missing[];
 }
 
 /** A part that the page lacks. */
 export interface Missing {
   readonly what: string;
-  /** Words after `tracin-seg`. */
-  readonly command: string;
+  /** Words after `tracin-seg` of each, in this order. */
+  readonly commands: readonly string[];
 }
 
 /** What one checkpoint adds to the influences of a study. */

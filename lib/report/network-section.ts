@@ -104,7 +104,7 @@ function missing({ missing: parts }: NetworkReport): Html | false {
     html`<div class="card">
       <h3>Not in this study</h3>
       <ul>
-        ${parts.map(({ what, command }) => html`<li>${what}: <code>tracin-seg ${command}</code></li>`)}
+        ${parts.map(({ what, commands }) => html`<li>${what}: ${commands.map((words, i) => html`${i > 0 && ', then '}<code>tracin-seg ${words}</code>`)}</li>`)}
       </ul>
     </div>`
   );

@@ -16,14 +16,14 @@ async function done(words: string): Promise<string> {
   return outcome.stdout;
 }
 const page = (file: string): string => readFileSync(join(cwd, file), 'utf8');
+const TRAIN =
+  'train --data patients --split patients/split.json --size 32 --slices tumour:8 --spread 2 --network deepseg --width 4 --levels 2 --epochs 2';
 const partial = (): string[] => readdirSync(cwd).filter((name) => name.includes('.partial-'));
 let shownCase: string;
 
 beforeAll(async () => {
   await done('phantom patients --cases 9 --size 32 --planted 0.4');
-  await done(
-    'train --data patients --split patients/split.json --size 32 --slices tumour:8 --spread 2 --network deepseg --width 4 --levels 2 --epochs 2 --run run',
-  );
+  await done(`${TRAIN} --run run`);
   await done('influence --run run --out study');
   shownCase = (JSON.parse(page('run/run.json')) as { split: { test: string[] } }).split.test[0]!;
 });
@@ -79,6 +79,47 @@ test('data and run that have moved: a page without pictures, and with them when 
   expect(page('moved.html')).toContain('data:image/png');
   await done('report study --out moved.html --data elsewhere --run older --patients 1');
   expect(page('moved.html')).toContain('maps sum to T');
+  renameSync(join(cwd, 'elsewhere'), join(cwd, 'patients'));
+  renameSync(join(cwd, 'older'), join(cwd, 'run'));
+});
+
+test('every command that a page suggests works for that very study, wherever its data are; of one without test slices it is the audit', async () => {
+  const suggested = (file: string): string[] => [...page(file).matchAll(/<code>tracin-seg ([^<]*)<\/code>/g)].map(([, words]) => words!);
+  await done('influence --run run --self --out self');
+  await done('report self --out self.html');
+  expect(suggested('self.html')).toEqual(['audit STUDY']);
+  await done('influence --run run --region truth --out truth');
+  await done(`${TRAIN} --seed 2 --run other-seed`);
+  await done('influence --run other-seed --region truth --out twin');
+  await done('report truth --out truth.html --patients 1');
+  const places = {
+    STUDY_OF_ANOTHER_SEED: 'twin',
+    STUDY: 'truth',
+    RUN: 'older',
+    DATA: 'elsewhere',
+    PREDICTED: 'foretold',
+    'FILE.html': 'y.html',
+  };
+  const filled = (words: string, run: string): string =>
+    words
+      .replaceAll(/\b[A-Z_]+(\.html)?\b/g, (name) => (name === 'RUN' ? run : places[name as keyof typeof places]))
+      .replace('--quick', '--only faults');
+  expect(suggested('truth.html').map((words) => words.split(' ')[0])).toEqual([
+    'predict',
+    'report',
+    'explain',
+    'faithfulness',
+    'stability',
+    'audit',
+  ]);
+  for (const words of suggested('truth.html')) await done(filled(words, 'run'));
+  expect(page('y.html')).toContain('Dice on unseen patients');
+  for (const made of ['features', 'audit', 'stability.json']) rmSync(join(cwd, 'truth', made), { recursive: true });
+  renameSync(join(cwd, 'patients'), join(cwd, 'elsewhere'));
+  renameSync(join(cwd, 'run'), join(cwd, 'older'));
+  await done('report truth --out lost.html');
+  expect(suggested('lost.html')).toHaveLength(4);
+  for (const words of suggested('lost.html')) await done(filled(words, 'older'));
   renameSync(join(cwd, 'elsewhere'), join(cwd, 'patients'));
   renameSync(join(cwd, 'older'), join(cwd, 'run'));
 });

@@ -225,6 +225,7 @@ test('without the data there is a page too, which says what it lacks', async () 
   expect(rankings(bare).length).toBeGreaterThan(8);
   const page = await renderPage(bare);
   for (const ranking of rankings(bare)) for (const one of ranking.proponents) expect(page).toContain(`>${score(one.score)}<`);
-  for (const command of ['report STUDY --data DATA', 'explain STUDY --features', 'faithfulness STUDY', 'audit STUDY', 'predict --run RUN'])
-    expect(page).toContain(`<code>tracin-seg ${command}`);
+  // Slices that study.json does not say how to open: no command could.
+  const suggested = [...page.matchAll(/<code>tracin-seg (\w+)/g)].map(([, command]) => command);
+  expect(suggested).toEqual(['stability']);
 });

@@ -1,7 +1,6 @@
 import { join, relative, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { csvLine } from '../../csv';
-import { openRecorded, sourceRecordSchema } from '../../dataset/record';
 import type { SliceSource } from '../../dataset/slices';
 import { openEngine } from '../../engine';
 import { audit, type Audit } from '../../faithfulness/audit';
@@ -9,6 +8,7 @@ import { auditPaths, auditRecord } from '../../faithfulness/audit-files';
 import { readEvidence } from '../../faithfulness/files';
 import { FOUND_BY as ORDERS, type FoundBy } from '../../faithfulness/planted';
 import { replaceFile } from '../../files';
+import { reopenSides } from '../../influence/reopen';
 import { toJson } from '../../json';
 import type { Study } from '../../influence/study';
 import { drawAuditSlice } from '../../report/audit-picture';
@@ -26,6 +26,8 @@ interface Flags extends EngineFlags {
   readonly out?: string;
   readonly modality?: string;
   readonly batch?: number;
+  readonly data?: string;
+  readonly run?: string;
   readonly json?: true;
 }
 
@@ -44,6 +46,8 @@ export function addAudit(program: Command, context: Context): void {
     .option('--out <dir>', 'folder for audit.csv and the pictures (default: STUDY/audit)')
     .option('--modality <name>', 'of the pictures (default: FLAIR, else the first)')
     .option('--batch <slices>', 'slices computed together (default: 8)', wholeNumber({ least: 1 }))
+    .option('--data <dir>', 'folder of the data, where it is not the one in study.json any more')
+    .option('--run <dir>', 'folder of the checkpoints, likewise')
     .option('--json', 'machine-readable');
   addEngineFlags(command)
     .addHelpText('after', example('tracin-seg audit study', 'tracin-seg audit run --order opposition --top 20'))
@@ -56,8 +60,8 @@ async function runAudit(dir: string, flags: Flags, context: Context): Promise<vo
   notes.forEach((line) => reporter.note(line));
   const study = await studyOrRun(dir, engine, context);
   const evidence = await readEvidence(flags.evidence === undefined ? study.dir : resolve(flags.evidence), flags.evidence !== undefined);
-  const { order, trusted, batch } = flags;
-  const found = await audit({ study, engine, order, evidence, trusted, batch, signal, onProgress: reporter.onProgress });
+  const { order, trusted, batch, data, run } = flags;
+  const found = await audit({ study, engine, order, evidence, trusted, batch, data, run, signal, onProgress: reporter.onProgress });
   const paths = auditPaths(study.dir);
   await replaceFile(paths.record, toJson(auditRecord(found)));
   const out = resolve(flags.out ?? paths.folder);
@@ -102,10 +106,11 @@ async function drawPictures(
   study: Study,
   { patients }: Audit,
   out: string,
-  { top, modality: wanted }: Flags,
+  { top, modality: wanted, data }: Flags,
   { signal, reporter }: Context,
 ): Promise<void> {
-  const source: SliceSource = await openRecorded(sourceRecordSchema.parse(study.record.datasets.train.options), { role: 'train', signal });
+  const sides = await reopenSides(study, { data, signal });
+  const source: SliceSource = sides.datasets.train ?? sides.train.source;
   try {
     const modality = Math.max(0, source.modalities.indexOf(wanted ?? 'FLAIR'));
     const shown = patients.slice(0, top);
@@ -118,7 +123,7 @@ async function drawPictures(
       reporter.onProgress({ stage: 'pictures', done: i + 1, total: shown.length });
     }
   } finally {
-    await source.close();
+    await sides.close();
   }
 }
 
