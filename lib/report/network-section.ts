@@ -41,6 +41,7 @@ function testSection(report: Report, network: NetworkReport, place: number, draw
     </div>
     ${network.dice && diceTable(network.dice, classes)}
     <h3 id="slices-${place}">Test slices</h3>
+    ${slices.length === 0 && html`<p class="quiet">None of them shows a region, so there is nothing to rank.</p>`}
     ${slices.map((slice, i) => sliceCard(report, slice, `slice-${place}-${i}`))}`;
 }
 

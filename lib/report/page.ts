@@ -40,8 +40,11 @@ export async function renderPage(report: Report): Promise<string> {
         <header>
           <h1>${title}</h1>
           <p>
-            For each region a network outlined in a test slice: the training regions that pushed it there (proponents) and those that pulled
-            it away (opponents), class by class.
+            ${
+              asks(report)
+                ? 'For each region a network outlined in a test slice: the training regions that pushed it there (proponents) and those that pulled it away (opponents), class by class.'
+                : 'How much each training region weighed on itself (self-influence): no test slices were asked about.'
+            }
           </p>
           <p class="warning">For research. Not for clinical use.</p>
           ${cohortCard(report)} ${contents(networks)}
@@ -54,6 +57,9 @@ export async function renderPage(report: Report): Promise<string> {
       </body>
     </html> `.text;
 }
+
+/** Not of self-influence. */
+const asks = ({ networks }: Report): boolean => networks.some(({ sides }) => sides.test.slices > 0);
 
 const css = (colour: readonly number[]): string => `rgb(${colour.join(' ')})`;
 
@@ -84,7 +90,8 @@ function choice(group: string, words: string, options: readonly (readonly [id: s
   </fieldset>`;
 }
 
-function toolbar({ classes, networks }: Report): Html {
+function toolbar(report: Report): Html {
+  const { classes, networks, pictures } = report;
   const regions = networks.flatMap(({ slices }) => slices.flatMap((slice) => slice.regions));
   const mapped = regions.some(({ rankings }) =>
     rankings.some((ranking) => [...ranking.proponents, ...ranking.opponents].some(({ maps }) => maps)),
@@ -94,19 +101,25 @@ function toolbar({ classes, networks }: Report): Html {
       <ul class="legend" aria-label="Classes">
         ${classes.map((name, k) => html`<li><span class="swatch" style="--colour:var(--class-${k})"></span>${name}</li>`)}
       </ul>
-      ${choice('ranking', 'Ranking', [
-        ['ranking-none', 'raw'],
-        ['ranking-cosine', 'cosine'],
-      ])}
-      ${choice('by', 'by', [
-        ['by-slice', 'slice'],
-        ['by-patient', 'patient'],
-      ])}
-      ${choice('over', 'Show', [
-        ['show-outlines', 'outlines'],
-        ...(mapped ? [['show-maps', 'influence maps'] as const] : []),
-        ['show-plain', 'images alone'],
-      ])}
+      ${
+        asks(report) &&
+        html`${choice('ranking', 'Ranking', [
+          ['ranking-none', 'raw'],
+          ['ranking-cosine', 'cosine'],
+        ])}
+        ${choice('by', 'by', [
+          ['by-slice', 'slice'],
+          ['by-patient', 'patient'],
+        ])}`
+      }
+      ${
+        pictures.length > 0 &&
+        choice('over', 'Show', [
+          ['show-outlines', 'outlines'],
+          ...(mapped ? [['show-maps', 'influence maps'] as const] : []),
+          ['show-plain', 'images alone'],
+        ])
+      }
       <label class="switch"><input type="checkbox" id="large" /> large</label>
     </div>
     <p class="map-legend maps">
@@ -142,7 +155,7 @@ function howToRead({ pictures, networks }: Report): Html {
           to T. Its colours reach from nothing to the strongest pixel of that one map, so two maps are not to be compared by colour. Choose
           in the bar above; what is chosen is what is printed.
         </p>
-        <p>${orientation}</p>
+        ${pictures.length > 0 && html`<p>${orientation}</p>`}
       </div>
       <div>
         ${(same ? [networks[0]!] : networks).map(

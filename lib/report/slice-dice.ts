@@ -6,9 +6,9 @@ import type { CaseDice } from '../inference/dice-table';
 import type { Study } from '../influence/study';
 import { positionsOf } from './album';
 
-/** @returns undefined where the study holds no predictions, or the slices have no labels */
+/** @returns undefined where the study asks about no slices or holds no predictions, or the slices have no labels */
 export async function sliceDice(study: Study, source: SliceSource, signal?: AbortSignal): Promise<CaseDice[] | undefined> {
-  if (!source.labelled) return undefined;
+  if (!source.labelled || study.tests.slices.length === 0) return undefined;
   const positions = positionsOf(source);
   const cases = new Map<string, { patient: string; counts: DiceCounts }>();
   for (const [row, { case: name, index, patient }] of study.tests.slices.entries()) {
