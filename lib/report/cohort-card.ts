@@ -14,7 +14,7 @@ export function cohortCard({ cohort: lines, classes, networks }: Report): Html {
       ${table({
         caption: 'Slices, and how many show each class',
         head: ['', 'patients', 'slices', ...classes],
-        rows: [row('training', sides.train), row('test', sides.test)],
+        rows: [row('training', sides.train), ...(sides.test.slices > 0 ? [row('test', sides.test)] : [])],
       })}
     </div>
     ${

@@ -120,7 +120,7 @@ function toolbar(report: Report): Html {
           ['show-plain', 'images alone'],
         ])
       }
-      <label class="switch"><input type="checkbox" id="large" /> large</label>
+      ${pictures.length > 0 && html`<label class="switch"><input type="checkbox" id="large" /> large</label>`}
     </div>
     <p class="map-legend maps">
       <span><span class="swatch" style="--colour:${css(PUSHES)}"></span>pushed towards the test region</span>
@@ -129,7 +129,30 @@ function toolbar(report: Report): Html {
   </div>`;
 }
 
-function howToRead({ pictures, networks }: Report): Html {
+const ofScores = html`<p>
+    The <strong>influence</strong> T of a training region on a test region says how much the steps taken on the one during training lowered
+    the loss of the other, to first order, summed over the saved checkpoints. A <strong class="sign proponent">proponent</strong> has T
+    above zero: learning from it made the test region better. An <strong class="sign opponent">opponent</strong> has T below zero: it made
+    it worse.
+  </p>
+  <p>
+    <strong>Raw</strong> ranks by T itself: how much a region weighed. Regions with large gradients lead many lists.
+    <strong>Cosine</strong> takes the size of the gradients out: how alike two regions are to the network, from −1 to 1. By
+    <strong>patient</strong>, the scores of all slices of a patient are added up, and the strongest of them is shown.
+  </p>
+  <p>
+    An <strong>influence map</strong> says which pixels a score comes from, on the training slice and on the test slice; either sums to T.
+    Its colours reach from nothing to the strongest pixel of that one map, so two maps are not to be compared by colour. Choose in the bar
+    above; what is chosen is what is printed.
+  </p>`;
+
+const ofNorms = html`<p>
+  The <strong>self-influence</strong> of a training region is its influence on itself: how strongly it drew the network towards its own
+  labels. A large one may mean a wrong label, or a large or difficult region.
+</p>`;
+
+function howToRead(report: Report): Html {
+  const { pictures, networks } = report;
   const orientation = pictures.some(({ edges }) => edges)
     ? 'Slices are shown in the radiological convention: the patient’s right is on the left of the picture, and in axial slices the front is up; letters at the edges name the sides (R right, L left, A front, P back). Greys are scaled to each slice.'
     : 'Slices are shown as their arrays are stored, which do not say which side is which. Greys are scaled to each slice.';
@@ -138,25 +161,7 @@ function howToRead({ pictures, networks }: Report): Html {
   return html`<section aria-labelledby="how">
     <h2 id="how">How to read this page</h2>
     <div class="explained">
-      <div>
-        <p>
-          The <strong>influence</strong> T of a training region on a test region says how much the steps taken on the one during training
-          lowered the loss of the other, to first order, summed over the saved checkpoints. A
-          <strong class="sign proponent">proponent</strong> has T above zero: learning from it made the test region better. An
-          <strong class="sign opponent">opponent</strong> has T below zero: it made it worse.
-        </p>
-        <p>
-          <strong>Raw</strong> ranks by T itself: how much a region weighed. Regions with large gradients lead many lists.
-          <strong>Cosine</strong> takes the size of the gradients out: how alike two regions are to the network, from −1 to 1. By
-          <strong>patient</strong>, the scores of all slices of a patient are added up, and the strongest of them is shown.
-        </p>
-        <p>
-          An <strong>influence map</strong> says which pixels a score comes from, on the training slice and on the test slice; either sums
-          to T. Its colours reach from nothing to the strongest pixel of that one map, so two maps are not to be compared by colour. Choose
-          in the bar above; what is chosen is what is printed.
-        </p>
-        ${pictures.length > 0 && html`<p>${orientation}</p>`}
-      </div>
+      <div>${asks(report) ? ofScores : ofNorms} ${pictures.length > 0 && html`<p>${orientation}</p>`}</div>
       <div>
         ${(same ? [networks[0]!] : networks).map(
           (network) =>

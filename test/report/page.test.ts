@@ -86,7 +86,9 @@ test('of a study without test slices the page draws nothing that they would be a
   const subject = { name: 'tiny', study: self, test: noSlices(tiny.train), train: tiny.train };
   const page = await renderPage(await buildReport({ title: 'Norms alone', cohort: [], subjects: [subject] }));
   expect(page).toContain('between 0 test slices and');
-  expect(page).not.toMatch(/Influence T between classes|Share of each checkpoint|>Test slices<|Dice on|name="(ranking|by)"|proponents/);
+  expect(page).not.toMatch(
+    /Influence T between classes|Share of each checkpoint|>Test slices<|Dice on|name="(ranking|by)"|proponents|<strong>Raw|>test</,
+  );
 });
 
 test('the table of classes is the mean over present pairs', async () => {
