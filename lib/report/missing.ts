@@ -30,9 +30,9 @@ export async function missingParts(subject: ReportSubject, parts: Parts): Promis
     add(opened && pictured && !mapped, 'Influence maps', `report STUDY${named}${run} --out FILE.html`);
     const predict = parts.dice || !pictured || named || run || !test.labelled ? undefined : await predictWords(study);
     add(predict !== undefined, 'Dice: the study holds no predictions', predict!, 'report STUDY --predicted PREDICTED --out FILE.html');
-    const featured = opened && (parts.features ?? (!checkpoints || (await hasFeatures(study))));
-    add(!!featured && !parts.features, 'Interpretative maps of features', `explain STUDY --features${named}${run}`);
-    const testable = !!featured && named === '' && run === '';
+    const featured = opened && (parts.features !== undefined || !checkpoints || (await hasFeatures(study)));
+    add(featured && !parts.features, 'Interpretative maps of features', `explain STUDY --features${named}${run}`);
+    const testable = featured && named === '' && run === '';
     add(testable && !parts.faithfulness, 'Tests of what the study claims', 'faithfulness STUDY --quick');
     const ablation = parts.faithfulness?.ablation;
     const unablated = testable && parts.faithfulness !== undefined && (!ablation || 'skipped' in ablation);
