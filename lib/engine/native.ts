@@ -96,6 +96,8 @@ class NativeProgram implements Program {
   readonly #quantum: number;
   #handle: ProgramHandle | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** The batch made ready last. */
+  #ready: Promise<unknown> = Promise.resolve();
   /** Whose numbers it holds, as far as no step has changed them. */
   #holds: Graph | undefined;
   /** Whose maps the call before left. */
@@ -183,8 +185,9 @@ class NativeProgram implements Program {
 
   /** Block.append: the rows are this program's gradients. */
   async append(block: NativeBlock, batch: RegionBatch, loss: RegionLoss, options: CallOptions): Promise<RegionNorms> {
+    const prepared = this.#prepare(batch, loss);
     return this.#compute(options, async (program, abort) => {
-      const regions = await this.#regions(batch, loss);
+      const regions = await prepared;
       checkRoom(block, regions.slices);
       await this.#addon.append(program, block.handle, regions, abort);
       block.slices += regions.slices;
@@ -200,8 +203,7 @@ class NativeProgram implements Program {
   ): Promise<RegionNorms & { products: Floats }> {
     const resident = block as NativeBlock | undefined;
     const { forwarded = false } = options;
-    const prepared = this.#regions(batch, loss); // at once: the call before may still be computing
-    prepared.catch(() => undefined); // told below, in this call's turn
+    const prepared = this.#prepare(batch, loss);
     return this.#compute(options, async (program, abort, images) => {
       const regions = { ...(await prepared), forwarded };
       if (forwarded && images !== batch.images) {
@@ -259,6 +261,13 @@ class NativeProgram implements Program {
     const handle = this.#handle;
     this.#handle = undefined;
     if (handle) void this.#last.finally(() => this.#addon.disposeProgram(handle));
+  }
+
+  /** A batch checked and its boxes made, now: the call before may still be computing. One after another, so that the first is ready first. */
+  #prepare(batch: RegionBatch, loss: RegionLoss): Promise<AddonRegions> {
+    const prepared = this.#ready.then(() => this.#regions(batch, loss));
+    this.#ready = prepared.catch(() => undefined); // the call that asked for it tells what is wrong, in its turn
+    return prepared;
   }
 
   async #regions(batch: RegionBatch, loss: RegionLoss): Promise<AddonRegions> {

@@ -20,13 +20,20 @@ export function slotCount(lowered: Lowered): number {
 function maskBox(mask: Uint8Array, size: readonly number[], quantum: number): Box | undefined {
   const low = size.map((n) => n);
   const high = size.map(() => 0);
-  for (let i = mask.indexOf(1); i >= 0; i = mask.indexOf(1, i + 1)) {
-    for (let axis = size.length - 1, rest = i; axis >= 0; axis--) {
+  // line by line, of each the first pixel and the last
+  const inner = size.length - 1;
+  const width = size[inner]!;
+  for (let first = mask.indexOf(1); first >= 0;) {
+    const start = first - (first % width);
+    low[inner] = Math.min(low[inner]!, first - start);
+    high[inner] = Math.max(high[inner]!, mask.lastIndexOf(1, start + width - 1) - start + 1);
+    for (let axis = inner - 1, rest = start / width; axis >= 0; axis--) {
       const at = rest % size[axis]!;
       rest = (rest - at) / size[axis]!;
       if (at < low[axis]!) low[axis] = at;
       if (at >= high[axis]!) high[axis] = at + 1;
     }
+    first = mask.indexOf(1, start + width);
   }
   if (high[0] === 0) return undefined;
   return size.map((n, axis) => [Math.floor(low[axis]! / quantum) * quantum, Math.min(n, Math.ceil(high[axis]! / quantum) * quantum)]);

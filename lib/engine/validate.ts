@@ -69,10 +69,28 @@ export function* directionCheck(direction: Floats, layout: Layout): Turns<void> 
   }
 }
 
+/**
+ * Whether any of the bytes is above `most`, four at a time: where one of the lower seven bits' numbers is, adding 127 − `most` carries into
+ * the eighth.
+ */
+function anyAbove(bytes: Uint8Array, most: number): boolean {
+  const ahead = -bytes.byteOffset & 3; // to where words begin
+  const words = (bytes.length - ahead) >> 2;
+  if (words < 1 || most > 127) return bytes.some((byte) => byte > most);
+  const view = new Int32Array(bytes.buffer, bytes.byteOffset + ahead, words);
+  const carry = (127 - most) * 0x01010101;
+  let high = 0;
+  for (let i = 0; i < words; i++) high |= ((view[i]! & 0x7f7f7f7f) + carry) | view[i]!;
+  for (let i = 0; i < ahead; i++) if (bytes[i]! > most) return true;
+  for (let i = ahead + 4 * words; i < bytes.length; i++) if (bytes[i]! > most) return true;
+  return (high & 0x80808080) !== 0;
+}
+
 /** Where the first byte above `most` is, −1 where there is none. */
 function* firstAbove(bytes: Uint8Array, most: number, pixels: number): Turns<number> {
-  for (let map = 0; map * pixels < bytes.length; map++, yield) {
-    for (let i = map * pixels; i < (map + 1) * pixels; i++) if (bytes[i]! > most) return i;
+  for (let start = 0; start < bytes.length; start += pixels, yield) {
+    const map = bytes.subarray(start, start + pixels);
+    if (anyAbove(map, most)) return start + map.findIndex((byte) => byte > most);
   }
   return -1;
 }
