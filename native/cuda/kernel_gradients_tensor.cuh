@@ -3,6 +3,7 @@
 // Float32 out of three such products was tried and is slower than float32 itself (bench/NOTES.md).
 #pragma once
 #include "kernels.cuh"
+#include "tensor_cores.cuh"
 
 namespace tracin::cuda {
 
@@ -12,24 +13,6 @@ constexpr int kTile = 32;     // output and input channels of a block
 constexpr int kColumns = 32;  // output columns at a time
 constexpr int kPitch = 36;    // floats of a channel's row in shared memory: lanes of a fragment then fall on 32 banks
 constexpr int kWarps = 4;     // 2 × 2, each 16 output × 16 input channels
-
-__device__ inline uint32_t rounded(float v) {
-  uint32_t bits;
-#if __CUDA_ARCH__ >= 800
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(v));
-#else
-  bits = __float_as_uint(v);
-#endif
-  return bits;
-}
-
-__device__ inline void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-#if __CUDA_ARCH__ >= 800
-  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-#endif
-}
 
 }  // namespace tensor
 

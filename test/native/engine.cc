@@ -188,6 +188,29 @@ std::vector<float> gradientsOf(Program& program, const Batch& batch, const Regio
   return gradients;
 }
 
+constexpr int kRows = kSlices * kForeground;
+
+// Every region's gradient with every other's, of a block filled in two parts.
+std::vector<float> productsOf(Program& program, const Batch& batch, const RegionLoss& loss, bool boxed) {
+  auto block = program.resident(kSlices);
+  program.append(*block, batch.view(0, 1, boxed), loss, {});
+  program.append(*block, batch.view(1, kSlices - 1, boxed), loss, {});
+  std::vector<float> products(kRows * kRows);
+  program.contract(block.get(), batch.view(0, kSlices, boxed), loss, products.data(), {});
+  return products;
+}
+
+std::vector<float> dots(const std::vector<float>& gradients, int64_t p) {
+  std::vector<float> products;
+  for (int r = 0; r < kRows; ++r)
+    for (int q = 0; q < kRows; ++q) {
+      double dot = 0;
+      for (int64_t i = 0; i < p; ++i) dot += double(gradients[r * p + i]) * gradients[q * p + i];
+      products.push_back(static_cast<float>(dot));
+    }
+  return products;
+}
+
 void derivatives(const Builder& b, const RegionLoss& loss, const std::string& name) {
   const Batch batch = batchOf(b);
   auto program = compiled(b, Precision::f32);
@@ -230,19 +253,8 @@ void derivatives(const Builder& b, const RegionLoss& loss, const std::string& na
   check(slopes < 0.02, name + ": gradients are the losses' slopes", slopes);
   check(sum < 0.02, name + ": tangents are the logits' differences", sum);
 
-  auto block = program->resident(kSlices);
-  program->append(*block, batch.view(0, 1, false), loss, {});
-  program->append(*block, batch.view(1, kSlices - 1, false), loss, {});
-  const int rows = kSlices * kForeground;
-  std::vector<float> products(rows * rows), expected(rows * rows);
-  program->contract(block.get(), batch.view(0, kSlices, false), loss, products.data(), {});
-  for (int r = 0; r < rows; ++r)
-    for (int q = 0; q < rows; ++q) {
-      double dot = 0;
-      for (int64_t i = 0; i < p; ++i) dot += double(gradients[r * p + i]) * gradients[q * p + i];
-      expected[r * rows + q] = static_cast<float>(dot);
-    }
-  check(far(products, expected) < 1e-5, name + ": products of a block filled in two parts", far(products, expected));
+  const double error = far(productsOf(*program, batch, loss, false), dots(gradients, p));
+  check(error < 1e-5, name + ": products of a block filled in two parts", error);
 }
 
 void windows() {
@@ -256,8 +268,12 @@ void windows() {
 #ifdef TRACIN_TEST_CUDA
   for (const auto& [precision, name, most] : {std::tuple(Precision::tf32, "tf32", 5e-3), std::tuple(Precision::bf16, "bf16", 1e-1)}) {
     auto rounded = compiled(b, precision);
-    const double error = far(gradientsOf(*rounded, batch, loss, true), whole);
-    check(error < most && error > 0, std::string(name) + ": near float32, and not it", error);
+    for (const bool boxed : {false, true}) {
+      const double error = far(gradientsOf(*rounded, batch, loss, boxed), whole);
+      check(error < most && error > 0, std::string(name) + (boxed ? ": near float32, and not it" : ": on whole maps, too"), error);
+    }
+    const double apart = far(productsOf(*rounded, batch, loss, true), dots(whole, program->parameterCount()));
+    check(apart < most && apart > 0, std::string(name) + ": so are the products", apart);
   }
 #endif
 }

@@ -37,6 +37,9 @@ export const cuda = openCuda();
 /** Engines of float32. */
 const NATIVE: readonly Engine[] = [cpu, cuda].filter((engine) => engine !== undefined);
 
+/** Whether the CUDA engine's device is the one that the host emulates. */
+export const emulated = cuda?.description.includes('emulated by the host') ?? false;
+
 export const ENGINES: readonly Engine[] = [reference, ...NATIVE];
 
 /** How near an engine's numbers come to the reference's, as a share of the largest. */

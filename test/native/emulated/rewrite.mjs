@@ -1,0 +1,51 @@
+/**
+ * The cuda engine's sources as plain C++: `node rewrite.mjs FROM TO` copies native/ (core and cuda), turns `kernel<<<grid, block, …>>>(…)`
+ * into a call, and puts this folder's tensor_cores.cuh in place of the one in PTX.
+ */
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const [from, to] = process.argv.slice(2);
+
+/** Where the parenthesis that opens at `start` closes. */
+function closing(text, start) {
+  let depth = 0;
+  for (let i = start; i < text.length; ++i) {
+    if (text[i] === '(') ++depth;
+    else if (text[i] === ')' && --depth === 0) return i;
+  }
+  throw new Error('a launch is not closed');
+}
+
+function rewritten(text) {
+  const launch = /([A-Za-z_]\w*(?:<[^<>;(){}]*>)?)<<<([^;]*?)>>>\s*\(/;
+  for (;;) {
+    const found = launch.exec(text);
+    if (!found) break;
+    const open = found.index + found[0].length - 1;
+    const end = closing(text, open);
+    const call = `::emulated::start([=](const auto&... a) { ${found[1]}(a...); }, ::emulated::Shape(${found[2]}))(${text.slice(open + 1, end)})`;
+    text = text.slice(0, found.index) + call + text.slice(end + 1);
+  }
+  if (text.includes('<<<') && text.includes('>>>')) throw new Error('a launch is written in a way that is not known here');
+  return text;
+}
+
+function copy(folder) {
+  mkdirSync(join(to, folder), { recursive: true });
+  for (const name of readdirSync(join(from, folder))) {
+    const path = join(folder, name);
+    if (statSync(join(from, path)).isDirectory()) copy(path);
+    else if (/\.(h|cc|cu|cuh)$/.test(name)) {
+      const text = rewritten(readFileSync(join(from, path), 'utf8'));
+      const target = join(to, path.replace(/\.cu$/, '.cu.cc'));
+      // what did not change is not compiled again
+      if (!statSync(target, { throwIfNoEntry: false }) || readFileSync(target, 'utf8') !== text) writeFileSync(target, text);
+    }
+  }
+}
+
+copy('core');
+copy('cuda');
+copyFileSync(join(dirname(fileURLToPath(import.meta.url)), 'tensor_cores.cuh'), join(to, 'cuda', 'tensor_cores.cuh'));
