@@ -230,7 +230,7 @@ class CpuProgram final : public Program {
       for (int v : network_.selected) gradients_.emplace_back(count(network_.values[v].dims));
     sink.gradients = &gradients_;
     useThreads(threads_);
-    // an aborted step leaves parameters and statistics as they were
+    // a step that ends early leaves parameters and statistics as they were
     const auto before = statistics();
     struct Mode {
       bool& training;
@@ -247,7 +247,7 @@ class CpuProgram final : public Program {
       runner_->open(seed, std::vector<Box>(slices, logits.whole()), logits);
       value = trainingLoss(loss, slices, logits.of(0), logits.shape, targets, seed.room.data());
       runner_->backward({{0, slices, false}}, cotangents, nullptr, {}, 1, sink, abort);
-    } catch (const Aborted&) {
+    } catch (...) {
       for (const auto& [v, data] : before) work_.stored[v] = data;
       throw;
     }

@@ -172,7 +172,7 @@ class CudaProgram final : public Program {
   double step(int slices, const float* images, const uint8_t* targets, const TrainingLoss& loss, const Optimiser& optimiser,
               const Abort& abort) override {
     device_->use();
-    // an aborted step leaves parameters and statistics as they were
+    // a step that ends early leaves parameters and statistics as they were
     const auto before = statistics();
     struct Mode {
       bool& training;
@@ -200,7 +200,9 @@ class CudaProgram final : public Program {
                   "copy of gradients");
           },
           abort);
-    } catch (const Aborted&) {
+      for (int v : network_.selected)
+        for (const char* kind : slotsOf(optimiser)) slot(kind, network_.values[v]);  // before any parameter moves
+    } catch (...) {
       for (const auto& [v, data] : before) device_->upload(work_->stored[v].floats(), data.data(), bytesOf(data.size()));
       device_->synchronize();
       throw;
@@ -242,12 +244,13 @@ class CudaProgram final : public Program {
 
   void restoreOptimiserState(const Arrays& state) override {
     device_->use();
-    slots_.clear();
+    std::map<std::string, Buffer> restored;
     for (const auto& [name, data] : state) {
-      Buffer& buffer = slots_[name] = Buffer(bytesOf(data.size()));
+      Buffer& buffer = restored[name] = Buffer(bytesOf(data.size()));
       device_->upload(buffer.floats(), data.data(), bytesOf(data.size()));
     }
     device_->synchronize();
+    slots_ = std::move(restored);
   }
 
  private:
@@ -258,13 +261,18 @@ class CudaProgram final : public Program {
   std::map<std::string, Buffer> slots_;
   mutable Arrays slotsOnHost_;
 
+  static std::vector<const char*> slotsOf(const Optimiser& o) {
+    if (o.kind == Optimiser::Kind::sgd) return {"velocity"};
+    return {"m", "v"};
+  }
+
   float* slot(const char* kind, const Value& parameter) {
-    Buffer& buffer = slots_[std::string(kind) + "/" + parameter.name];
-    if (!buffer) {
-      buffer = Buffer(bytesOf(count(parameter.dims)));
-      device_->zero(buffer.floats(), buffer.bytes());
-    }
-    return buffer.floats();
+    const std::string name = std::string(kind) + "/" + parameter.name;
+    const auto it = slots_.find(name);
+    if (it != slots_.end()) return it->second.floats();
+    Buffer buffer(bytesOf(count(parameter.dims)));
+    device_->zero(buffer.floats(), buffer.bytes());
+    return (slots_[name] = std::move(buffer)).floats();
   }
 
   std::vector<float> downloaded(const Buffer& buffer) const {

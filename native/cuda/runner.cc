@@ -103,10 +103,16 @@ int64_t Runner::cotangentFloats() const {
 
 void Runner::forward(int slices, const float* images, const Abort& abort) {
   if (slices > capacity_) {
-    for (Tensor& t : work_.tensors)
-      if (t.used) t.data = Buffer(), t.tangent = Buffer(), t.data = Buffer((t.batched ? slices : 1) * t.floats() * int64_t(sizeof(float)));
-    capacity_ = slices;
+    // all old ones go before a new one comes, and if memory runs out there is room for none
+    capacity_ = 0;
     derivedVersion_ = 0;
+    for (Tensor& t : work_.tensors) {
+      t.data = Buffer();
+      t.tangent = Buffer();
+    }
+    for (Tensor& t : work_.tensors)
+      if (t.used) t.data = Buffer((t.batched ? slices : 1) * t.floats() * int64_t(sizeof(float)));
+    capacity_ = slices;
   }
   const Tensor& image = work_.tensors[network_.input];
   work_.device.upload(image.data.floats(), images, slices * image.floats() * int64_t(sizeof(float)));
@@ -122,7 +128,7 @@ void Runner::tangent(int slices, const Abort& abort) {
   for (size_t v = 0; v < work_.tensors.size(); ++v) {
     Tensor& t = work_.tensors[v];
     const int64_t bytes = (t.batched ? capacity_ : 1) * t.floats() * int64_t(sizeof(float));
-    if (t.used && needs_[v] && t.tangent.bytes() < bytes) t.tangent = Buffer(), t.tangent = Buffer(bytes);
+    if (t.used && needs_[v] && t.tangent.bytes() < bytes) t.tangent = Buffer(bytes);
   }
   for (const auto& op : operators_) {
     abort.poll();

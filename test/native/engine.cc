@@ -5,6 +5,9 @@
 #include <cstdio>
 #include <random>
 
+#ifdef TRACIN_TEST_EMULATED
+#include "emulated/cuda_runtime.h"
+#endif
 #ifdef TRACIN_TEST_CUDA
 #include "../../native/cuda/program.h"
 namespace engine = tracin::cuda;
@@ -300,6 +303,47 @@ void training() {
   check(aborted && program->snapshot() == before, "training: an aborted step changes nothing", 0);
 }
 
+#ifdef TRACIN_TEST_EMULATED
+// Device memory that runs out at any moment costs the call its result and nothing else.
+void memory() {
+  const Builder b = everything();
+  const Batch batch = batchOf(b);
+  const RegionLoss loss{RegionLoss::Kind::dice, false};
+  const Optimiser adam{Optimiser::Kind::adam, 0.01, 0, 0, 0.9, 0.999, 1e-8, 1};
+  const auto step = [&](Program& program) {
+    return program.step(kSlices, batch.images.data(), batch.targets.data(), {true, true, {}}, adam, {});
+  };
+  auto calm = compiled(b, Precision::f32);
+  const std::vector<float> products = productsOf(*calm, batch, loss, false);
+  const double value = step(*calm);
+  const Arrays after = calm->snapshot();
+
+  int refusals = 0, others = 0, wrong = 0;
+  // call(program): false while there is not enough
+  const auto shorten = [&](auto call) {
+    for (int64_t n = 0, enough = false; !enough; n += 1 + n) {
+      auto program = compiled(b, Precision::f32);
+      emulated::failAllocationsAfter(n);
+      try {
+        call(*program);
+        enough = true;
+      } catch (const std::bad_alloc&) {
+        ++refusals;
+      } catch (const std::exception& e) {
+        if (!others++) std::printf("%s\n", e.what());
+      }
+      emulated::failAllocationsAfter(INT64_MAX);
+      if (!enough) wrong += program->snapshot() != b.weights;
+      if (!enough) wrong += productsOf(*program, batch, loss, false) != products || step(*program) != value || program->snapshot() != after;
+    }
+  };
+  shorten([&](Program& program) { productsOf(program, batch, loss, false); });
+  shorten(step);
+  check(refusals > 10 && others == 0, "memory: running out of it is told as that", refusals);
+  check(wrong == 0, "memory: a program goes on as if nothing had been", wrong);
+}
+#endif
+
 }  // namespace
 
 int main() try {
@@ -307,6 +351,9 @@ int main() try {
   derivatives(everything(), {RegionLoss::Kind::crossEntropy, false}, "cross-entropy");
   windows();
   training();
+#ifdef TRACIN_TEST_EMULATED
+  memory();
+#endif
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed ? 1 : 0;
 } catch (const std::exception& error) {

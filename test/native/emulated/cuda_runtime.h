@@ -50,6 +50,9 @@ constexpr size_t kExchanged = 32;
 const char (*exchange(const void* own, size_t bytes, unsigned mask, int line))[kExchanged];
 unsigned lane();
 
+// From now on so many allocations succeed, and then none.
+void failAllocationsAfter(int64_t n);
+
 struct Stream;
 
 // What stands between <<< and >>>.

@@ -42,6 +42,7 @@ struct Allocation {
 
 std::map<const char*, Allocation> memory;
 size_t taken = 0;
+int64_t allocationsLeft = INT64_MAX;
 std::string failure;
 cudaError_t last = cudaSuccess;
 
@@ -83,6 +84,11 @@ unsigned random(unsigned n) {
 
 void fail(const std::string& why) {
   if (failure.empty()) failure = why;
+}
+
+void failAllocationsAfter(int64_t n) {
+  const std::lock_guard guard(lock());
+  allocationsLeft = n;
 }
 
 bool onDevice(const void* data, size_t bytes) {
@@ -157,7 +163,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 cudaError_t cudaMalloc(void** to, size_t bytes) {
   LOCKED;
-  if (bytes > kTotal - taken) return status(cudaErrorMemoryAllocation);
+  if (bytes > kTotal - taken || allocationsLeft-- <= 0) return status(cudaErrorMemoryAllocation);
   const size_t used = (bytes + kAlignment - 1) / kAlignment * kAlignment, pages = (used + kPage - 1) / kPage * kPage,
                length = pages + kPage;
   void* mapped = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
