@@ -3,6 +3,7 @@
 #include "kernel_gradients_tensor.cuh"
 #include "kernels.cuh"
 #include "layout.h"
+#include "lines.cuh"
 
 namespace tracin::cuda {
 
@@ -73,67 +74,36 @@ void byColumns(const Device& device, Pool& pool, Precision precision, const Corr
 // multiply-adds, and columns slide so that each input number is read three times only. With few input channels lanes share a
 // channel and take turns at positions.
 
-constexpr int kColumns = 32;  // output columns at a time
-constexpr int kOuts = 8;      // output channels of a warp
-constexpr int kWarps = 4;
+constexpr int kOuts = 8;          // output channels of a warp
 constexpr int kWanted = 4 * 132;  // blocks that fill a large chip
 
 template <int kIns>
-__global__ void __launch_bounds__(kWarps * 32, 3)
+__global__ void __launch_bounds__(kLineWarps * 32, 3)
     directKernel(const float* maps, const int* images, WindowView window, Geometry g, const float* output, int splits, float* gradient) {
-  constexpr int kThreadsHere = kWarps * 32, kOut = kWarps * kOuts, kInStride = kIns == 32 ? 33 : kIns, kOutStride = kOut + 4;
+  constexpr int kOut = kLineWarps * kOuts, kInStride = kIns == 32 ? 33 : kIns, kOutStride = kOut + 4;
   constexpr int kTurns = 32 / kIns;  // lanes that share an input channel
-  constexpr int kLoadX = ((kColumns + 2) * kIns + kThreadsHere - 1) / kThreadsHere, kLoadY = kColumns * kOut / kThreadsHere;
-  __shared__ float xs[3][(kColumns + 2) * kInStride];
-  __shared__ __align__(16) float ys[kColumns * kOutStride];
+  __shared__ float xs[3][(kLineColumns + 2) * kInStride];
+  __shared__ __align__(16) float ys[kLineColumns * kOutStride];
 
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, in = lane % kIns, turn = lane / kIns;
   const int firstIn = blockIdx.x * kIns, firstOut = blockIdx.y * kOut;
   const int row = blockIdx.z / splits, split = blockIdx.z % splits;
   const int height = g.output[1], width = g.output[2];
-  const int64_t mapSize = int64_t(g.input[1]) * g.input[2], outSize = int64_t(height) * width;
-  const float* map = maps + (int64_t(images ? images[row] : row) * g.in + firstIn) * mapSize;
-  const float* out = output + (int64_t(row) * g.out + firstOut) * outSize;
+  const float* map = maps + (int64_t(images ? images[row] : row) * g.in + firstIn) * g.input[1] * g.input[2];
+  const float* out = output + (int64_t(row) * g.out + firstOut) * height * width;
   const int top = window.corner(row, 1) - g.before[1], left = window.corner(row, 2) - g.before[2];
   const int from = static_cast<int>(int64_t(height) * split / splits), to = static_cast<int>(int64_t(height) * (split + 1) / splits);
 
   float sums[kOuts][9] = {};
-  float nextX[kLoadX], nextY[kLoadY];
+  Line<kIns, true> nextX;
+  Line<kOut, false> nextY;
+  const auto fetchX = [&](int y, int x0) { nextX.fetch(map, g.in - firstIn, g.input[1], g.input[2], g.input[1], top + y, left + x0); };
+  const auto storeX = [&](int y) { nextX.store([&](int channel, int column, float v) { xs[y % 3][column * kInStride + channel] = v; }); };
+  const auto fetchY = [&](int y, int x0) { nextY.fetch(out, g.out - firstOut, height, width, height, y, x0); };
+  const auto storeY = [&] { nextY.store([&](int channel, int column, float v) { ys[column * kOutStride + channel] = v; }); };
 
-  const auto fetchX = [&](int y, int x0) {  // row `top + y` of the map, columns from `left + x0`
-    const int my = top + y;
-#pragma unroll
-    for (int i = 0; i < kLoadX; ++i) {
-      const int at = i * kThreadsHere + threadIdx.x, column = at % (kColumns + 2), channel = at / (kColumns + 2), mx = left + x0 + column;
-      const bool inside = channel < kIns && firstIn + channel < g.in && my >= 0 && my < g.input[1] && mx >= 0 && mx < g.input[2];
-      nextX[i] = inside ? map[channel * mapSize + int64_t(my) * g.input[2] + mx] : 0.f;
-    }
-  };
-  const auto storeX = [&](int y) {
-#pragma unroll
-    for (int i = 0; i < kLoadX; ++i) {
-      const int at = i * kThreadsHere + threadIdx.x, column = at % (kColumns + 2), channel = at / (kColumns + 2);
-      if (channel < kIns) xs[y % 3][column * kInStride + channel] = nextX[i];
-    }
-  };
-  const auto fetchY = [&](int y, int x0) {
-#pragma unroll
-    for (int i = 0; i < kLoadY; ++i) {
-      const int at = i * kThreadsHere + threadIdx.x, column = at % kColumns, channel = at / kColumns;
-      const bool inside = firstOut + channel < g.out && x0 + column < width;
-      nextY[i] = inside ? out[channel * outSize + int64_t(y) * width + x0 + column] : 0.f;
-    }
-  };
-  const auto storeY = [&] {
-#pragma unroll
-    for (int i = 0; i < kLoadY; ++i) {
-      const int at = i * kThreadsHere + threadIdx.x;
-      ys[at % kColumns * kOutStride + at / kColumns] = nextY[i];
-    }
-  };
-
-  for (int x0 = 0; x0 < width && from < to; x0 += kColumns) {
-    const int columns = min(kColumns, width - x0);
+  for (int x0 = 0; x0 < width && from < to; x0 += kLineColumns) {
+    const int columns = min(kLineColumns, width - x0);
     __syncthreads();  // the columns before are done with
     for (int y = from; y < from + 2; ++y) {
       fetchX(y, x0);
@@ -233,9 +203,9 @@ void tiled(const Device& device, Pool& pool, Kernel kernel, int ins, int outs, c
       part.images += first;
     else
       part.maps += int64_t(first) * c.in * volume(input.extent);
-    kernel<<<dim3(x, y, rows * splits), kWarps * 32, 0, device.stream>>>(part.maps, part.images, window, Geometry(c, input.extent),
-                                                                         output + first * int64_t(c.out) * volume(c.output), splits,
-                                                                         to + first * splits * n);
+    kernel<<<dim3(x, y, rows * splits), kLineWarps * 32, 0, device.stream>>>(part.maps, part.images, window, Geometry(c, input.extent),
+                                                                             output + first * int64_t(c.out) * volume(c.output), splits,
+                                                                             to + first * splits * n);
     launched();
   }
   if (splits > 1) {
@@ -255,9 +225,9 @@ void kernelGradients(const Device& device, Pool& pool, Precision precision, cons
                      float* gradient) {
   if (!isDirect(c)) return byColumns(device, pool, precision, c, input, output, gradient);
   const auto run = [&](Kernel kernel, int ins, int outs) { tiled(device, pool, kernel, ins, outs, c, input, output, gradient); };
-  if (c.in <= 4) return run(directKernel<4>, 4, kWarps * kOuts);
-  if (c.in <= 8) return run(directKernel<8>, 8, kWarps * kOuts);
-  if (precision == Precision::f32) return run(directKernel<32>, 32, kWarps * kOuts);
+  if (c.in <= 4) return run(directKernel<4>, 4, kLineWarps * kOuts);
+  if (c.in <= 8) return run(directKernel<8>, 8, kLineWarps * kOuts);
+  if (precision == Precision::f32) return run(directKernel<32>, 32, kLineWarps * kOuts);
   run(tensorKernel<Geometry>, tensor::kTile, tensor::kTile);
 }
 

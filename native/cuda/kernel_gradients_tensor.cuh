@@ -2,102 +2,91 @@
 // Operands are rounded to tf32, also where bf16 was asked for: finer, and the reads from shared memory are what takes the time.
 // Float32 out of three such products was tried and is slower than float32 itself (bench/NOTES.md).
 #pragma once
-#include "kernels.cuh"
+#include "lines.cuh"
 #include "tensor_cores.cuh"
 
 namespace tracin::cuda {
 
 namespace tensor {
 
-constexpr int kTile = 32;     // output and input channels of a block
-constexpr int kColumns = 32;  // output columns at a time
-constexpr int kPitch = 36;    // floats of a channel's row in shared memory: lanes of a fragment then fall on 32 banks
-constexpr int kWarps = 4;     // 2 × 2, each 16 output × 16 input channels
+constexpr int kTile = 32;          // output and input channels of a block: its 2 × 2 warps take 16 × 16 each
+constexpr int kPitch = 36;         // floats of a channel's row in shared memory: lanes of a fragment then fall on 32 banks
+constexpr int kLines = 2;          // lines of the output at a time: what a fragment of x serves, and fewer barriers
+constexpr int kHeld = kLines + 2;  // lines of the input that they meet
 
 }  // namespace tensor
 
 template <class Geometry>
-__global__ void __launch_bounds__(tensor::kWarps * 32, 2)
+__global__ void __launch_bounds__(kLineWarps * 32, 3)
     tensorKernel(const float* maps, const int* images, WindowView window, Geometry g, const float* output, int splits, float* gradient) {
   using namespace tensor;
-  constexpr int kThreadsHere = kWarps * 32, kReads = kColumns + 2;
-  constexpr int kLoadX = (kReads * kTile + kThreadsHere - 1) / kThreadsHere, kLoadY = kColumns * kTile / kThreadsHere;
-  __shared__ float xs[3][kTile * kPitch];
-  __shared__ float ys[kTile * kPitch];
+  // rounded already: every number is read nine times
+  __shared__ uint32_t xs[kHeld][kTile * kPitch];
+  __shared__ uint32_t ys[kLines][kTile * kPitch];
 
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, group = lane / 4, turn = lane % 4;
   const int ownOut = warp % 2 * 16, ownIn = warp / 2 * 16;
   const int firstIn = blockIdx.x * kTile, firstOut = blockIdx.y * kTile;
   const int row = blockIdx.z / splits, part = blockIdx.z % splits;
   const int height = g.output[1], width = g.output[2];
-  const int64_t mapSize = int64_t(g.input[1]) * g.input[2], outSize = int64_t(height) * width;
-  const float* map = maps + (int64_t(images ? images[row] : row) * g.in + firstIn) * mapSize;
-  const float* out = output + (int64_t(row) * g.out + firstOut) * outSize;
+  const float* map = maps + (int64_t(images ? images[row] : row) * g.in + firstIn) * g.input[1] * g.input[2];
+  const float* out = output + (int64_t(row) * g.out + firstOut) * height * width;
   const int top = window.corner(row, 1) - g.before[1], left = window.corner(row, 2) - g.before[2];
   const int from = static_cast<int>(int64_t(height) * part / splits), to = static_cast<int>(int64_t(height) * (part + 1) / splits);
 
   float sums[2][9][4] = {};
-  float nextX[kLoadX], nextY[kLoadY];
-  const auto fetchX = [&](int y, int x0) {  // row `top + y` of the map, columns from `left + x0`
-    const int my = top + y;
-#pragma unroll
-    for (int i = 0; i < kLoadX; ++i) {
-      const int at = i * kThreadsHere + threadIdx.x, column = at % kReads, channel = at / kReads, mx = left + x0 + column;
-      const bool inside = channel < kTile && firstIn + channel < g.in && my >= 0 && my < g.input[1] && mx >= 0 && mx < g.input[2];
-      nextX[i] = inside ? map[channel * mapSize + int64_t(my) * g.input[2] + mx] : 0.f;
-    }
+  Line<kTile, true> nextX[kLines];
+  Line<kTile, false> nextY[kLines];
+  const auto fetchX = [&](auto& next, int y, int x0) {
+    next.fetch(map, g.in - firstIn, g.input[1], g.input[2], g.input[1], top + y, left + x0);
   };
-  const auto storeX = [&](int y) {
-#pragma unroll
-    for (int i = 0; i < kLoadX; ++i) {
-      const int at = i * kThreadsHere + threadIdx.x, column = at % kReads, channel = at / kReads;
-      if (channel < kTile) xs[y % 3][channel * kPitch + column] = nextX[i];
-    }
+  const auto storeX = [&](const auto& next, int y) {
+    next.store([&](int channel, int column, float v) { xs[y % kHeld][channel * kPitch + column] = rounded(v); });
   };
-  const auto fetchY = [&](int y, int x0) {
-#pragma unroll
-    for (int i = 0; i < kLoadY; ++i) {
-      const int at = i * kThreadsHere + threadIdx.x, column = at % kColumns, channel = at / kColumns;
-      const bool inside = firstOut + channel < g.out && x0 + column < width;
-      nextY[i] = inside ? out[channel * outSize + int64_t(y) * width + x0 + column] : 0.f;
-    }
+  const auto fetchY = [&](auto& next, int y, int x0) {  // from line `to` on they are another part's
+    next.fetch(out, g.out - firstOut, height, width, to, y, x0);
   };
-  const auto storeY = [&] {
-#pragma unroll
-    for (int i = 0; i < kLoadY; ++i) {
-      const int at = i * kThreadsHere + threadIdx.x;
-      ys[at / kColumns * kPitch + at % kColumns] = nextY[i];
-    }
+  const auto storeY = [&](const auto& next, int line) {
+    next.store([&](int channel, int column, float v) { ys[line][channel * kPitch + column] = rounded(v); });
   };
 
-  for (int x0 = 0; x0 < width && from < to; x0 += kColumns) {
-    const int steps = (min(kColumns, width - x0) + 7) / 8;
+  for (int x0 = 0; x0 < width && from < to; x0 += kLineColumns) {
+    const int steps = (min(kLineColumns, width - x0) + 7) / 8;
     __syncthreads();  // the columns before are done with
     for (int y = from; y < from + 2; ++y) {
-      fetchX(y, x0);
-      storeX(y);
+      fetchX(nextX[0], y, x0);
+      storeX(nextX[0], y);
     }
-    fetchX(from + 2, x0);
-    fetchY(from, x0);
-    for (int y = from; y < to; ++y) {
-      __syncthreads();
-      storeX(y + 2);
-      storeY();
-      __syncthreads();
-      if (y + 1 < to) {
-        fetchX(y + 3, x0);
-        fetchY(y + 1, x0);
-      }
-      for (int step = 0; step < steps; ++step) {
-        const float* dy = &ys[(ownOut + group) * kPitch + step * 8 + turn];
-        const uint32_t a[4] = {rounded(dy[0]), rounded(dy[8 * kPitch]), rounded(dy[4]), rounded(dy[8 * kPitch + 4])};
 #pragma unroll
-        for (int t = 0; t < 9; ++t)
+    for (int line = 0; line < kLines; ++line) fetchX(nextX[line], from + 2 + line, x0), fetchY(nextY[line], from + line, x0);
+    for (int y = from; y < to; y += kLines) {
+      __syncthreads();
+#pragma unroll
+      for (int line = 0; line < kLines; ++line) storeX(nextX[line], y + 2 + line), storeY(nextY[line], line);
+      __syncthreads();
+      if (y + kLines < to)
+#pragma unroll
+        for (int line = 0; line < kLines; ++line)
+          fetchX(nextX[line], y + kLines + 2 + line, x0), fetchY(nextY[line], y + kLines + line, x0);
+      for (int step = 0; step < steps; ++step) {
+        uint32_t a[kLines][4];
+#pragma unroll
+        for (int line = 0; line < kLines; ++line) {
+          const uint32_t* dy = &ys[line][(ownOut + group) * kPitch + step * 8 + turn];
+          a[line][0] = dy[0], a[line][1] = dy[8 * kPitch], a[line][2] = dy[4], a[line][3] = dy[8 * kPitch + 4];
+        }
+#pragma unroll
+        for (int held = 0; held < kHeld; ++held)
 #pragma unroll
           for (int n = 0; n < 2; ++n) {
-            const float* x = &xs[(y + t / 3) % 3][(ownIn + 8 * n + group) * kPitch + step * 8 + turn + t % 3];
-            const uint32_t b[2] = {rounded(x[0]), rounded(x[4])};
-            multiply(sums[n][t], a, b);
+            const uint32_t* x = &xs[(y + held) % kHeld][(ownIn + 8 * n + group) * kPitch + step * 8 + turn];
+#pragma unroll
+            for (int column = 0; column < 3; ++column) {
+              const uint32_t b[2] = {x[column], x[column + 4]};
+#pragma unroll
+              for (int line = 0; line < kLines; ++line)
+                if (held >= line && held < line + 3) multiply(sums[n][(held - line) * 3 + column], a[line], b);
+            }
           }
       }
     }
