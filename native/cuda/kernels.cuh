@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "divider.cuh"
 #include "operator.h"
 
 namespace tracin::cuda {
@@ -20,10 +21,16 @@ inline void launched() { check(cudaGetLastError(), "kernel"); }
 // A window as kernels see it.
 struct WindowView {
   int size[3];
+  Divider width, height;
   const int* corners;  // [rows][3]; null: whole
-  WindowView(const Window& w) : size{w.size[0], w.size[1], w.size[2]}, corners(w.onDevice) {}
+  WindowView(const Window& w) : size{w.size[0], w.size[1], w.size[2]}, width(w.size[2]), height(w.size[1]), corners(w.onDevice) {}
   __device__ int corner(int row, int axis) const { return corners ? corners[row * 3 + axis] : 0; }
-  __device__ int64_t volume() const { return int64_t(size[0]) * size[1] * size[2]; }
+  __device__ int volume() const { return size[0] * size[1] * size[2]; }
+  // The place within the window of its i-th number.
+  __device__ void locate(unsigned i, int (&at)[3]) const {
+    const unsigned line = width.quotient(i), plane = height.quotient(line);
+    at[0] = plane, at[1] = line - plane * size[1], at[2] = i - line * size[2];
+  }
 };
 
 // Sum over the block's threads, for all of them; `shared` holds 32 numbers.

@@ -36,7 +36,7 @@ struct Map {
 __global__ void regionKernel(bool dice, bool sum, const float* logits, int classes, Map map, const uint8_t* targets, const uint8_t* masks,
                              const int* images, const int* labels, WindowView window, float* cotangents, double* losses) {
   __shared__ double shared[32];
-  const int row = blockIdx.x, image = images[row], foreground = classes - 1, n = static_cast<int>(window.volume());
+  const int row = blockIdx.x, image = images[row], foreground = classes - 1, n = window.volume();
   const int label = labels[row] + 1;
   const int64_t pixels = map.volume();
   const float* f = logits + image * classes * pixels;
@@ -44,8 +44,9 @@ __global__ void regionKernel(bool dice, bool sum, const float* logits, int class
   const uint8_t* mask = masks + (int64_t(image) * foreground + max(label - 1, 0)) * pixels;
   float* to = cotangents + int64_t(row) * classes * n;
   const auto pixelAt = [&](int i) {
-    const int x = i % window.size[2] + window.corner(row, 2), y = i / window.size[2] % window.size[1] + window.corner(row, 1),
-              z = i / window.size[2] / window.size[1] + window.corner(row, 0);
+    int at[3];
+    window.locate(i, at);
+    const int z = at[0] + window.corner(row, 0), y = at[1] + window.corner(row, 1), x = at[2] + window.corner(row, 2);
     return (int64_t(z) * map.size[1] + y) * map.size[2] + x;
   };
 

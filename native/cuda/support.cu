@@ -29,16 +29,16 @@ __global__ void rewindowKernel(const float* from, WindowView source, const int* 
   const int row = blockIdx.x / channels, channel = blockIdx.x % channels;
   const int64_t held = images ? images[row] : row;
   const float* plane = from + (held * channels + channel) * source.volume();
-  float* line = to + (int64_t(row) * channels + channel) * target.volume();
-  const int n = static_cast<int>(target.volume());
+  const int n = target.volume();
+  float* line = to + (int64_t(row) * channels + channel) * n;
   for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < n; i += gridDim.y * blockDim.x) {
-    const int x = i % target.size[2], y = i / target.size[2] % target.size[1], z = i / target.size[2] / target.size[1];
-    const int at[3] = {z + target.corner(row, 0), y + target.corner(row, 1), x + target.corner(row, 2)};
+    int at[3];
+    target.locate(i, at);
     bool inside = true;
     int index = 0;
     for (int a = 0; a < 3; ++a) {
-      const int local = at[a] - source.corner(row, a);
-      inside &= at[a] >= 0 && at[a] < map.size[a] && local >= 0 && local < source.size[a];
+      const int p = at[a] + target.corner(row, a), local = p - source.corner(row, a);
+      inside &= p >= 0 && p < map.size[a] && local >= 0 && local < source.size[a];
       index = index * source.size[a] + local;
     }
     line[i] = inside ? plane[index] : 0.f;

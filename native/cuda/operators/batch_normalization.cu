@@ -57,22 +57,23 @@ __global__ void backwardKernel(const float* dy, WindowView source, WindowView wi
   __shared__ double shared[32];
   const int row = blockIdx.x / channels, c = blockIdx.x % channels;
   const int64_t mapSize = int64_t(map.size[0]) * map.size[1] * map.size[2], at = (int64_t(images[row]) * channels + c) * mapSize;
-  const float *g = dy + blockIdx.x * source.volume(), mean = m.mean[c], inverse = m.inverse[c], factor = scale[c] * inverse;
-  const int n = static_cast<int>(window.volume());
+  const float *g = dy + int64_t(blockIdx.x) * source.volume(), mean = m.mean[c], inverse = m.inverse[c], factor = scale[c] * inverse;
+  const int n = window.volume();
   const int64_t start = int64_t(blockIdx.x) * n;
   int corner[3], shift[3];
   for (int a = 0; a < 3; ++a) corner[a] = window.corner(row, a), shift[a] = corner[a] - source.corner(row, a);
   double sum = 0, weighted = 0;
   for (int i = threadIdx.x; i < n; i += blockDim.x) {
-    const int px = i % window.size[2], py = i / window.size[2] % window.size[1], pz = i / window.size[2] / window.size[1];
-    const int sx = px + shift[2], sy = py + shift[1], sz = pz + shift[0];
+    int p[3];
+    window.locate(i, p);
+    const int sz = p[0] + shift[0], sy = p[1] + shift[1], sx = p[2] + shift[2];
     float v = 0.f;
     if (sx >= 0 && sx < source.size[2] && sy >= 0 && sy < source.size[1] && sz >= 0 && sz < source.size[0]) {
-      const int64_t p = at + (int64_t(pz + corner[0]) * map.size[1] + py + corner[1]) * map.size[2] + px + corner[2];
+      const int64_t place = at + (int64_t(p[0] + corner[0]) * map.size[1] + p[1] + corner[1]) * map.size[2] + p[2] + corner[2];
       v = g[(int64_t(sz) * source.size[1] + sy) * source.size[2] + sx];
-      if (slope != 1.f && y[p] <= 0.f) v *= slope;
+      if (slope != 1.f && y[place] <= 0.f) v *= slope;
       sum += v;
-      weighted += v * (x[p] - mean);
+      weighted += v * (x[place] - mean);
     }
     if (dx) dx[start + i] = factor * v;
     if (masked) masked[start + i] = v;

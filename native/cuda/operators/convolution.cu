@@ -8,32 +8,36 @@ namespace tracin::cuda {
 
 namespace {
 
-// y ← leaky(y + bias), over [images][channels][positions]
-__global__ void finishKernel(float* y, const float* bias, int channels, int64_t positions, int64_t n, float slope) {
-  TRACIN_EACH(i, n) {
-    const float v = y[i] + (bias ? bias[i / positions % channels] : 0.f);
-    y[i] = v > 0.f ? v : v * slope;
+// y ← leaky(y + bias), planes [images][channels]
+__global__ void finishKernel(float* y, const float* bias, int channels, int64_t positions, float slope) {
+  const float offset = bias ? bias[blockIdx.x % channels] : 0.f;
+  float* plane = y + blockIdx.x * positions;
+  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x) {
+    const float v = plane[i] + offset;
+    plane[i] = v > 0.f ? v : v * slope;
   }
 }
 
 // The tangent through what finishKernel did: (ẏ + ḃ) · (y > 0 ? 1 : slope)
-__global__ void finishTangentKernel(float* tangent, const float* bias, const float* y, int channels, int64_t positions, int64_t n,
-                                    float slope) {
-  TRACIN_EACH(i, n) {
-    const float v = tangent[i] + (bias ? bias[i / positions % channels] : 0.f);
-    tangent[i] = y[i] > 0.f ? v : v * slope;
+__global__ void finishTangentKernel(float* tangent, const float* bias, const float* y, int channels, int64_t positions, float slope) {
+  const float offset = bias ? bias[blockIdx.x % channels] : 0.f;
+  const int64_t start = blockIdx.x * positions;
+  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x) {
+    const float v = tangent[start + i] + offset;
+    tangent[start + i] = y[start + i] > 0.f ? v : v * slope;
   }
 }
 
 // dy ← dy · (y > 0 ? 1 : slope)
 __global__ void maskKernel(float* dy, WindowView window, const float* y, const int* images, int channels, int height, int width,
                            int64_t mapSize, float slope) {
-  const int row = blockIdx.x / channels, channel = blockIdx.x % channels, n = static_cast<int>(window.volume());
+  const int row = blockIdx.x / channels, channel = blockIdx.x % channels, n = window.volume();
   float* g = dy + int64_t(blockIdx.x) * n;
   const float* map = y + (int64_t(images[row]) * channels + channel) * mapSize;
   for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < n; i += gridDim.y * blockDim.x) {
-    const int x = i % window.size[2] + window.corner(row, 2), line = i / window.size[2] % window.size[1] + window.corner(row, 1),
-              z = i / window.size[2] / window.size[1] + window.corner(row, 0);
+    int at[3];
+    window.locate(i, at);
+    const int z = at[0] + window.corner(row, 0), line = at[1] + window.corner(row, 1), x = at[2] + window.corner(row, 2);
     if (map[(int64_t(z) * height + line) * width + x] <= 0.f) g[i] *= slope;
   }
 }
@@ -84,6 +88,19 @@ class Convolution : public Operator {
   }
   void runBackward(Pass pass, const Correlation& c, float* input, float* kernel, float* output) {
     library_.run(pass, work.precision, c, input, kernel, output);
+  }
+  void finish(int images, float slope) {
+    const Tensor& y = tensor(output);
+    const int64_t n = volume(y.extent());
+    finishKernel<<<planes(int64_t(images) * y.channels(), n), kThreads, 0, stream()>>>(out(), bias(), y.channels(), n, slope);
+    launched();
+  }
+  void finishTangent(int images, float slope) {
+    const Tensor& y = tensor(output);
+    const int64_t n = volume(y.extent());
+    finishTangentKernel<<<planes(int64_t(images) * y.channels(), n), kThreads, 0, stream()>>>(outTangent(), biasTangent(), out(),
+                                                                                              y.channels(), n, slope);
+    launched();
   }
   static float* written(const Operand& o) { return const_cast<float*>(o.data); }
 
@@ -152,10 +169,7 @@ class Conv final : public Convolution {
   void forward(int images) override {
     runForward(Pass::forward, whole(images), written(in(0)), kernel(), out());
     if (!bias() && slope_ == 1.f) return;
-    const Tensor& y = tensor(output);
-    const int64_t n = images * y.floats();
-    finishKernel<<<blocksFor(n), kThreads, 0, stream()>>>(out(), bias(), y.channels(), volume(y.extent()), n, slope_);
-    launched();
+    finish(images, slope_);
   }
 
   void tangent(int images) override {
@@ -173,10 +187,7 @@ class Conv final : public Convolution {
     if (tangents(0)) add(tangents(0), kernel());
     if (tangents(1)) add(in(0), kernelTangent());
     if (!started) device().zero(outTangent(), n * int64_t(sizeof(float)));
-    if (!biasTangent() && slope_ == 1.f) return;
-    finishTangentKernel<<<blocksFor(n), kThreads, 0, stream()>>>(outTangent(), biasTangent(), out(), y.channels(), volume(y.extent()), n,
-                                                                 slope_);
-    launched();
+    if (biasTangent() || slope_ != 1.f) finishTangent(images, slope_);
   }
 
   void backward(Backward& b) override {
@@ -217,12 +228,8 @@ class ConvTranspose final : public Convolution {
   using Convolution::Convolution;
 
   void forward(int images) override {
-    const Tensor& y = tensor(output);
     runForward(Pass::data, whole(images), out(), kernel(), written(in(0)));
-    if (!bias()) return;
-    const int64_t n = images * y.floats();
-    finishKernel<<<blocksFor(n), kThreads, 0, stream()>>>(out(), bias(), y.channels(), volume(y.extent()), n, 1.f);
-    launched();
+    if (bias()) finish(images, 1.f);
   }
 
   void tangent(int images) override {
@@ -240,10 +247,7 @@ class ConvTranspose final : public Convolution {
     if (tangents(0)) add(tangents(0), kernel());
     if (tangents(1)) add(in(0), kernelTangent());
     if (!started) device().zero(outTangent(), n * int64_t(sizeof(float)));
-    if (!biasTangent()) return;
-    finishTangentKernel<<<blocksFor(n), kThreads, 0, stream()>>>(outTangent(), biasTangent(), out(), y.channels(), volume(y.extent()), n,
-                                                                 1.f);
-    launched();
+    if (biasTangent()) finishTangent(images, 1.f);
   }
 
   void backward(Backward& b) override {
