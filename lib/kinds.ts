@@ -126,8 +126,29 @@ export function shape<T extends object>(kinds: Kinds<T>, give?: string): Kind<T>
       const wrong = kind(value[key]);
       if (wrong) return { ...wrong, at: `.${key}${wrong.at}` };
     }
+    for (const key of Object.keys(value)) {
+      const meant = key in kinds ? undefined : misspelt(key, Object.keys(kinds));
+      if (meant !== undefined && value[meant] === undefined) return { at: `.${key}`, value: value[key], give: `it as ${meant}` };
+    }
     return undefined;
   };
+}
+
+/** Which of the names a word is but for a letter or two: other words may be somebody's own. */
+function misspelt(word: string, names: readonly string[]): string | undefined {
+  const most = word.length < 3 ? 0 : word.length < 7 ? 1 : 2;
+  return names.find((name) => Math.abs(name.length - word.length) <= most && distance(word, name) <= most);
+}
+
+/** Letters to insert, leave out or replace (Levenshtein 1966). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + Number(a[i - 1] !== b[j - 1])));
+    row = next;
+  }
+  return row[b.length]!;
 }
 
 function needed(kinds: Readonly<Record<string, Kind<unknown>>>): string {

@@ -223,3 +223,17 @@ test.each(functions)('%s refuses what it cannot mean', async (name) => {
   }
   expect(complaints).toEqual([]);
 });
+
+test.each(functions.filter((name) => !CALLS[name]!.takes))('%s tells an option that lacks a letter by its name', async (name) => {
+  const { needs, may = {} } = CALLS[name]!;
+  const long = Object.entries(may).filter(([key]) => key.length >= 4);
+  const complaints: string[] = [];
+  for (const [key, value] of long) {
+    const said = await complaint(
+      () => PUBLIC[name]!({ ...needs, ...may, [key]: undefined, [key.slice(0, 1) + key.slice(2)]: value }),
+      [`give it as ${key}`],
+    );
+    if (said !== undefined) complaints.push(`${key}: ${said}`);
+  }
+  expect(complaints).toEqual([]);
+});

@@ -92,4 +92,32 @@ describe.each(ENGINES.map((engine) => [engine.name, engine] as const))('%s', (na
     const methods = program as unknown as Methods;
     expect(await complaints((...values) => methods[method]!(...values), given)).toEqual([]);
   });
+
+  const calls: [keyof Program, readonly unknown[]][] = [
+    ['forward', [batch.images]],
+    ['tangent', [batch.images, batch.images]],
+    ['gradients', [batch, loss]],
+    ['contract', [undefined, batch, loss]],
+    ['step', [batch, loss, loss]],
+  ];
+  test.each(calls)('%s of a program takes options or none', async (method, given) => {
+    const methods = program as unknown as Methods;
+    for (const options of [null, 5, 'fast', []])
+      await expect(methods[method]!(...given, options)).rejects.toMatchObject({
+        code: 'ERR_TRACIN_USAGE',
+        message: expect.stringContaining('options is'),
+      });
+  });
+
+  test('contract refuses what is no block of its own', async () => {
+    const other = await engine.compile(graph, { size: [4, 4] });
+    const foreign = await other.resident(1);
+    const { contract } = program as unknown as Methods;
+    for (const block of [null, 5, {}, foreign])
+      await expect(contract!.call(program, block, batch, loss)).rejects.toMatchObject({
+        code: 'ERR_TRACIN_USAGE',
+        message: expect.stringContaining('block is'),
+      });
+    other.dispose();
+  });
 });

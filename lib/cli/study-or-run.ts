@@ -22,9 +22,9 @@ export async function studyOrRun(dir: string, engine: Engine, { signal, reporter
     throw new TracinError('ERR_TRACIN_USAGE', `run ${run.dir} keeps no test cases to ask about: compute a study with influence --test`);
   }
   reporter.note(`computing the influence of ${run.dir} into ${out}`);
-  const train = await openRunCases(run, run.split.train, signal);
+  const train = await openRunCases(run, run.split.train, { signal });
   try {
-    const test = await openRunCases(run, run.split.test, signal);
+    const test = await openRunCases(run, run.split.test, { signal });
     try {
       const record = datasetRecordSchema.parse(run.data.options);
       const of = (cases: readonly string[]): InfluenceRecord => JSON.parse(JSON.stringify({ ...record, cases })) as InfluenceRecord;

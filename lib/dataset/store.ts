@@ -2,7 +2,7 @@
 import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { TracinError } from '../errors';
-import { CALL, anyPath, check, either, kindOf, list, oneOf, optional, record, text, whole, type Kinds } from '../kinds';
+import { CALL, anyPath, check, either, kindOf, list, oneOf, optional, record, text, whole, type Kind, type Kinds } from '../kinds';
 import type { OnProgress } from '../progress';
 import { BoundedCache } from './bounded-cache';
 import type { ImagesRequest, LabelsRequest, SlicesRequest, Survey, SurveyRequest } from './case-worker';
@@ -77,7 +77,9 @@ type Surveyed = Omit<Entry, 'frame' | 'decodings'>;
 /** Of a side of an image, pixels. */
 const LARGEST_SIDE = 4096;
 
-const sides = either(Array.isArray, list(whole(1, LARGEST_SIDE)), whole(1, LARGEST_SIDE));
+const side = whole(1, LARGEST_SIDE);
+const pair: Kind<readonly number[]> = (value) =>
+  Array.isArray(value) && value.length === 2 ? list(side)(value) : { at: '', value, give: 'a number of pixels, or [height, width]' };
 const OPTIONS: Kinds<DatasetOptions> = {
   ...CALL,
   dir: anyPath,
@@ -85,9 +87,9 @@ const OPTIONS: Kinds<DatasetOptions> = {
   modalities: optional(list(text)),
   classes: optional(record(whole(0))),
   cases: optional(list(text)),
-  size: optional(sides),
+  size: optional(either(Array.isArray, pair, side)),
   offset: optional(kindOf('[x, y]', (value) => Array.isArray(value) && value.length === 2)),
-  divisor: optional(sides),
+  divisor: optional(either(Array.isArray, list(side), side)),
   slices: optional(sliceChoice),
   normalisation: optional(oneOf(NORMALISATIONS)),
   cacheBytes: optional(whole(0)),

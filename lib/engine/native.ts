@@ -25,8 +25,10 @@ import type {
 import { layoutOf, sizeOf, type Layout } from './layout';
 import { supportBoxes } from './support';
 import {
+  checkBlock,
   checkCapacity,
   checkFinite,
+  checkObjects,
   checkOptimiser,
   checkCompile,
   checkKernels,
@@ -67,6 +69,10 @@ class NativeBlock implements Block {
   get handle(): BlockHandle {
     if (!this.#handle) throw new TracinError('ERR_TRACIN_USAGE', 'block: it is disposed; ask the program for another');
     return this.#handle;
+  }
+
+  isOf(program: NativeProgram): boolean {
+    return program === this.#program;
   }
 
   async append(batch: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<RegionNorms> {
@@ -201,6 +207,8 @@ class NativeProgram implements Program {
     loss: RegionLoss,
     options: ContractOptions = {},
   ): Promise<RegionNorms & { products: Floats }> {
+    checkObjects({ options });
+    checkBlock(block, (own) => own instanceof NativeBlock && own.isOf(this));
     const resident = block as NativeBlock | undefined;
     const { forwarded = false } = options;
     const prepared = this.#prepare(batch, loss);
@@ -299,7 +307,9 @@ class NativeProgram implements Program {
   }
 
   /** One call after another, as the addon wants them; the signal raises a flag that the core polls. */
-  async #run<T>({ signal }: CallOptions, call: (program: ProgramHandle, abort: Int32Array) => Promise<T>, source?: string): Promise<T> {
+  async #run<T>(options: CallOptions, call: (program: ProgramHandle, abort: Int32Array) => Promise<T>, source?: string): Promise<T> {
+    checkObjects({ options });
+    const { signal } = options;
     const handle = this.#handle;
     if (!handle) throw new TracinError('ERR_TRACIN_USAGE', 'program: it is disposed; compile another');
     const flag = new Int32Array(1);

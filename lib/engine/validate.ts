@@ -8,7 +8,7 @@ import { assertSameNetwork } from '../graph/checkpoint';
 import { assertSameConstants, constantInitializers } from '../graph/constants';
 import { anyGraph, type Graph } from '../graph/graph';
 import type { Lowered } from '../graph/lowered';
-import { check, flag, list, mapping, object, optional, record, shape, text, whole } from '../kinds';
+import { check, flag, list, mapping, object, optional, record, shape, shown, text, whole } from '../kinds';
 import { atOnce, type Turns } from '../turns';
 import type { CompileOptions, Floats, KernelTable, Optimiser, RegionBatch, RegionLoss, TrainingBatch, TrainingLoss } from './engine';
 import { sizeOf, type Layout } from './layout';
@@ -173,6 +173,12 @@ export function checkOptimiser(optimiser: Optimiser): void {
   } else {
     throw wrongUse(`optimiser: ${String((optimiser as { kind: unknown }).kind)} is unknown; use sgd or adam`);
   }
+}
+
+/** What products are taken with: a block that the program itself made, or none. */
+export function checkBlock(block: unknown, isOwn: (block: unknown) => boolean): void {
+  if (block === undefined || isOwn(block)) return;
+  throw wrongUse(`contract: block is ${shown(block)}: give one that this program's resident() made, or undefined for norms alone`);
 }
 
 /** Whether `slices` more fit a block. */

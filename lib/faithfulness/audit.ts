@@ -17,9 +17,6 @@ export interface AuditOptions extends SubjectOptions {
   readonly evidence?: PlantedResult | undefined;
   /** In place of the order that the evidence favours. */
   readonly order?: FoundBy | undefined;
-  /** Where the data and the checkpoints lie now, when not where study.json says. */
-  readonly data?: string | undefined;
-  readonly run?: string | undefined;
 }
 
 const OPTIONS: Kinds<AuditOptions> = {
@@ -27,8 +24,6 @@ const OPTIONS: Kinds<AuditOptions> = {
   trusted: optional(list(text)),
   evidence: optional(kindOf('what readEvidence has read', (value) => plantedSchema.safeParse(value).success)),
   order: optional(oneOf(FOUND_BY)),
-  data: optional(text),
-  run: optional(text),
 };
 
 /** A training patient of an audit, with every score that it has. */

@@ -9,7 +9,6 @@ import { selectParameters } from '../graph/parameters';
 import { toJson } from '../json';
 import { callback, check, kindOf, list, oneOf, optional, shape, whole, type Kinds } from '../kinds';
 import { reopenNetworks, reopenSides } from '../influence/reopen';
-import type { Study } from '../influence/study';
 import { VERSION } from '../version';
 import { WorkerThread } from '../worker-thread';
 import { ablate, ablationPasses, type ClassAblation } from './ablation';
@@ -145,14 +144,14 @@ function pick({ similarity, normalize, shuffles, seed }: Features): Faithfulness
 
 /** Those of the study, computed where there are none or where they are of other learning rates. */
 async function featuresOf(setting: Setting): Promise<Features> {
-  const { study, engine, batch, seed, test, train, signal, onProgress, onNotice } = setting;
+  const { study, engine, batch, seed, test, train, data, run, signal, onProgress, onNotice } = setting;
   const known = await readFeatures(study).catch((error: unknown) => {
     if (error instanceof TracinError && error.code === 'ERR_TRACIN_STUDY') return undefined;
     throw error;
   });
   if (known?.learningRates.join() === study.learningRates.join()) return known;
   onNotice(`computing the features of ${study.dir}`);
-  return computeFeatures({ study, engine, batch, seed, test, train, signal, onProgress });
+  return computeFeatures({ study, engine, batch, seed, test, train, data, run, signal, onProgress });
 }
 
 async function correlate({ study, resamples, seed, signal, onProgress }: Setting): Promise<Faithfulness['correlation']> {
@@ -175,11 +174,11 @@ async function correlate({ study, resamples, seed, signal, onProgress }: Setting
 
 async function ablateHeldOut(setting: Setting, features: Features): Promise<Faithfulness['ablation']> {
   const { study, engine, batch, draws, together, resamples, seed, signal, onProgress } = setting;
-  const heldOut = setting.heldOut ?? (await validationOf(study, signal));
-  if (!heldOut) return { skipped: await withoutHeldOut(study) };
+  const heldOut = setting.heldOut ?? (await validationOf(setting));
+  if (!heldOut) return { skipped: await withoutHeldOut(setting) };
   try {
     checkHeldOut(heldOut, study);
-    const networks = await reopenNetworks(study, { signal });
+    const networks = await reopenNetworks(study, setting);
     const head = featureHead(networks.lowered, networks.graph.source);
     const { size, output } = study.record;
     const program = await engine.compile(networks.graph, { size, output, parameters: [head.kernel] });
@@ -203,9 +202,9 @@ async function ablateHeldOut(setting: Setting, features: Features): Promise<Fait
 /** Scores the training patients and looks where the planted faults stand. */
 async function findFaults(setting: Setting): Promise<Faithfulness['faults']> {
   if (setting.plant !== undefined) return plantFaults(setting, setting.plant);
-  const planted = await plantedPatients(setting.study);
+  const planted = await plantedPatients(setting.study, setting.data);
   if (!planted) {
-    const plant = (await runOf(setting.study)) ? ', and --plant makes some' : '';
+    const plant = (await runOf(setting.study, setting.run)) ? ', and --plant makes some' : '';
     return { skipped: `no training labels with planted faults: a phantom made with --planted has some${plant}` };
   }
   const patients = await scorePatients(setting);
@@ -215,18 +214,25 @@ async function findFaults(setting: Setting): Promise<Faithfulness['faults']> {
 /** Trains the study's run on corrupted labels and looks for them. */
 async function plantFaults(setting: Setting, share: number): Promise<Faithfulness['faults']> {
   const { study, engine, seed, signal, onProgress } = setting;
-  const run = await runOf(study);
+  const run = await runOf(study, setting.run);
   if (!run) return { skipped: 'the networks of this study come from no run of ours, so they cannot be trained on corrupted labels' };
   const sides = await reopenSides(study, setting);
   try {
-    const source = await openRunCases(run, run.split.train, signal);
+    const source = await openRunCases(run, run.split.train, setting);
     try {
       const faults = drawFaults([...new Set(source.slices.map(({ patient }) => patient))], share, seed);
       const folder = faithfulnessPaths(study.dir).planted;
       const test = sides.test.source;
       const { definition } = study;
       const planted = await studyOfFaults({ run, engine, train: source, test, definition, faults, folder, signal, onProgress });
-      const patients = await scorePatients({ ...setting, study: planted, train: withFaults(source, faults), test });
+      const patients = await scorePatients({
+        ...setting,
+        study: planted,
+        train: withFaults(source, faults),
+        test,
+        data: undefined,
+        run: undefined,
+      });
       return await lookFor(new Set(faults.keys()), patients, setting);
     } finally {
       await source.close();
@@ -251,14 +257,14 @@ async function lookFor(
 /** Trains the study's run again without some of its patients. */
 async function retrain(setting: Setting): Promise<Faithfulness['retraining']> {
   const { study, engine, batch, subjects, removals, subsets, seeds, resamples, seed, signal, onProgress } = setting;
-  const run = await runOf(study);
+  const run = await runOf(study, setting.run);
   if (!run) return { skipped: 'the networks of this study come from no run of ours, so they cannot be trained again' };
   const resampling = { resamples, seed };
   const sides = await reopenSides(study, setting);
   try {
-    const source = await openRunCases(run, run.split.train, signal);
+    const source = await openRunCases(run, run.split.train, setting);
     try {
-      const networks = await reopenNetworks(study, { signal });
+      const networks = await reopenNetworks(study, setting);
       const { size, output } = study.record;
       const parameters = selectParameters(networks.lowered, 'head'); // only losses are asked for
       const program = await engine.compile(networks.graph, { size, output, parameters });
@@ -275,7 +281,7 @@ async function retrain(setting: Setting): Promise<Faithfulness['retraining']> {
         const table = await patientTable(study, await readFeatureArrays(study));
         const losses = (without: readonly string[]): Promise<Float64Array> => retrainer.losses(without);
         const removal = await testRemoval({ study, table, losses, subjects, draws: removals, seeds, resampling });
-        const faulty = await plantedPatients(study);
+        const faulty = await plantedPatients(study, setting.data);
         const halves = await trainHalves({ study, table, losses, subsets, seeds, faulty, resampling });
         return { removal, datamodel: await inWorker<DatamodelResult>('datamodel', halves, signal) };
       } finally {
@@ -298,13 +304,13 @@ async function inWorker<T>(method: string, argument: object, signal: AbortSignal
   }
 }
 
-async function withoutHeldOut(study: Study): Promise<string> {
-  if (await runOf(study)) return 'no held-out slices: the run has no validation cases; name cases that had no part in the study';
+async function withoutHeldOut({ study, run }: Setting): Promise<string> {
+  if (await runOf(study, run)) return 'no held-out slices: the run has no validation cases; name cases that had no part in the study';
   return 'no held-out slices: the networks of this study come from no run of ours, which would have validation cases';
 }
 
 /** The validation cases of the run that a study is about. */
-async function validationOf(study: Study, signal: AbortSignal | undefined): Promise<SliceSource | undefined> {
-  const run = await runOf(study);
-  return run && run.split.validation.length > 0 ? openRunCases(run, run.split.validation, signal) : undefined;
+async function validationOf(setting: Setting): Promise<SliceSource | undefined> {
+  const run = await runOf(setting.study, setting.run);
+  return run && run.split.validation.length > 0 ? openRunCases(run, run.split.validation, setting) : undefined;
 }

@@ -8,7 +8,7 @@ import { FAULTS } from '../dataset/phantom/faults';
 import { TracinError } from '../errors';
 import { readJson } from '../json';
 import { CALL, optional, whole, type Kinds } from '../kinds';
-import { SIDES } from '../influence/reopen';
+import { assertThere, MOVED, movedTo, SIDES } from '../influence/reopen';
 import { openedStudy, type Study } from '../influence/study';
 import type { OnProgress } from '../progress';
 import { openRun, readRunFile, type Run } from '../training/run';
@@ -20,6 +20,9 @@ export interface SubjectOptions {
   /** In place of what the study says it was computed from. */
   readonly test?: SliceSource | undefined;
   readonly train?: SliceSource | undefined;
+  /** Where the data and the checkpoints lie now, when not where study.json says. */
+  readonly data?: string | undefined;
+  readonly run?: string | undefined;
   /** Slices computed together; default 8. */
   readonly batch?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -27,24 +30,39 @@ export interface SubjectOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
-export const SUBJECT: Kinds<SubjectOptions> = { ...CALL, ...SIDES, study: openedStudy, engine: openedEngine, batch: optional(whole(1)) };
+export const SUBJECT: Kinds<SubjectOptions> = {
+  ...CALL,
+  ...SIDES,
+  ...MOVED,
+  study: openedStudy,
+  engine: openedEngine,
+  batch: optional(whole(1)),
+};
 
-/** The run whose checkpoints a study is about; undefined for networks from elsewhere. */
-export async function runOf(study: Study): Promise<Run | undefined> {
-  const dir = dirname(dirname(study.checkpoints[0]!.file));
+/**
+ * The run whose checkpoints a study is about; undefined for networks from elsewhere.
+ * @param moved where the run lies now, when not where study.json says
+ */
+export async function runOf(study: Study, moved?: string): Promise<Run | undefined> {
+  const dir = moved ?? dirname(dirname(study.checkpoints[0]!.file));
   const file = await readRunFile(dir);
   return file && openRun(dir);
 }
 
 /**
- * Some cases of a run, opened as they were for training.
+ * Some cases of a run, opened as they were for training; `data`: where they lie now, when not where run.json says.
  * @throws ERR_TRACIN_STUDY for a run that was not trained from a folder
  */
-export async function openRunCases(run: Run, cases: readonly string[], signal?: AbortSignal): Promise<SliceSource> {
+export async function openRunCases(
+  run: Run,
+  cases: readonly string[],
+  { data, signal }: Pick<SubjectOptions, 'data' | 'signal'> = {},
+): Promise<SliceSource> {
   const record = datasetRecordSchema.safeParse(run.data.options).data;
   if (!record)
     throw new TracinError('ERR_TRACIN_STUDY', `${run.dir} was not trained from a data folder: give the slices along with the study`);
-  return openRecorded({ ...record, cases: [...cases] }, { signal });
+  const place = data === undefined ? record : movedTo(data, record);
+  return openRecorded({ ...place, cases: [...cases] }, { signal });
 }
 
 /** @throws ERR_TRACIN_DATA where slices held out have no labels, or are of a patient that the study is about */
@@ -61,9 +79,12 @@ export function checkHeldOut(heldOut: SliceSource, study: Study): void {
 const plantedSchema = z.array(z.object({ case: z.string(), fault: z.enum(FAULTS), amount: z.number() }));
 
 /** Training patients whose labels were corrupted on purpose, by planted.json of their data folder; undefined where it has none. */
-export async function plantedPatients({ record, trainings }: Study): Promise<ReadonlySet<string> | undefined> {
-  const dir = datasetRecordSchema.safeParse(record.datasets.train.options).data?.dir;
-  const planted = dir === undefined ? undefined : await readJson(join(dir, 'planted.json'), plantedSchema, 1, 'make the phantom again');
+export async function plantedPatients(study: Study, data?: string): Promise<ReadonlySet<string> | undefined> {
+  const { record, trainings } = study;
+  const dir = data ?? datasetRecordSchema.safeParse(record.datasets.train.options).data?.dir;
+  if (dir === undefined) return undefined;
+  assertThere(dir, study.dir);
+  const planted = await readJson(join(dir, 'planted.json'), plantedSchema, 1, 'make the phantom again');
   if (!planted) return undefined;
   const faulty = new Set(planted.map((one) => one.case));
   return new Set(trainings.slices.flatMap((slice) => (faulty.has(slice.case) ? [slice.patient] : [])));

@@ -116,15 +116,19 @@ async function openAgain({ dir, record }: Study, role: Role, { data, signal }: R
   }
   if (data !== undefined) return openRecorded(movedTo(data, parsed.data), { role, signal });
   const place = dataPlace(parsed.data);
-  if (!existsSync(place)) {
-    throw new TracinError('ERR_TRACIN_DATA', `${place}, which ${dir} was computed from, is not there: say where it is now (--data)`);
-  }
+  assertThere(place, dir);
   const source = await openRecorded(parsed.data, { role, signal });
   if ((await source.fingerprint()) !== fingerprint) {
     await source.close();
     throw new TracinError('ERR_TRACIN_DATA', `${place} has changed since ${dir} was computed from it: compute the study again`);
   }
   return source;
+}
+
+/** @throws ERR_TRACIN_DATA where the data of the study in `dir` lie elsewhere by now */
+export function assertThere(place: string, dir: string): void {
+  if (existsSync(place)) return;
+  throw new TracinError('ERR_TRACIN_DATA', `${place}, which ${dir} was computed from, is not there: say where it is now (--data)`);
 }
 
 const dataPlace = (record: SourceRecord): string => (record.layout === 'arrays' ? record.images : record.dir);
@@ -140,7 +144,8 @@ export function isInPlace({ record, tests, checkpoints }: Study): { readonly che
   };
 }
 
-function movedTo(folder: string, record: SourceRecord): SourceRecord {
+/** The same data in another folder. */
+export function movedTo<R extends SourceRecord>(folder: string, record: R): R {
   const within = (path: string): string => resolve(folder, basename(path));
   if (record.layout !== 'arrays') return { ...record, dir: resolve(folder) };
   return { ...record, images: within(record.images), labels: record.labels && within(record.labels) };

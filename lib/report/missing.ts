@@ -32,11 +32,10 @@ export async function missingParts(subject: ReportSubject, parts: Parts): Promis
     add(predict !== undefined, 'Dice: the study holds no predictions', predict!, 'report STUDY --predicted PREDICTED --out FILE.html');
     const featured = opened && (parts.features !== undefined || !checkpoints || (await hasFeatures(study)));
     add(featured && !parts.features, 'Interpretative maps of features', `explain STUDY --features${named}${run}`);
-    const testable = featured && named === '' && run === '';
-    add(testable && !parts.faithfulness, 'Tests of what the study claims', 'faithfulness STUDY --quick');
+    add(featured && !parts.faithfulness, 'Tests of what the study claims', `faithfulness STUDY --quick${named}${run}`);
     const ablation = parts.faithfulness?.ablation;
-    const unablated = testable && parts.faithfulness !== undefined && (!ablation || 'skipped' in ablation);
-    const ablate = 'faithfulness STUDY --only ablation --held-out CASES';
+    const unablated = featured && parts.faithfulness !== undefined && (!ablation || 'skipped' in ablation);
+    const ablate = `faithfulness STUDY --only ablation --held-out CASES${named}${run}`;
     add(unablated && (await hasOtherCases(study)), 'Dice lost without features', ablate);
     add(!parts.stability, 'Other training seeds', 'stability STUDY STUDY_OF_ANOTHER_SEED');
   }

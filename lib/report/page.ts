@@ -4,18 +4,37 @@ import { cohortCard } from './cohort-card';
 import { pictureStore } from './film';
 import { html, Html } from './html';
 import { PULLS, PUSHES } from './map-colours';
-import { check, list, object, shape, text } from '../kinds';
+import { check, kindOf, list, number, object, optional, shape, text } from '../kinds';
 import type { NetworkReport, Report } from './model';
 import { networkSection } from './network-section';
 import { styleSheet } from './style';
 
+const some = kindOf<readonly NetworkReport[]>('one network or more', (value) => Array.isArray(value) && value.length > 0);
+/** What a section cannot do without; what lies within is as buildReport makes it. */
+const NETWORK = shape<NetworkReport>({
+  name: text,
+  parameterCount: number,
+  engine: text,
+  checkpoints: list(object),
+  dice: optional(object),
+  definition: list(text),
+  sides: object,
+  influence: object,
+  dominance: list(object),
+  slices: list(object),
+  features: optional(object),
+  faithfulness: optional(object),
+  stability: optional(object),
+  audit: optional(object),
+  missing: list(object),
+});
 const REPORT = shape<Report>({
   title: text,
   cohort: list(text),
   tool: text,
   classes: list(text),
   pictures: list(object),
-  networks: list(object),
+  networks: (value) => list(NETWORK)(value) ?? some(value),
 });
 
 /** Writes what {@link buildReport} gathered as one HTML document that needs nothing else. */

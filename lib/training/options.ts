@@ -3,7 +3,24 @@ import { z } from 'zod';
 import { sliceSource, type SliceSource } from '../dataset/slices';
 import { openedEngine, type Engine } from '../engine/engine';
 import { anyGraph, type Graph } from '../graph/graph';
-import { CALL, anyPath, callback, check, either, flag, has, json, list, optional, shape, shown, text, whole, type Kinds } from '../kinds';
+import {
+  CALL,
+  anyPath,
+  anything,
+  callback,
+  check,
+  either,
+  flag,
+  has,
+  json,
+  list,
+  optional,
+  shape,
+  shown,
+  text,
+  whole,
+  type Kinds,
+} from '../kinds';
 import type { OnProgress } from '../progress';
 import type { EpochMetrics } from './metrics';
 import { TracinError } from '../errors';
@@ -91,8 +108,11 @@ export interface TrainOptions extends z.input<typeof configurationSchema> {
   readonly onEpoch?: ((metrics: EpochMetrics) => void) | undefined;
 }
 
-/** The others are the configuration's. */
-const OPTIONS: Kinds<Omit<TrainOptions, keyof Configuration>> = {
+/** Of the configuration, whose schema {@link resolveConfiguration} holds them against. */
+const keys = Object.keys(configurationSchema.shape) as (keyof Configuration)[];
+
+const OPTIONS: Kinds<TrainOptions> = {
+  ...(Object.fromEntries(keys.map((key) => [key, anything])) as Record<keyof Configuration, typeof anything>),
   ...CALL,
   data: shape<TrainingData>({
     train: sliceSource,
@@ -113,7 +133,7 @@ const OPTIONS: Kinds<Omit<TrainOptions, keyof Configuration>> = {
 
 /** @throws ERR_TRACIN_USAGE naming the option; of the configuration {@link resolveConfiguration} tells */
 export function checkOptions(options: TrainOptions): void {
-  check<Omit<TrainOptions, keyof Configuration>>('train', options, OPTIONS);
+  check('train', options, OPTIONS);
 }
 
 /**
@@ -121,7 +141,7 @@ export function checkOptions(options: TrainOptions): void {
  * @throws ERR_TRACIN_USAGE naming the option
  */
 export function resolveConfiguration(options: z.input<typeof configurationSchema>, channels: number): Configuration {
-  const given = Object.fromEntries(Object.keys(configurationSchema.shape).map((key) => [key, options[key as keyof typeof options]]));
+  const given = Object.fromEntries(keys.map((key) => [key, options[key]]));
   const parsed = configurationSchema.safeParse(given);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;

@@ -1,5 +1,5 @@
 /** A run taken through its tests and its audit, by command. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
@@ -97,4 +97,20 @@ test('audit writes a table and pictures for the annotators', async () => {
   expect(words).toMatch(/by \w+: AUROC .* on 2 of 6 patients with planted faults/);
   expect(readdirSync(join(cwd, 'elsewhere'))).toContain('audit.csv');
   expect(await refusal(['audit', 'run/study', '--trusted', 'Nobody'], cwd)).toMatch(/trusted case Nobody is no test case/);
+});
+
+test('data and run that were moved are named', async () => {
+  const read = (study: string): Faithfulness => JSON.parse(readFileSync(join(cwd, study, 'faithfulness', 'faithfulness.json'), 'utf8')) as Faithfulness; // prettier-ignore
+  await done('faithfulness run/study --only ablation,faults --seed 4');
+  const before = read('run/study');
+  renameSync(join(cwd, 'run', 'study'), join(cwd, 'study'));
+  renameSync(join(cwd, 'run'), join(cwd, 'trained'));
+  renameSync(join(cwd, 'patients'), join(cwd, 'archive'));
+  expect(await refusal(['faithfulness', 'study', '--only', 'faults', '--run', 'trained'], cwd)).toMatch(/say where it is now \(--data\)$/);
+  rmSync(join(cwd, 'study', 'faithfulness'), { recursive: true });
+  await done('faithfulness study --only ablation,faults --seed 4 --data archive --run trained');
+  const { ablation, faults } = read('study');
+  expect({ ablation, faults }).toEqual({ ablation: before.ablation, faults: before.faults });
+  const { validation } = JSON.parse(readFileSync(join(cwd, 'archive', 'split.json'), 'utf8')) as { validation: string[] };
+  await done(`faithfulness study --only ablation --seed 4 --held-out ${validation[0]} --data archive --run trained`);
 });

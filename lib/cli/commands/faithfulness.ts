@@ -20,6 +20,8 @@ interface Flags extends EngineFlags {
   readonly plant?: number;
   readonly seed?: number;
   readonly batch?: number;
+  readonly data?: string;
+  readonly run?: string;
   readonly json?: true;
 }
 
@@ -43,6 +45,8 @@ export function addFaithfulness(program: Command, context: Context): void {
     )
     .option('--seed <n>', 'of everything drawn (default: 1)', wholeNumber())
     .option('--batch <slices>', 'slices computed together (default: 8)', wholeNumber({ least: 1 }))
+    .option('--data <dir>', 'folder of the data, where it is not the one in study.json any more')
+    .option('--run <dir>', 'folder of the run, likewise')
     .option('--json', 'machine-readable');
   addEngineFlags(command)
     .addHelpText('after', example('tracin-seg faithfulness study --quick', 'tracin-seg faithfulness run --full --only faults,retraining'))
@@ -56,7 +60,7 @@ async function runFaithfulness(dir: string, flags: Flags, context: Context): Pro
   const { engine, notes } = await openEngine(flags.device ?? 'auto', { threads: flags.threads });
   notes.forEach((line) => reporter.note(line));
   const study = await studyOrRun(dir, engine, context);
-  const heldOut = flags.heldOut && (await heldOutCases(study, flags.heldOut, context));
+  const heldOut = flags.heldOut && (await heldOutCases(study, flags.heldOut, flags, context));
   try {
     const result = await testFaithfulness({
       study,
@@ -67,6 +71,8 @@ async function runFaithfulness(dir: string, flags: Flags, context: Context): Pro
       heldOut,
       plant: flags.plant,
       batch: flags.batch,
+      data: flags.data,
+      run: flags.run,
       signal,
       onProgress: reporter.onProgress,
       onNotice: (line) => reporter.note(line),
@@ -78,14 +84,14 @@ async function runFaithfulness(dir: string, flags: Flags, context: Context): Pro
   }
 }
 
-async function heldOutCases(study: Study, cases: readonly string[], { signal }: Context) {
-  const run = await runOf(study);
+async function heldOutCases(study: Study, cases: readonly string[], { data, run: moved }: Flags, { signal }: Context) {
+  const run = await runOf(study, moved);
   if (!run)
     throw new TracinError(
       'ERR_TRACIN_USAGE',
       `${study.dir} is of no run whose data could be opened: --held-out has nothing to choose from`,
     );
-  return openRunCases(run, cases, signal);
+  return openRunCases(run, cases, { data, signal });
 }
 
 function inWords(study: Study, { tested, verdict }: Faithfulness): string {
