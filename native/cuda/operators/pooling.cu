@@ -8,6 +8,7 @@ namespace {
 
 struct Sliding {
   int kernel[3], strides[3], before[3], dilations[3];
+  Divider by[3];  // the strides
 
   // visit(index within x's map, position) for every position of the window of result `at` that lies on the map, in row-major order
   template <class Visit>
@@ -32,7 +33,8 @@ struct Sliding {
   };
   __device__ Span span(int axis, int p) const {
     const int t = p + before[axis], reach = t - (kernel[axis] - 1) * dilations[axis];
-    return {reach <= 0 ? 0 : (reach + strides[axis] - 1) / strides[axis], t / strides[axis]};
+    const auto quotient = [&](int n) { return static_cast<int>(by[axis].quotient(n)); };
+    return {reach <= 0 ? 0 : quotient(reach + strides[axis] - 1), quotient(t)};
   }
   __device__ bool reads(int axis, int result, int p) const {
     return dilations[axis] == 1 || (p + before[axis] - result * strides[axis]) % dilations[axis] == 0;
@@ -150,7 +152,7 @@ class Pooling : public Operator {
                  before = widen(o.integers("before"), 0), dilations = widen(o.integers("dilations"), 1);
     for (int a = 0; a < kAxes; ++a)
       sliding_.kernel[a] = kernel[a], sliding_.strides[a] = strides[a], sliding_.before[a] = before[a],
-      sliding_.dilations[a] = dilations[a];
+      sliding_.dilations[a] = dilations[a], sliding_.by[a] = Divider(strides[a]);
     within(channels_ * volume(from_));
   }
 
