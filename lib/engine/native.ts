@@ -207,12 +207,11 @@ class NativeProgram implements Program {
     loss: RegionLoss,
     options: ContractOptions = {},
   ): Promise<RegionNorms & { products: Floats }> {
-    checkObjects({ options });
     checkBlock(block, (own) => own instanceof NativeBlock && own.isOf(this));
     const resident = block as NativeBlock | undefined;
-    const { forwarded = false } = options;
     const prepared = this.#prepare(batch, loss);
     return this.#compute(options, async (program, abort, images) => {
+      const { forwarded = false } = options;
       const regions = { ...(await prepared), forwarded };
       if (forwarded && images !== batch.images) {
         throw new TracinError(

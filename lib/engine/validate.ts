@@ -76,14 +76,13 @@ export function* directionCheck(direction: Floats, layout: Layout): Turns<void> 
 function anyAbove(bytes: Uint8Array, most: number): boolean {
   const ahead = -bytes.byteOffset & 3; // to where words begin
   const words = (bytes.length - ahead) >> 2;
-  if (words < 1 || most > 127) return bytes.some((byte) => byte > most);
+  const oneByOne = (part: Uint8Array): boolean => part.some((byte) => byte > most);
+  if (words < 1 || most > 127) return oneByOne(bytes);
   const view = new Int32Array(bytes.buffer, bytes.byteOffset + ahead, words);
   const carry = (127 - most) * 0x01010101;
   let high = 0;
   for (let i = 0; i < words; i++) high |= ((view[i]! & 0x7f7f7f7f) + carry) | view[i]!;
-  for (let i = 0; i < ahead; i++) if (bytes[i]! > most) return true;
-  for (let i = ahead + 4 * words; i < bytes.length; i++) if (bytes[i]! > most) return true;
-  return (high & 0x80808080) !== 0;
+  return (high & 0x80808080) !== 0 || oneByOne(bytes.subarray(0, ahead)) || oneByOne(bytes.subarray(ahead + 4 * words));
 }
 
 /** Where the first byte above `most` is, −1 where there is none. */

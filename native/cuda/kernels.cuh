@@ -14,6 +14,9 @@ constexpr int kThreads = 256;
 // Blocks for one thread a number, as a grid-stride loop wants them.
 inline unsigned blocksFor(int64_t n) { return static_cast<unsigned>(std::min<int64_t>((n + kThreads - 1) / kThreads, 1 << 16)); }
 
+// Along the grid's y, of the plane that is the block's x.
+#define TRACIN_EACH_OF_PLANE(i, n) \
+  for (unsigned i = blockIdx.y * blockDim.x + threadIdx.x; i < static_cast<unsigned>(n); i += gridDim.y * blockDim.x)
 #define TRACIN_EACH(i, n) for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < (n); i += int64_t(gridDim.x) * blockDim.x)
 
 inline void launched() { check(cudaGetLastError(), "kernel"); }

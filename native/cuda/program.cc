@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "../core/checkpoint.h"
@@ -180,6 +181,7 @@ class CudaProgram final : public Program {
       ~Mode() { training = false; }
     } mode(work_->training);
     std::vector<Buffer> gradients(network_.selected.size());
+    std::vector<std::array<float*, 2>> slots;  // of each selected parameter: velocity, or m and v
     double value;
     try {
       runner_->forward(slices, images, abort);
@@ -200,8 +202,13 @@ class CudaProgram final : public Program {
                   "copy of gradients");
           },
           abort);
-      for (int v : network_.selected)
-        for (const char* kind : slotsOf(optimiser)) slot(kind, network_.values[v]);  // before any parameter moves
+      for (int v : network_.selected) {  // before any parameter moves
+        const Value& parameter = network_.values[v];
+        if (optimiser.kind == Optimiser::Kind::sgd)
+          slots.push_back({slot("velocity", parameter), nullptr});
+        else
+          slots.push_back({slot("m", parameter), slot("v", parameter)});
+      }
     } catch (...) {
       for (const auto& [v, data] : before) device_->upload(work_->stored[v].floats(), data.data(), bytesOf(data.size()));
       device_->synchronize();
@@ -209,14 +216,13 @@ class CudaProgram final : public Program {
     }
     for (size_t i = 0; i < gradients.size(); ++i) {
       const int v = network_.selected[i];
-      const Value& parameter = network_.values[v];
+      const auto& [first, second] = slots[i];
       const int64_t n = work_->floats(v);
-      const double decay = decays(parameter) ? optimiser.weightDecay : 0.;
+      const double decay = decays(network_.values[v]) ? optimiser.weightDecay : 0.;
       if (optimiser.kind == Optimiser::Kind::sgd)
-        stepSgd(*device_, optimiser, decay, n, gradients[i].floats(), work_->stored[v].floats(), slot("velocity", parameter));
+        stepSgd(*device_, optimiser, decay, n, gradients[i].floats(), work_->stored[v].floats(), first);
       else
-        stepAdam(*device_, optimiser, decay, n, gradients[i].floats(), work_->stored[v].floats(), slot("m", parameter),
-                 slot("v", parameter));
+        stepAdam(*device_, optimiser, decay, n, gradients[i].floats(), work_->stored[v].floats(), first, second);
     }
     ++work_->version;
     device_->synchronize();
@@ -260,11 +266,6 @@ class CudaProgram final : public Program {
   std::optional<Runner> runner_;
   std::map<std::string, Buffer> slots_;
   mutable Arrays slotsOnHost_;
-
-  static std::vector<const char*> slotsOf(const Optimiser& o) {
-    if (o.kind == Optimiser::Kind::sgd) return {"velocity"};
-    return {"m", "v"};
-  }
 
   float* slot(const char* kind, const Value& parameter) {
     const std::string name = std::string(kind) + "/" + parameter.name;

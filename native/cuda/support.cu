@@ -31,7 +31,7 @@ __global__ void rewindowKernel(const float* from, WindowView source, const int* 
   const float* plane = from + (held * channels + channel) * source.volume();
   const int n = target.volume();
   float* line = to + (int64_t(row) * channels + channel) * n;
-  for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < n; i += gridDim.y * blockDim.x) {
+  TRACIN_EACH_OF_PLANE(i, n) {
     int at[3];
     target.locate(i, at);
     bool inside = true;

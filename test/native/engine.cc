@@ -135,8 +135,12 @@ struct Batch {
   std::vector<int32_t> boxes;
   RegionBatch view(int first, int slices, bool boxed) const {
     const int64_t s = targets.size() / kSlices;
-    return {slices, images.data() + first * 4 * s, targets.data() + first * s, masks.data() + first * kForeground * s,
-            boxed ? boxes.data() + first * static_cast<int64_t>(boxes.size()) / kSlices : nullptr};
+    return {slices,
+            images.data() + first * 4 * s,
+            targets.data() + first * s,
+            masks.data() + first * kForeground * s,
+            boxed ? boxes.data() + first * static_cast<int64_t>(boxes.size()) / kSlices : nullptr,
+            false};
   }
 };
 
@@ -321,7 +325,8 @@ void memory() {
   int refusals = 0, others = 0, wrong = 0;
   // call(program): false while there is not enough
   const auto shorten = [&](auto call) {
-    for (int64_t n = 0, enough = false; !enough; n += 1 + n) {
+    bool enough = false;
+    for (int64_t n = 0; !enough; n = 2 * n + 1) {
       auto program = compiled(b, Precision::f32);
       emulated::failAllocationsAfter(n);
       try {

@@ -24,7 +24,7 @@ __global__ void forwardKernel(const float* x, Moments m, const float* scale, con
   const int c = blockIdx.x % channels;
   const float mean = m.mean[c], factor = scale[c] * m.inverse[c], offset = shift[c];
   const int64_t start = blockIdx.x * positions;
-  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x) {
+  TRACIN_EACH_OF_PLANE(i, positions) {
     const float v = (x[start + i] - mean) * factor + offset;
     y[start + i] = v > 0.f ? v : v * slope;
   }
@@ -36,7 +36,7 @@ __global__ void tangentKernel(const float* x, const float* xDot, Moments m, cons
   const int c = blockIdx.x % channels;
   const float mean = m.mean[c], inverse = m.inverse[c], factor = scale[c] * inverse;
   const int64_t start = blockIdx.x * positions;
-  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x) {
+  TRACIN_EACH_OF_PLANE(i, positions) {
     float v = xDot ? xDot[start + i] * factor : 0.f;
     if (scaleDot) v += (x[start + i] - mean) * inverse * scaleDot[c];
     if (shiftDot) v += shiftDot[c];
@@ -115,8 +115,8 @@ __global__ void throughStatisticsKernel(const float* g, const float* x, Moments 
   const float mean = m.mean[c], inverse = m.inverse[c], factor = scale[c] * inverse;
   const float offset = static_cast<float>(shiftSum[c] / n), tilt = static_cast<float>(scaleSum[c] / n);
   const int64_t start = blockIdx.x * positions;
-  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x)
-    dx[start + i] = factor * (g[start + i] - offset - (x[start + i] - mean) * inverse * tilt);
+  TRACIN_EACH_OF_PLANE(i, positions)
+  dx[start + i] = factor * (g[start + i] - offset - (x[start + i] - mean) * inverse * tilt);
 }
 
 class BatchNormalization final : public Operator {

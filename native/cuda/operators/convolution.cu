@@ -12,7 +12,7 @@ namespace {
 __global__ void finishKernel(float* y, const float* bias, int channels, int64_t positions, float slope) {
   const float offset = bias ? bias[blockIdx.x % channels] : 0.f;
   float* plane = y + blockIdx.x * positions;
-  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x) {
+  TRACIN_EACH_OF_PLANE(i, positions) {
     const float v = plane[i] + offset;
     plane[i] = v > 0.f ? v : v * slope;
   }
@@ -22,7 +22,7 @@ __global__ void finishKernel(float* y, const float* bias, int channels, int64_t 
 __global__ void finishTangentKernel(float* tangent, const float* bias, const float* y, int channels, int64_t positions, float slope) {
   const float offset = bias ? bias[blockIdx.x % channels] : 0.f;
   const int64_t start = blockIdx.x * positions;
-  for (int64_t i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += int64_t(gridDim.y) * blockDim.x) {
+  TRACIN_EACH_OF_PLANE(i, positions) {
     const float v = tangent[start + i] + offset;
     tangent[start + i] = y[start + i] > 0.f ? v : v * slope;
   }
@@ -34,7 +34,7 @@ __global__ void maskKernel(float* dy, WindowView window, const float* y, const i
   const int row = blockIdx.x / channels, channel = blockIdx.x % channels, n = window.volume();
   float* g = dy + int64_t(blockIdx.x) * n;
   const float* map = y + (int64_t(images[row]) * channels + channel) * mapSize;
-  for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < n; i += gridDim.y * blockDim.x) {
+  TRACIN_EACH_OF_PLANE(i, n) {
     int at[3];
     window.locate(i, at);
     const int z = at[0] + window.corner(row, 0), line = at[1] + window.corner(row, 1), x = at[2] + window.corner(row, 2);
@@ -90,14 +90,30 @@ class Convolution : public Operator {
     library_.run(pass, work.precision, c, input, kernel, output);
   }
   void finish(int images, float slope) {
+    if (!bias() && slope == 1.f) return;
     const Tensor& y = tensor(output);
     const int64_t n = volume(y.extent());
     finishKernel<<<planes(int64_t(images) * y.channels(), n), kThreads, 0, stream()>>>(out(), bias(), y.channels(), n, slope);
     launched();
   }
-  void finishTangent(int images, float slope) {
+  // ẋ ⋆ w + x ⋆ ẇ; run(x, w, to) is what forward does.
+  template <class Run>
+  void tangentBy(int images, float slope, Run run) {
     const Tensor& y = tensor(output);
-    const int64_t n = volume(y.extent());
+    const int64_t all = images * y.floats(), n = volume(y.extent());
+    bool started = false;
+    const auto add = [&](const Operand& x, float* w) {
+      Pool::Piece room;
+      float* to = outTangent();
+      if (started) room = device().pool.takeFloats(all), to = room.floats();
+      run(written(x), w, to);
+      if (started) accumulate(device(), outTangent(), to, all);
+      started = true;
+    };
+    if (tangents(0)) add(tangents(0), kernel());
+    if (tangents(1)) add(in(0), kernelTangent());
+    if (!started) device().zero(outTangent(), all * int64_t(sizeof(float)));
+    if (!biasTangent() && slope == 1.f) return;
     finishTangentKernel<<<planes(int64_t(images) * y.channels(), n), kThreads, 0, stream()>>>(outTangent(), biasTangent(), out(),
                                                                                               y.channels(), n, slope);
     launched();
@@ -168,26 +184,11 @@ class Conv final : public Convolution {
 
   void forward(int images) override {
     runForward(Pass::forward, whole(images), written(in(0)), kernel(), out());
-    if (!bias() && slope_ == 1.f) return;
     finish(images, slope_);
   }
 
   void tangent(int images) override {
-    const Tensor& y = tensor(output);
-    const int64_t n = images * y.floats();
-    bool started = false;
-    const auto add = [&](const Operand& x, float* w) {
-      Pool::Piece room;
-      float* to = outTangent();
-      if (started) room = device().pool.takeFloats(n), to = room.floats();
-      runForward(Pass::forward, whole(images), written(x), w, to);
-      if (started) accumulate(device(), outTangent(), to, n);
-      started = true;
-    };
-    if (tangents(0)) add(tangents(0), kernel());
-    if (tangents(1)) add(in(0), kernelTangent());
-    if (!started) device().zero(outTangent(), n * int64_t(sizeof(float)));
-    if (biasTangent() || slope_ != 1.f) finishTangent(images, slope_);
+    tangentBy(images, slope_, [&](float* x, float* w, float* y) { runForward(Pass::forward, whole(images), x, w, y); });
   }
 
   void backward(Backward& b) override {
@@ -229,25 +230,11 @@ class ConvTranspose final : public Convolution {
 
   void forward(int images) override {
     runForward(Pass::data, whole(images), out(), kernel(), written(in(0)));
-    if (bias()) finish(images, 1.f);
+    finish(images, 1.f);
   }
 
   void tangent(int images) override {
-    const Tensor& y = tensor(output);
-    const int64_t n = images * y.floats();
-    bool started = false;
-    const auto add = [&](const Operand& x, float* w) {
-      Pool::Piece room;
-      float* to = outTangent();
-      if (started) room = device().pool.takeFloats(n), to = room.floats();
-      runForward(Pass::data, whole(images), to, w, written(x));
-      if (started) accumulate(device(), outTangent(), to, n);
-      started = true;
-    };
-    if (tangents(0)) add(tangents(0), kernel());
-    if (tangents(1)) add(in(0), kernelTangent());
-    if (!started) device().zero(outTangent(), n * int64_t(sizeof(float)));
-    if (biasTangent()) finishTangent(images, 1.f);
+    tangentBy(images, 1.f, [&](float* x, float* w, float* y) { runForward(Pass::data, whole(images), y, w, x); });
   }
 
   void backward(Backward& b) override {

@@ -35,7 +35,7 @@ constexpr size_t kPage = 4096, kAlignment = 256, kTotal = size_t(16) << 30;
 constexpr size_t kDepth = 16;
 
 struct Allocation {
-  size_t bytes;
+  size_t bytes, used;
   char* mapped;
   size_t length;
 };
@@ -172,7 +172,7 @@ cudaError_t cudaMalloc(void** to, size_t bytes) {
   mprotect(first + pages, kPage, PROT_NONE);
   char* data = first + pages - used;
   std::memset(data, 0xff, used);
-  memory[data] = {bytes, first, length};
+  memory[data] = {bytes, used, first, length};
   taken += used;
   *to = data;
   return status();
@@ -184,7 +184,7 @@ cudaError_t cudaFree(void* data) {
   if (!data) return status();
   const auto it = memory.find(static_cast<char*>(data));
   if (it == memory.end()) return status(cudaErrorInvalidValue);
-  taken -= (it->second.bytes + kAlignment - 1) / kAlignment * kAlignment;
+  taken -= it->second.used;
   munmap(it->second.mapped, it->second.length);
   memory.erase(it);
   return status();

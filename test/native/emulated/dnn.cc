@@ -180,39 +180,30 @@ struct Convolution {
         const auto part = kernel.read(w, o, rounded);
         std::copy(part.begin(), part.end(), weights.begin() + o * part.size());
       }
+    const bool forward = pass == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
+    const Tensor &source = forward ? input : output, &target = forward ? output : input;
     for (int64_t row = 0; row < input.rows; ++row) {
-      if (pass == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR) {
-        const auto from = input.read(x, row, rounded);
-        std::vector<float> to(output.channels * output.volume());
-        meet([&](int64_t in, int64_t k, int64_t out, int64_t n) {
-          const float v = weights[k], *a = from.data() + in;
-          float* b = to.data() + out;
-          if (s == 1)
-            for (int64_t i = 0; i < n; ++i) b[i] += v * a[i];
-          else
-            for (int64_t i = 0; i < n; ++i) b[i] += v * a[i * s];
-        });
-        output.write(y, row, to);
-      } else if (!gradient) {
-        const auto from = output.read(y, row, rounded);
-        std::vector<float> to(input.channels * input.volume());
-        meet([&](int64_t in, int64_t k, int64_t out, int64_t n) {
-          const float v = weights[k], *a = from.data() + out;
-          float* b = to.data() + in;
-          if (s == 1)
-            for (int64_t i = 0; i < n; ++i) b[i] += v * a[i];
-          else
-            for (int64_t i = 0; i < n; ++i) b[i * s] += v * a[i];
-        });
-        input.write(x, row, to);
-      } else {
+      if (gradient) {
         const auto a = input.read(x, row, rounded), b = output.read(y, row, rounded);
         meet([&](int64_t in, int64_t k, int64_t out, int64_t n) {
           float sum = 0;
           for (int64_t i = 0; i < n; ++i) sum += a[in + i * s] * b[out + i];
           weights[k] += sum;
         });
+        continue;
       }
+      const auto from = source.read(forward ? x : y, row, rounded);
+      std::vector<float> to(target.channels * target.volume());
+      meet([&](int64_t in, int64_t k, int64_t out, int64_t n) {
+        const float v = weights[k], *a = from.data() + (forward ? in : out);
+        float* b = to.data() + (forward ? out : in);
+        const int64_t readStep = forward ? s : 1, writeStep = forward ? 1 : s;
+        if (s == 1)
+          for (int64_t i = 0; i < n; ++i) b[i] += v * a[i];
+        else
+          for (int64_t i = 0; i < n; ++i) b[i * writeStep] += v * a[i * readStep];
+      });
+      target.write(forward ? y : x, row, to);
     }
     if (!gradient) return;
     const int64_t each = kernel.channels * kernel.volume();

@@ -1,12 +1,13 @@
 /**
  * The cuda engine's sources as plain C++: `node rewrite.mjs FROM TO` copies native/ (core and cuda), turns `kernel<<<grid, block, …>>>(…)`
- * into a call, and puts this folder's tensor_cores.cuh in place of the one in PTX.
+ * into a call, and puts this folder's tensor_cores.cuh in place of the one in PTX. What did not change keeps its time.
  */
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const [from, to] = process.argv.slice(2);
+const replaced = join('cuda', 'tensor_cores.cuh');
 
 /** Where the parenthesis that opens at `start` closes. */
 function closing(text, start) {
@@ -38,9 +39,9 @@ function copy(folder) {
     const path = join(folder, name);
     if (statSync(join(from, path)).isDirectory()) copy(path);
     else if (/\.(h|cc|cu|cuh)$/.test(name)) {
-      const text = rewritten(readFileSync(join(from, path), 'utf8'));
+      const source = path === replaced ? fileURLToPath(new URL('tensor_cores.cuh', import.meta.url)) : join(from, path);
+      const text = rewritten(readFileSync(source, 'utf8'));
       const target = join(to, path.replace(/\.cu$/, '.cu.cc'));
-      // what did not change is not compiled again
       if (!statSync(target, { throwIfNoEntry: false }) || readFileSync(target, 'utf8') !== text) writeFileSync(target, text);
     }
   }
@@ -48,4 +49,3 @@ function copy(folder) {
 
 copy('core');
 copy('cuda');
-copyFileSync(join(dirname(fileURLToPath(import.meta.url)), 'tensor_cores.cuh'), join(to, 'cuda', 'tensor_cores.cuh'));
