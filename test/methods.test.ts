@@ -102,11 +102,11 @@ describe.each(ENGINES.map((engine) => [engine.name, engine] as const))('%s', (na
   ];
   test.each(calls)('%s of a program takes options or none', async (method, given) => {
     const methods = program as unknown as Methods;
-    for (const options of [null, 5, 'fast', []])
-      await expect(methods[method]!(...given, options)).rejects.toMatchObject({
-        code: 'ERR_TRACIN_USAGE',
-        message: expect.stringContaining('options is'),
-      });
+    const wrong: [unknown, string][] = [null, 5, 'fast', []].map((options) => [options, 'options is']);
+    for (const [options, words] of [...wrong, [{ signal: 'stop' }, 'options.signal is'] as const]) {
+      const call = methods[method]!(...given, options);
+      await expect(call).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE', message: expect.stringContaining(words) });
+    }
   });
 
   test('contract refuses what is no block of its own', async () => {

@@ -26,9 +26,9 @@ import { layoutOf, sizeOf, type Layout } from './layout';
 import { supportBoxes } from './support';
 import {
   checkBlock,
+  checkCall,
   checkCapacity,
   checkFinite,
-  checkObjects,
   checkOptimiser,
   checkCompile,
   checkKernels,
@@ -307,7 +307,7 @@ class NativeProgram implements Program {
 
   /** One call after another, as the addon wants them; the signal raises a flag that the core polls. */
   async #run<T>(options: CallOptions, call: (program: ProgramHandle, abort: Int32Array) => Promise<T>, source?: string): Promise<T> {
-    checkObjects({ options });
+    checkCall(options);
     const { signal } = options;
     const handle = this.#handle;
     if (!handle) throw new TracinError('ERR_TRACIN_USAGE', 'program: it is disposed; compile another');

@@ -8,9 +8,19 @@ import { assertSameNetwork } from '../graph/checkpoint';
 import { assertSameConstants, constantInitializers } from '../graph/constants';
 import { anyGraph, type Graph } from '../graph/graph';
 import type { Lowered } from '../graph/lowered';
-import { check, flag, list, mapping, object, optional, record, shape, shown, text, whole } from '../kinds';
+import { CALL, check, flag, list, mapping, object, optional, record, shape, shown, text, whole } from '../kinds';
 import { atOnce, type Turns } from '../turns';
-import type { CompileOptions, Floats, KernelTable, Optimiser, RegionBatch, RegionLoss, TrainingBatch, TrainingLoss } from './engine';
+import type {
+  CallOptions,
+  CompileOptions,
+  Floats,
+  KernelTable,
+  Optimiser,
+  RegionBatch,
+  RegionLoss,
+  TrainingBatch,
+  TrainingLoss,
+} from './engine';
 import { sizeOf, type Layout } from './layout';
 
 function wrongData(message: string): TracinError {
@@ -29,6 +39,13 @@ export function checkCompile(graph: Graph, options: CompileOptions): void {
 
 export function checkKernels(table: KernelTable, measure: boolean): void {
   check('chooseKernels', { table, measure }, { table: record(text), measure: flag });
+}
+
+const CALL_OPTIONS = shape<CallOptions>({ signal: CALL.signal });
+
+/** What every call of a program takes, beside options of its own. */
+export function checkCall(options: CallOptions): void {
+  check('program', { options }, { options: CALL_OPTIONS });
 }
 
 /** What a program is given by name: whether it is an object at all. */

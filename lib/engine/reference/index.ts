@@ -20,7 +20,7 @@ import type {
   TrainingLoss,
 } from '../engine';
 import { layoutOf, sizeOf, type Layout } from '../layout';
-import { checkBlock, checkCompile, checkObjects, checkOptimiserState, checkpointValues } from '../validate';
+import { checkBlock, checkCall, checkCompile, checkObjects, checkOptimiserState, checkpointValues } from '../validate';
 
 type Call = <T>(method: string, argument: object, options?: CallOptions & { transfer?: Transferable[] }) => Promise<T>;
 type Norms = { norms: Float64Array; losses: Float64Array };
@@ -68,7 +68,8 @@ class ReferenceBlock implements Block {
   }
 
   async append(regions: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<Norms> {
-    checkObjects({ batch: regions, loss, options });
+    checkCall(options);
+    checkObjects({ batch: regions, loss });
     const { batch, transfer } = copied(regions);
     const clearings = this.#clearings;
     const norms = await this.#call<Norms>('append', { block: this.id, batch, loss }, { ...options, transfer });
@@ -140,19 +141,20 @@ class ReferenceWorkerProgram implements Program {
     images: Float32Array,
     options: CallOptions & { readonly features?: boolean } = {},
   ): Promise<{ logits: Floats; features?: Floats }> {
-    checkObjects({ options });
+    checkCall(options);
     const { batch, transfer } = copied({ images });
     return this.#call('forward', { ...batch, features: options.features ?? false }, { ...options, transfer });
   }
 
   async tangent(direction: Floats, images: Float32Array, options: CallOptions = {}): Promise<{ logits: Floats; tangents: Floats }> {
-    checkObjects({ options });
+    checkCall(options);
     const { batch, transfer } = copied({ direction, images });
     return this.#call('tangent', batch, { ...options, transfer });
   }
 
   async gradients(regions: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<Norms & { gradients: Float64Array }> {
-    checkObjects({ batch: regions, loss, options });
+    checkCall(options);
+    checkObjects({ batch: regions, loss });
     const { batch, transfer } = copied(regions);
     return this.#call('gradients', { batch, loss }, { ...options, transfer });
   }
@@ -168,14 +170,16 @@ class ReferenceWorkerProgram implements Program {
     loss: RegionLoss,
     options: CallOptions = {},
   ): Promise<Norms & { products: Float64Array }> {
-    checkObjects({ batch: regions, loss, options });
+    checkCall(options);
+    checkObjects({ batch: regions, loss });
     checkBlock(block, (own) => own instanceof ReferenceBlock && own.isOf(this.#call));
     const { batch, transfer } = copied(regions);
     return this.#call('contract', { block: (block as ReferenceBlock | undefined)?.id, batch, loss }, { ...options, transfer });
   }
 
   async step(trainingBatch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, options: CallOptions = {}): Promise<number> {
-    checkObjects({ batch: trainingBatch, loss, optimiser, options });
+    checkCall(options);
+    checkObjects({ batch: trainingBatch, loss, optimiser });
     const { batch, transfer } = copied(trainingBatch);
     return this.#call('step', { batch, loss, optimiser }, { ...options, transfer });
   }
