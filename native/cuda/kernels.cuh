@@ -19,6 +19,12 @@ inline unsigned blocksFor(int64_t n) { return static_cast<unsigned>(std::min<int
   for (unsigned i = blockIdx.y * blockDim.x + threadIdx.x; i < static_cast<unsigned>(n); i += gridDim.y * blockDim.x)
 #define TRACIN_EACH(i, n) for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < (n); i += int64_t(gridDim.x) * blockDim.x)
 
+// Neighbouring numbers read or written at once, where their address is a multiple of their bytes.
+template <int n>
+struct alignas(n * sizeof(float)) Pack {
+  float at[n];
+};
+
 inline void launched() { check(cudaGetLastError(), "kernel"); }
 
 // A window as kernels see it.
