@@ -101,11 +101,15 @@ async function ours(problem: Problem, precision: Precision): Promise<{ scores: F
   for (let repeat = 0; repeat < REPEATS; repeat++) {
     scores = new Float64Array(tests.count * CLASSES * trainings.count * CLASSES);
     const began = performance.now();
-    for (const [t, checkpoint] of checkpoints.entries()) {
-      await program.load(checkpoint);
+    // all calls at once: the program has them one after another, and makes the next ready meanwhile
+    const calls = checkpoints.map((checkpoint) => {
+      const loaded = program.load(checkpoint);
       block.clear();
-      for (const batch of test) await block.append(batch, LOSS);
-      const found = await Promise.all(train.map((batch) => program.contract(block, batch, LOSS)));
+      const appended = test.map((batch) => block.append(batch, LOSS));
+      const found = train.map((batch) => program.contract(block, batch, LOSS));
+      return Promise.all([Promise.all(found), loaded, ...appended]);
+    });
+    for (const [t, [found]] of (await Promise.all(calls)).entries()) {
       for (const [b, { products }] of found.entries()) {
         const width = products.length / (tests.count * CLASSES);
         for (let i = 0; i < products.length; i++) {

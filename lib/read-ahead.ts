@@ -18,3 +18,22 @@ export async function* readAhead<T>(count: number, load: (item: number) => Promi
     await next?.catch(() => undefined);
   }
 }
+
+/**
+ * Yields what a call gives for each item, in order; the next call is made before one has ended. A consumer that stops early waits for the
+ * call in flight.
+ */
+export async function* callAhead<T, R>(items: AsyncIterable<T>, call: (item: T) => Promise<R>): AsyncGenerator<R> {
+  let last: Promise<R> | undefined;
+  try {
+    for await (const item of items) {
+      const before = last;
+      last = call(item);
+      last.catch(() => undefined); // met when its turn comes
+      if (before) yield await before;
+    }
+    if (last) yield await last;
+  } finally {
+    await last?.catch(() => undefined);
+  }
+}

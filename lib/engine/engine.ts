@@ -101,7 +101,7 @@ export interface Block {
   readonly slices: number;
   /** @throws as {@link Program}; ERR_TRACIN_USAGE when it is full or disposed */
   append(batch: RegionBatch, loss: RegionLoss, options?: CallOptions): Promise<RegionNorms>;
-  /** Forgets the rows, keeps the room. */
+  /** Forgets the rows, keeps the room; calls made before still find them. */
   clear(): void;
   dispose(): void;
 }

@@ -54,7 +54,12 @@ function rethrown(error: unknown, source?: string): Error {
 
 class NativeBlock implements Block {
   readonly capacity: number;
+  /** As its owner sees it: cleared at once, and appended to when the call has ended. */
   slices = 0;
+  /** As a call finds it in its turn. */
+  held = 0;
+  /** How often it was cleared. */
+  clearings = 0;
   #handle: BlockHandle | undefined;
   readonly #program: NativeProgram;
   readonly #addon: Addon;
@@ -80,8 +85,9 @@ class NativeBlock implements Block {
   }
 
   clear(): void {
-    this.#addon.clearBlock(this.handle);
+    this.#program.clear(this, this.handle);
     this.slices = 0;
+    this.clearings++;
   }
 
   dispose(): void {
@@ -192,13 +198,25 @@ class NativeProgram implements Program {
   /** Block.append: the rows are this program's gradients. */
   async append(block: NativeBlock, batch: RegionBatch, loss: RegionLoss, options: CallOptions): Promise<RegionNorms> {
     const prepared = this.#prepare(batch, loss);
+    const { clearings } = block;
     return this.#compute(options, async (program, abort) => {
       const regions = await prepared;
-      checkRoom(block, regions.slices);
+      checkRoom({ capacity: block.capacity, slices: block.held }, regions.slices);
       await this.#addon.append(program, block.handle, regions, abort);
-      block.slices += regions.slices;
+      block.held += regions.slices;
+      if (clearings === block.clearings) block.slices += regions.slices;
       return { norms: regions.norms, losses: regions.losses };
     });
+  }
+
+  /** Block.clear, in its turn: calls before still find the rows. */
+  clear(block: NativeBlock, handle: BlockHandle): void {
+    const cleared = this.#run({}, () => {
+      this.#addon.clearBlock(handle);
+      block.held = 0;
+      return Promise.resolve();
+    });
+    cleared.catch(() => undefined); // disposed of meanwhile, and its rows with it
   }
 
   async contract(
@@ -219,7 +237,7 @@ class NativeProgram implements Program {
           'contract: the call before was no forward pass of these images: ask for one first, or leave out `forwarded`',
         );
       }
-      const products = new Float32Array((resident?.slices ?? 0) * this.#layout.classes * regions.norms.length);
+      const products = new Float32Array((resident?.held ?? 0) * this.#layout.classes * regions.norms.length);
       await this.#addon.contract(program, resident?.handle ?? null, regions, products, abort);
       return { products, norms: regions.norms, losses: regions.losses };
     });

@@ -2,7 +2,7 @@
 import type { Block, Program, RegionBatch, RegionNorms } from '../engine/engine';
 import { TracinError } from '../errors';
 import { firstNotFinite } from '../finite';
-import { readAhead } from '../read-ahead';
+import { callAhead, readAhead } from '../read-ahead';
 import { cut, readBatch, regionBatch, type Range, type Role, type Side } from './batches';
 import { regionLoss, type Definition } from './definition';
 import { firstRanges, type HeadStart } from './head-start';
@@ -158,7 +158,8 @@ async function fill(lanes: readonly Lane[], { checkpoint, first, tests }: Pass, 
   }
   const left = parts.slice(begun?.parts.length ?? 0);
   const batches = readAhead(left.length, (item) => regionBatch(sides.test, definition, left[item]!, signal));
-  for await (const slices of batches) told(slices, (await append(lanes, slices))!);
+  const appended = callAhead(batches, async (slices) => ({ slices, norms: (await append(lanes, slices))! }));
+  for await (const { slices, norms } of appended) told(slices, norms);
   checkFinite(found, 'test', tests, checkpoint, options);
   return found;
 }
@@ -191,27 +192,15 @@ async function contractTiles(
 }
 
 /** The products of batches, in order; the engine has the next batch already while those of one are looked at. */
-async function* contracted(
+function contracted(
   { program, block }: Lane,
   batches: AsyncIterable<Part<Range & RegionBatch>>,
   { definition, signal }: ContractionOptions,
 ): AsyncGenerator<Contracted> {
-  const contract = async ({ range, slices }: Part<Range & RegionBatch>): Promise<Contracted> => {
+  return callAhead(batches, async ({ range, slices }) => {
     const found = await program.contract(block, slices, regionLoss(definition), { signal });
     return { range, start: slices.start, end: slices.end, found };
-  };
-  let last: Promise<Contracted> | undefined;
-  try {
-    for await (const part of batches) {
-      const before = last;
-      last = contract(part);
-      last.catch(() => undefined); // met when its turn comes
-      if (before) yield await before;
-    }
-    if (last) yield await last;
-  } finally {
-    await last?.catch(() => undefined);
-  }
+  });
 }
 
 /** Puts norms and losses of some regions at their place in both halves of `into`. */

@@ -188,6 +188,35 @@ describe.each(ENGINES)('$name', (engine) => {
     await expect(block.append(one, loss)).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE' });
   });
 
+  it('calls that nobody waits for are one after another, clearing among them', async () => {
+    const loss = LOSSES[0]!;
+    const other = smallNetwork({ seed: 6 });
+    const expected = [];
+    for (const checkpoint of [graph, other]) {
+      await program.load(checkpoint);
+      const block = await resident(program, tests, TESTS, loss);
+      expected.push((await program.contract(block, trainings, loss)).products);
+      block.dispose();
+    }
+    const block = await program.resident(TESTS);
+    const calls = [graph, other].map((checkpoint) => {
+      const loaded = program.load(checkpoint);
+      block.clear();
+      const appended = block.append(tests, loss);
+      const gone = new AbortController();
+      const failed = block.append(tests, loss, { signal: gone.signal }).catch((error: unknown) => error);
+      gone.abort();
+      return Promise.all([program.contract(block, trainings, loss), failed, loaded, appended]);
+    });
+    expect(block.slices).toBe(0);
+    const found = await Promise.all(calls);
+    expect(found.map(([{ products }]) => products)).toEqual(expected);
+    for (const [, failed] of found) expect(failed).toMatchObject({ code: 'ERR_TRACIN_ABORTED' });
+    expect(block.slices).toBe(TESTS);
+    block.dispose();
+    await program.load(graph);
+  });
+
   it('selected parameters have the gradients they have among all, in the order named', async () => {
     const loss = LOSSES[0]!;
     const names = ['head.weight', 'top.norm.scale', 'bottom.weight'];
