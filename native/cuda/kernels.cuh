@@ -24,6 +24,10 @@ template <int n>
 struct alignas(n * sizeof(float)) Pack {
   float at[n];
 };
+template <int n>
+__host__ __device__ inline bool aligned(const float* at) {
+  return reinterpret_cast<uintptr_t>(at) % sizeof(Pack<n>) == 0;
+}
 
 inline void launched() { check(cudaGetLastError(), "kernel"); }
 

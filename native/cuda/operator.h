@@ -95,9 +95,10 @@ void sumRows(const Device&, const float* rows, int count, int64_t n, float* to);
 // to += from
 void accumulate(const Device&, float* to, const float* from, int64_t n);
 // Cotangents copied from one window to another of the same map, zero where the first does not reach: to[r] over corner `to`.
-// Windows may stick out of the map: there is nothing there.
+// Windows may stick out of the map: there is nothing there. fromRow: numbers from one row of `from` to the next, where they hold more
+// channels than are copied.
 void rewindow(const Device&, const float* from, const Window& fromWindow, float* to, const Window& toWindow, int rows, int channels,
-              const Extent& map);
+              const Extent& map, int64_t fromRow = 0);
 
 class Operator {
  public:

@@ -1,8 +1,8 @@
 // What operators share on the device: sums over rows, windows cut and moved, layouts changed.
 #include <cuda_bf16.h>
 
-#include "kernels.cuh"
 #include "layout.h"
+#include "places.cuh"
 
 namespace tracin::cuda {
 
@@ -23,25 +23,30 @@ struct Map {
   explicit Map(const Extent& e) : size{e[0], e[1], e[2]} {}
 };
 
-// One (row, channel) a block of the grid's x, positions along its y.
-__global__ void rewindowKernel(const float* from, WindowView source, const int* images, float* to, WindowView target, int channels,
-                               Map map) {
-  const int row = blockIdx.x / channels, channel = blockIdx.x % channels;
-  const int64_t held = images ? images[row] : row;
-  const float* plane = from + (held * channels + channel) * source.volume();
-  const int n = target.volume();
-  float* line = to + (int64_t(row) * channels + channel) * n;
-  TRACIN_EACH_OF_PLANE(i, n) {
+// A thread takes kRun neighbours of a line. fromRow: numbers from one of from's rows (or slices) to the next.
+template <int kRun>
+__global__ void rewindowKernel(const float* __restrict__ from, int64_t fromRow, WindowView source, const int* images,
+                               float* __restrict__ to, WindowView target, Divider volume, Map map, int numbers, int rows) {
+  TRACIN_EACH_OF_ROWS(row, run, rows, numbers / kRun) {
+    const unsigned i = run * kRun, channel = volume.quotient(i);
     int at[3];
-    target.locate(i, at);
-    bool inside = true;
-    int index = 0;
-    for (int a = 0; a < 3; ++a) {
-      const int p = at[a] + target.corner(row, a), local = p - source.corner(row, a);
-      inside &= p >= 0 && p < map.size[a] && local >= 0 && local < source.size[a];
-      index = index * source.size[a] + local;
+    target.locate(i - channel * volume.divisor, at);
+    int local[3];
+    for (int a = 0; a < 3; ++a) at[a] += target.corner(row, a), local[a] = at[a] - source.corner(row, a);
+    const auto inside = [&](int a, int l) {
+      return at[a] + l >= 0 && at[a] + l < map.size[a] && local[a] + l >= 0 && local[a] + l < source.size[a];
+    };
+    const bool line = inside(0, 0) && inside(1, 0);
+    const float* read = from + sliceOf(images, row) * fromRow +
+                        ((int(channel) * source.size[0] + local[0]) * source.size[1] + local[1]) * source.size[2] + local[2];
+    Pack<kRun> v;
+    if (line && inside(2, 0) && inside(2, kRun - 1) && aligned<kRun>(read)) {
+      v = *reinterpret_cast<const Pack<kRun>*>(read);
+    } else {
+#pragma unroll
+      for (int l = 0; l < kRun; ++l) v.at[l] = line && inside(2, l) ? read[l] : 0.f;
     }
-    line[i] = inside ? plane[index] : 0.f;
+    *reinterpret_cast<Pack<kRun>*>(to + int64_t(row) * numbers + i) = v;
   }
 }
 
@@ -94,26 +99,41 @@ void accumulate(const Device& device, float* to, const float* from, int64_t n) {
 
 namespace {
 
-void copyWindows(const Device& device, const float* from, const Window& source, const int* images, float* to, const Window& target,
-                 int rows, int channels, const Extent& map) {
-  const int64_t n = volume(target.size);
-  const dim3 grid(static_cast<unsigned>(rows * channels), static_cast<unsigned>(std::min<int64_t>((n + kThreads - 1) / kThreads, 64)));
-  rewindowKernel<<<grid, kThreads, 0, device.stream>>>(from, source, images, to, target, channels, Map(map));
-  launched();
+// Rows of both lie at the same places.
+bool alike(const Window& a, const Window& b) {
+  return a.size == b.size && (a.onDevice == b.onDevice || (!a.corners.empty() && a.corners == b.corners));
+}
+
+void copyWindows(const Device& device, const float* from, int64_t fromRow, const Window& source, const int* images, float* to,
+                 const Window& target, int rows, int channels, const Extent& map) {
+  if (alike(source, target) && !(source.size == Extent{1, 1, within(channels * volume(source.size))})) {  // each row is one line
+    Window line;
+    line.size = {1, 1, within(channels * volume(source.size))};
+    return copyWindows(device, from, fromRow, line, images, to, line, rows, 1, line.size);
+  }
+  const int numbers = within(channels * volume(target.size)), width = target.size[2];
+  const auto copy = [&](auto kernel, int run) {
+    kernel<<<gridOf(numbers / run, rows), kThreads, 0, device.stream>>>(from, fromRow, source, images, to, target,
+                                                                        Divider(volume(target.size)), Map(map), numbers, rows);
+    launched();
+  };
+  if (width % 4 == 0 && aligned<4>(to)) return copy(rewindowKernel<4>, 4);
+  if (width % 2 == 0 && aligned<2>(to)) return copy(rewindowKernel<2>, 2);
+  copy(rewindowKernel<1>, 1);
 }
 
 }  // namespace
 
 void rewindow(const Device& device, const float* from, const Window& fromWindow, float* to, const Window& toWindow, int rows, int channels,
-              const Extent& map) {
-  copyWindows(device, from, fromWindow, nullptr, to, toWindow, rows, channels, map);
+              const Extent& map, int64_t fromRow) {
+  copyWindows(device, from, fromRow ? fromRow : channels * volume(fromWindow.size), fromWindow, nullptr, to, toWindow, rows, channels, map);
 }
 
 void cutWindows(const Device& device, const float* maps, const int* images, float* to, const Window& window, int rows, int channels,
                 const Extent& map) {
   Window whole;
   whole.size = map;
-  copyWindows(device, maps, whole, images, to, window, rows, channels, map);
+  copyWindows(device, maps, channels * volume(map), whole, images, to, window, rows, channels, map);
 }
 
 void channelsLast(const Device& device, const float* from, float* to, int rows, int channels, int64_t positions) {

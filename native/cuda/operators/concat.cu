@@ -39,6 +39,7 @@ class Concat final : public Operator {
     for (int i = 0; i < parts(); ++i)
       deliver(b, i, [&](Rows to) {
         const auto& part = work.dims(input(i));
+        if (axis_ == 0 && part.size() <= kAxes + 1) return channels(b, i, to);
         Plan plan;
         plan.dyCorners = b.dy.window->onDevice, plan.dxCorners = to.window->onDevice;
         for (size_t a = 0; a < dims.size(); ++a) {
@@ -60,6 +61,19 @@ class Concat final : public Operator {
   size_t axis_;
   int64_t start_ = 0;
   std::vector<int64_t> starts_;  // of the parts along the axis
+
+  // A part that is some of the maps of each row.
+  void channels(const Backward& b, int i, const Rows& to) {
+    const auto& dims = work.dims(output);
+    const Extent map = lastAxes(dims, dims.size() - 1);
+    const auto sized = [&](Window w) {  // parameters' windows are whole whatever they are of
+      if (w.whole) w.size = map;
+      return w;
+    };
+    const Window dy = sized(*b.dy.window), dx = sized(*to.window);
+    const int64_t plane = volume(dy.size);
+    rewindow(device(), b.dy.data + starts_[i] * plane, dy, to.data, dx, b.rows, within(work.dims(input(i))[0]), map, dims[0] * plane);
+  }
 
   int parts() const { return static_cast<int>(operation.inputs.size()); }
 

@@ -163,7 +163,7 @@ __global__ void largestBackwardByTiles(MapView dyView, MapView dxView, MapView t
         const int y = from[1] + b, own = (a * s.side<kSide>(1) + b) * s.side<kSide>(2);
         if (y < 0 || y >= size(1)) continue;
         float* line = dx + int64_t(row) * numbers + dxView.index(channel, z, y, 0);
-        if (kSide == 2 && from[2] >= 0 && from[2] + 1 < size(2) && reinterpret_cast<uintptr_t>(line + from[2]) % sizeof(Pack<2>) == 0) {
+        if (kSide == 2 && from[2] >= 0 && from[2] + 1 < size(2) && aligned<2>(line + from[2])) {
           *reinterpret_cast<Pack<2>*>(line + from[2]) = {which == own ? g : 0.f, which == own + 1 ? g : 0.f};
           continue;
         }

@@ -30,6 +30,25 @@ struct LinksView {
   const float* weights[3];
 };
 
+struct Extents {
+  int size[3];
+};
+
+// How often the axis repeats each number, or 0 where that is not what it does.
+int repetitions(const AxisTaps& axis) {
+  const int times = axis.outputSize / axis.inputSize;
+  if (times * axis.inputSize != axis.outputSize) return 0;
+  for (int o = 0; o < axis.outputSize; ++o) {
+    int linked = 0;
+    for (int t = o * axis.taps; t < (o + 1) * axis.taps; ++t) {
+      if (axis.weight[t] == 0.f) continue;
+      if (axis.weight[t] != 1.f || axis.index[t] != o / times || ++linked > 1) return 0;
+    }
+    if (!linked) return 0;
+  }
+  return times;
+}
+
 // to = map · from, from zero outside its window
 __global__ void applyKernel(LinksView map, MapView fromView, MapView toView, const float* from, float* to, int fromNumbers, int numbers,
                             int rows) {
@@ -56,6 +75,32 @@ __global__ void applyKernel(LinksView map, MapView fromView, MapView toView, con
   }
 }
 
+// Where an upsampling repeats every number, so and so often along each axis, its cotangent is the sum of theirs.
+// kSide: how often along the last two axes; 0: as `times` says.
+template <int kSide>
+__global__ void repeatedBackward(Extents times, MapView dyView, MapView dxView, const float* __restrict__ dy, float* __restrict__ dx,
+                                 int dyNumbers, int numbers, int rows) {
+  const auto side = [&](int axis) { return kSide ? kSide : times.size[axis]; };
+  TRACIN_EACH_OF_ROWS(row, i, rows, numbers) {
+    int channel, at[3];
+    float sum = 0.f;
+    if (dxView.locate(row, i, channel, at)) {
+      const float* source = dy + int64_t(row) * dyNumbers;
+      for (int a = 0; a < times.size[0]; ++a) {
+        const int z = dyView.local(row, 0, at[0] * times.size[0] + a);
+        for (int b = 0; b < side(1); ++b) {
+          const int y = dyView.local(row, 1, at[1] * side(1) + b);
+          for (int c = 0; c < side(2); ++c) {
+            const int x = dyView.local(row, 2, at[2] * side(2) + c);
+            sum += z >= 0 && y >= 0 && x >= 0 ? source[dyView.index(channel, z, y, x)] : 0.f;
+          }
+        }
+      }
+    }
+    dx[int64_t(row) * numbers + i] = sum;
+  }
+}
+
 class Resize final : public Operator {
  public:
   Resize(Workspace& w, const Operation& o)
@@ -68,6 +113,7 @@ class Resize final : public Operator {
       const AxisTaps axis = i < 0 ? AxisTaps{1, 1, 1, {0}, {1.f}} : o.axes[i];
       reads_.emplace_back(device(), axis, false);
       feeds_.emplace_back(device(), axis, true);
+      times_.size[a] = repetitions(axis);
     }
   }
 
@@ -76,7 +122,12 @@ class Resize final : public Operator {
   // The transposed map: every input position gathers from the outputs that read it.
   void backward(Backward& b) override {
     deliver(b, 0, [&](Rows to) {
-      apply(feeds_, MapView(channels_, to_, *b.dy.window), MapView(channels_, from_, *to.window), b.dy.data, to.data, b.rows);
+      const MapView dy(channels_, to_, *b.dy.window), dx(channels_, from_, *to.window);
+      if (!times_.size[0] || !times_.size[1] || !times_.size[2]) return apply(feeds_, dy, dx, b.dy.data, to.data, b.rows);
+      const auto kernel = times_.size[1] == 2 && times_.size[2] == 2 ? repeatedBackward<2> : repeatedBackward<0>;
+      kernel<<<gridOf(dx.numbers(), b.rows), kThreads, 0, stream()>>>(times_, dy, dx, b.dy.data, to.data, dy.numbers(), dx.numbers(),
+                                                                      b.rows);
+      launched();
     });
   }
 
@@ -86,6 +137,7 @@ class Resize final : public Operator {
   Extent from_, to_;
   int channels_;
   std::vector<Links> reads_, feeds_;
+  Extents times_;  // what it repeats along each axis
 
   void up(const float* from, float* to, int slices) { apply(reads_, MapView(channels_, from_), MapView(channels_, to_), from, to, slices); }
 
