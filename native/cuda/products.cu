@@ -8,27 +8,116 @@ namespace tracin::cuda {
 
 namespace {
 
-// Long enough for the product to run at speed, short enough that float32 sums keep six digits.
+// Runs are summed in float32, what they come to in double. They are as long in every call, so that a row is summed alike in all.
+
+// Of products by cuBLAS: long enough for speed, short enough to keep six digits.
 constexpr int64_t kRun = 1 << 14;
 constexpr int64_t kPartBytes = int64_t(256) << 20;  // products of runs at once
 
-// One block a (run, row).
-__global__ void normKernel(const float* rows, int64_t floats, double* parts) {
-  __shared__ double shared[32];
-  const float* x = rows + blockIdx.y * floats;
-  const int64_t from = blockIdx.x * kRun, to = min(floats, from + kRun);
-  double sum = 0;
-  for (int64_t i = from + threadIdx.x; i < to; i += blockDim.x) sum += double(x[i]) * x[i];
-  sum = blockSum(sum, shared);
-  if (threadIdx.x == 0) parts[blockIdx.y * gridDim.x + blockIdx.x] = sum;
+// Of those below, where a lane sums 1/32 of a run: short enough that rows of a hundred thousand numbers fill a chip.
+constexpr int kShortRun = 1 << 10;
+
+constexpr int kFewRows = 16;  // of the left: as many sums as registers hold
+constexpr int kWarpRows = 4;  // of the right
+constexpr int kAhead = 4;     // numbers of each of them that a lane asks for before it needs the first
+constexpr int kWarps = kThreads / 32;
+
+// Where sums go: products [leftRows][stride] from column `first` on, norms after them as one row more; by way of `parts`
+// [leftRows + 1][rightRows][runs] where there are several runs.
+struct Sums {
+  double *products, *norms, *parts;
+  int64_t stride, first;
+  int leftRows, rightRows, runs;
+
+  int count() const { return (leftRows + 1) * rightRows; }
+  __device__ void add(int l, int r, double sum) const { (l < leftRows ? products[l * stride + first + r] : norms[r]) += sum; }
+  __device__ void put(int l, int r, double sum) const {
+    if (runs == 1)
+      add(l, r, sum);
+    else
+      parts[int64_t(l * rightRows + r) * runs + blockIdx.x] = sum;
+  }
+};
+
+// v as precise as numbers of T are
+template <class T>
+__device__ float roundedLike(float v);
+template <>
+__device__ float roundedLike<float>(float v) {
+  return v;
+}
+template <>
+__device__ float roundedLike<__nv_bfloat16>(float v) {
+  return float(__float2bfloat16(v));
 }
 
-__global__ void addNormsKernel(const double* parts, int runs, double* norms) {
+// Products of rows on the right with up to kLeft on the left and with themselves: a block takes a run, a warp some rows of the right, and
+// each of their numbers is read once.
+template <int kLeft, class T>
+__global__ void __launch_bounds__(kThreads, kLeft > kFewRows / 2 ? 2 : 3)
+    fewRowsKernel(const T* __restrict__ left, const float* __restrict__ right, int64_t floats, Sums to) {
+  const int lane = threadIdx.x % 32, own = (blockIdx.y * kWarps + threadIdx.x / 32) * kWarpRows;
+  if (own >= to.rightRows) return;
+  const int64_t start = blockIdx.x * int64_t(kShortRun);
+  const int n = static_cast<int>(min(int64_t(kShortRun), floats - start));
+  const float* rows[kWarpRows];
+#pragma unroll
+  for (int r = 0; r < kWarpRows; ++r) rows[r] = right + min(own + r, to.rightRows - 1) * floats + start;
+  if (kLeft > 0) left += start;
+  float sums[kLeft + 1][kWarpRows] = {};
+  for (int i = lane; i < n; i += 32 * kAhead) {
+    float y[kAhead][kWarpRows];
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a)
+#pragma unroll
+      for (int r = 0; r < kWarpRows; ++r) y[a][r] = i + 32 * a < n ? rows[r][i + 32 * a] : 0.f;
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a)
+#pragma unroll
+      for (int r = 0; r < kWarpRows; ++r) sums[kLeft][r] += y[a][r] * y[a][r], y[a][r] = roundedLike<T>(y[a][r]);
+#pragma unroll
+    for (int l = 0; l < kLeft; ++l)
+#pragma unroll
+      for (int a = 0; a < kAhead; ++a) {
+        const float x = l < to.leftRows && i + 32 * a < n ? float(left[l * floats + i + 32 * a]) : 0.f;
+#pragma unroll
+        for (int r = 0; r < kWarpRows; ++r) sums[l][r] += x * y[a][r];
+      }
+  }
+#pragma unroll
+  for (int l = 0; l <= kLeft; ++l) {
+    if (l < kLeft && l >= to.leftRows) continue;
+#pragma unroll
+    for (int r = 0; r < kWarpRows; ++r) {
+      double sum = sums[l][r];
+      for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+      if (lane == 0 && own + r < to.rightRows) to.put(l < kLeft ? l : to.leftRows, own + r, sum);
+    }
+  }
+}
+
+// One sum a block.
+__global__ void addRunsKernel(Sums to) {
   __shared__ double shared[32];
+  const double* parts = to.parts + int64_t(blockIdx.x) * to.runs;
   double sum = 0;
-  for (int i = threadIdx.x; i < runs; i += blockDim.x) sum += parts[int64_t(blockIdx.x) * runs + i];
+  for (int run = threadIdx.x; run < to.runs; run += blockDim.x) sum += parts[run];
   sum = blockSum(sum, shared);
-  if (threadIdx.x == 0) norms[blockIdx.x] += sum;
+  if (threadIdx.x == 0) to.add(blockIdx.x / to.rightRows, blockIdx.x % to.rightRows, sum);
+}
+
+template <int kLeft, class T>
+void addFewRows(Device& device, const void* left, const float* right, int64_t floats, Sums to) {
+  to.runs = static_cast<int>((floats + kShortRun - 1) / kShortRun);
+  Pool::Piece parts;
+  if (to.runs > 1) parts = device.pool.take(int64_t(to.count()) * to.runs * sizeof(double)), to.parts = parts.as<double>();
+  const int rows = kWarps * kWarpRows;
+  const dim3 grid(to.runs, (to.rightRows + rows - 1) / rows);
+  fewRowsKernel<kLeft, T><<<grid, kThreads, 0, device.stream>>>(static_cast<const T*>(left), right, floats, to);
+  launched();
+  if (to.runs == 1) return;
+  addRunsKernel<<<to.count(), kThreads, 0, device.stream>>>(to);
+  launched();
 }
 
 __global__ void roundKernel(const float* from, int64_t n, __nv_bfloat16* to) { TRACIN_EACH(i, n) to[i] = __float2bfloat16(from[i]); }
@@ -45,12 +134,7 @@ __global__ void addPartsKernel(const float* parts, int runs, int rightRows, int6
 }  // namespace
 
 void addSquaredNorms(Device& device, const float* rows, int count, int64_t floats, double* norms) {
-  const int runs = static_cast<int>((floats + kRun - 1) / kRun);
-  Pool::Piece parts = device.pool.take(int64_t(runs) * count * sizeof(double));
-  normKernel<<<dim3(runs, count), kThreads, 0, device.stream>>>(rows, floats, parts.as<double>());
-  launched();
-  addNormsKernel<<<count, kThreads, 0, device.stream>>>(parts.as<double>(), runs, norms);
-  launched();
+  addFewRows<0, float>(device, nullptr, rows, floats, {nullptr, norms, nullptr, 0, 0, 0, count, 0});
 }
 
 void rounded(const Device& device, const float* from, int64_t n, void* to, cudaDataType_t type) {
@@ -63,7 +147,16 @@ void rounded(const Device& device, const float* from, int64_t n, void* to, cudaD
 }
 
 void addProducts(Device& device, const void* left, cudaDataType_t type, int leftRows, const float* right, int rightRows, int64_t floats,
-                 double* products, int64_t first, int64_t stride) {
+                 double* products, int64_t first, int64_t stride, double* norms) {
+  if (leftRows <= kFewRows) {
+    const Sums to{products, norms, nullptr, stride, first, leftRows, rightRows, 0};
+    const bool half = leftRows <= kFewRows / 2;
+    const auto add = type == CUDA_R_32F ? half ? addFewRows<kFewRows / 2, float> : addFewRows<kFewRows, float>
+                     : half ? addFewRows<kFewRows / 2, __nv_bfloat16>
+                                        : addFewRows<kFewRows, __nv_bfloat16>;
+    return add(device, left, right, floats, to);
+  }
+  addSquaredNorms(device, right, rightRows, floats, norms);
   Pool::Piece room;
   if (type != CUDA_R_32F) {
     room = device.pool.take(rightRows * floats * sizeOf(type));

@@ -13,8 +13,9 @@ inline int64_t sizeOf(cudaDataType_t type) { return type == CUDA_R_16BF ? 2 : 4;
 // to = from, rounded to the type
 void rounded(const Device&, const float* from, int64_t n, void* to, cudaDataType_t);
 
-// products[l][first + r] += left[l] · right[r]; products is [leftRows, stride]. The right is rounded to the type of the left.
+// products[l][first + r] += left[l] · right[r], where products is [leftRows, stride] and the right is rounded to the type of the left;
+// norms[r] += ‖right[r]‖², as addSquaredNorms, for both can come of one reading.
 void addProducts(Device&, const void* left, cudaDataType_t, int leftRows, const float* right, int rightRows, int64_t floats,
-                 double* products, int64_t first, int64_t stride);
+                 double* products, int64_t first, int64_t stride, double* norms);
 
 }  // namespace tracin::cuda

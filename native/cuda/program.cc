@@ -112,7 +112,8 @@ class CudaProgram final : public Program {
     int64_t offset = 0;
     for (int v : network_.selected) offsets.push_back(offset), offset += work_->floats(v);
     std::fill_n(gradients, int64_t(batch.slices) * k * total, 0.f);
-    return regions(batch, loss, abort, [&](const std::vector<Region>& rows, int64_t first, const Gradient& g) {
+    return regions(batch, loss, abort, [&](const std::vector<Region>& rows, int64_t first, const Gradient& g, double* norms) {
+      addSquaredNorms(*device_, g.rows, g.count, g.floats, norms);
       for (int r = 0; r < g.count; ++r) {
         const Region& region = rows[first + r];
         device_->download(gradients + (int64_t(region.slice) * k + region.label) * total + offsets[g.selected], g.rows + r * g.floats,
@@ -133,12 +134,14 @@ class CudaProgram final : public Program {
     device_->use();
     block.makeRoom(batch.slices);
     const int k = network_.foreground();
-    RegionResult result = regions(batch, loss, abort, [&](const std::vector<Region>& rows, int64_t start, const Gradient& g) {
-      for (int r = 0; r < g.count; ++r) {
-        const Region& region = rows[start + r];
-        block.keep(g.selected, int64_t(region.slice) * k + region.label, g.rows + r * g.floats);
-      }
-    });
+    RegionResult result =
+        regions(batch, loss, abort, [&](const std::vector<Region>& rows, int64_t start, const Gradient& g, double* norms) {
+          addSquaredNorms(*device_, g.rows, g.count, g.floats, norms);
+          for (int r = 0; r < g.count; ++r) {
+            const Region& region = rows[start + r];
+            block.keep(g.selected, int64_t(region.slice) * k + region.label, g.rows + r * g.floats);
+          }
+        });
     block.add(batch.slices);
     return result;
   }
@@ -155,10 +158,14 @@ class CudaProgram final : public Program {
       device_->zero(sums.as<double>(), residents * stride * int64_t(sizeof(double)));
     }
     std::vector<Region> order;
-    RegionResult result = regions(batch, loss, abort, [&](const std::vector<Region>& rows, int64_t first, const Gradient& g) {
-      if (order.empty()) order = rows;
-      if (residents) block->addProducts(g.selected, g.rows, g.count, sums.as<double>(), first, stride);
-    });
+    RegionResult result =
+        regions(batch, loss, abort, [&](const std::vector<Region>& rows, int64_t first, const Gradient& g, double* norms) {
+          if (order.empty()) order = rows;
+          if (residents)
+            block->addProducts(g.selected, g.rows, g.count, sums.as<double>(), first, stride, norms);
+          else
+            addSquaredNorms(*device_, g.rows, g.count, g.floats, norms);
+        });
     std::fill_n(products, residents * stride, 0.f);
     if (!residents) return result;
     std::vector<double> host(residents * stride);
@@ -323,7 +330,8 @@ class CudaProgram final : public Program {
     return regions;
   }
 
-  // Forward, cotangents of the present regions, backward group by group; take(regions, index of the group's first, gradient).
+  // Forward, cotangents of the present regions, backward group by group; take(regions, index of the group's first, gradient, the group's
+  // squared norms, to which it adds).
   template <class Take>
   RegionResult regions(const RegionBatch& batch, const RegionLoss& loss, const Abort& abort, Take take) {
     device_->use();
@@ -357,11 +365,7 @@ class CudaProgram final : public Program {
                    window, seed.floats(), losses.as<double>() + first);
       runner_->backward(
           std::move(seed), windows, onDevice.as<int>(), count, real, false,
-          [&](const Gradient& g) {
-            addSquaredNorms(*device_, g.rows, g.count, g.floats, norms.as<double>() + first);
-            take(rows, first, g);
-          },
-          abort);
+          [&](const Gradient& g) { take(rows, first, g, norms.as<double>() + first); }, abort);
     }
     std::vector<double> hostNorms(total), hostLosses(total);
     device_->download(hostNorms.data(), norms.as<double>(), total * int64_t(sizeof(double)));

@@ -22,8 +22,9 @@ void Residents::keep(int selected, int64_t row, const float* gradient) {
   rounded(*device_, gradient, floats_[selected], at(selected, rows() + row), type_);
 }
 
-void Residents::addProducts(int selected, const float* right, int rightRows, double* products, int64_t first, int64_t stride) const {
-  cuda::addProducts(*device_, at(selected, 0), type_, rows(), right, rightRows, floats_[selected], products, first, stride);
+void Residents::addProducts(int selected, const float* right, int rightRows, double* products, int64_t first, int64_t stride,
+                            double* norms) const {
+  cuda::addProducts(*device_, at(selected, 0), type_, rows(), right, rightRows, floats_[selected], products, first, stride, norms);
 }
 
 }  // namespace tracin::cuda

@@ -22,8 +22,8 @@ class Residents final : public Block {
   void keep(int selected, int64_t row, const float* gradient);
   void add(int slices) { used_ += slices; }
 
-  // products[l][first + r] += row l · right[r]; products is [rows, stride].
-  void addProducts(int selected, const float* right, int rightRows, double* products, int64_t first, int64_t stride) const;
+  // products[l][first + r] += row l · right[r]; products is [rows, stride]. norms[r] += ‖right[r]‖².
+  void addProducts(int selected, const float* right, int rightRows, double* products, int64_t first, int64_t stride, double* norms) const;
 
   // Bytes of one row of so many floats.
   static int64_t bytes(int64_t floats, Precision p) { return floats * sizeOf(operandType(p)); }
