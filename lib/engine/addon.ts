@@ -22,6 +22,8 @@ export interface AddonRegions {
   boxes: Int32Array | null;
   /** The images are those of the forward pass just before, at most {@link Addon.keptSlices}: its maps serve. */
   forwarded: boolean;
+  /** The place where images, targets and masks were staged; −1: nowhere. */
+  staged: number;
   dice: boolean;
   sum: boolean;
   /** [B, K], written */
@@ -62,7 +64,12 @@ export interface Addon {
   /** What edges of support boxes at the logits are best multiples of. */
   quantum(program: ProgramHandle): number;
   keptSlices(program: ProgramHandle): number;
-  load(program: ProgramHandle, arrays: Record<string, Float32Array>): Promise<void>;
+  /**
+   * Brings arrays of a call to come to the device while another call runs: its `load`, or images, targets and masks of a batch. The place is 0
+   * or 1, free again when that call has ended; @returns whether they are there
+   */
+  stage(program: ProgramHandle, place: number, arrays: readonly (Float32Array | Uint8Array)[]): Promise<boolean>;
+  load(program: ProgramHandle, arrays: Record<string, Float32Array>, staged: number): Promise<void>;
   /** What the table lacks is measured, or follows a rule; @returns the table in force */
   chooseKernels(program: ProgramHandle, table: KernelTable, measure: boolean): Promise<KernelTable>;
   useFloat32(program: ProgramHandle): Promise<boolean>;

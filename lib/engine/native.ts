@@ -52,6 +52,15 @@ function rethrown(error: unknown, source?: string): Error {
   return new TracinError(code as TracinError['code'], `${source ? `${source}: ` : ''}${(error as Error).message}`, { cause: error });
 }
 
+/** For what is not staged. */
+const NOWHERE = -1;
+
+/** A call to come: the place its arrays are staged in, from when that is free. */
+interface Coming {
+  readonly place: number;
+  readonly free: Promise<unknown>;
+}
+
 class NativeBlock implements Block {
   readonly capacity: number;
   /** As its owner sees it: cleared at once, and appended to when the call has ended. */
@@ -108,6 +117,9 @@ class NativeProgram implements Program {
   readonly #quantum: number;
   #handle: ProgramHandle | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** Ends as the last call begins. */
+  #before: Promise<unknown> = Promise.resolve();
+  #calls = 0;
   /** The batch made ready last. */
   #ready: Promise<unknown> = Promise.resolve();
   /** Whose numbers it holds, as far as no step has changed them. */
@@ -134,14 +146,21 @@ class NativeProgram implements Program {
 
   async load(checkpoint: Graph): Promise<void> {
     const values = checkpointValues(this.lowered, this.#graph, checkpoint);
-    await this.#run({}, (program) => this.#take(program, checkpoint, values), checkpoint.source);
+    const arrays = record(values);
+    const staged = this.#holds === checkpoint ? NOWHERE : this.#stage(Object.values(arrays), this.#coming());
+    await this.#run({}, (program) => this.#take(program, checkpoint, arrays, staged), checkpoint.source);
   }
 
-  async #take(program: ProgramHandle, checkpoint: Graph, values: ReadonlyMap<string, Floats>): Promise<void> {
+  async #take(
+    program: ProgramHandle,
+    checkpoint: Graph,
+    arrays: Record<string, Float32Array>,
+    staged: number | Promise<number> = NOWHERE,
+  ): Promise<void> {
     if (this.#holds === checkpoint) return;
     this.#holds = undefined;
     this.#forwarded = undefined;
-    await this.#addon.load(program, record(values));
+    await this.#addon.load(program, arrays, await staged);
     this.#holds = checkpoint;
     this.#unloaded = undefined;
   }
@@ -290,9 +309,29 @@ class NativeProgram implements Program {
 
   /** A batch checked and its boxes made, now: the call before may still be computing. One after another, so that the first is ready first. */
   #prepare(batch: RegionBatch, loss: RegionLoss): Promise<AddonRegions> {
+    const coming = this.#coming();
     const prepared = this.#ready.then(() => this.#regions(batch, loss));
-    this.#ready = prepared.catch(() => undefined); // the call that asked for it tells what is wrong, in its turn
-    return prepared;
+    this.#ready = prepared.catch(() => undefined);
+    const staged = prepared.then(async (regions) => {
+      const { images, targets, masks } = regions;
+      return { ...regions, staged: await this.#stage([images, targets, masks], coming) };
+    });
+    staged.catch(() => undefined); // the call that asked for it tells what is wrong, in its turn
+    return staged;
+  }
+
+  /** The call made next: calls take two places in turns, and one is free when the call before the last has ended. */
+  #coming(): Coming {
+    return { place: this.#calls % 2, free: this.#before };
+  }
+
+  /** Arrays on their way to the device as soon as the call before computes; @returns where they are. A call can do without. */
+  async #stage(arrays: readonly (Float32Array | Uint8Array)[], { place, free }: Coming): Promise<number> {
+    if (this.memory.device === undefined) return NOWHERE;
+    await free;
+    if (!this.#handle) return NOWHERE;
+    const staged = await this.#addon.stage(this.#handle, place, arrays).catch(() => false);
+    return staged ? place : NOWHERE;
   }
 
   async #regions(batch: RegionBatch, loss: RegionLoss): Promise<AddonRegions> {
@@ -303,6 +342,7 @@ class NativeProgram implements Program {
       ...batch,
       boxes: await inTurns(supportBoxes(this.lowered, batch.masks, this.#quantum)),
       forwarded: false,
+      staged: NOWHERE,
       dice: loss.kind === 'dice',
       sum: loss.reduction === 'sum',
       norms: new Float32Array(regions),
@@ -318,7 +358,7 @@ class NativeProgram implements Program {
     return this.#run(options, async (program, abort) => {
       const forwarded = this.#forwarded;
       this.#forwarded = undefined;
-      if (this.#unloaded) await this.#take(program, this.#unloaded, checkpointValues(this.lowered, this.#graph, this.#unloaded));
+      if (this.#unloaded) await this.#take(program, this.#unloaded, record(checkpointValues(this.lowered, this.#graph, this.#unloaded)));
       return call(program, abort, forwarded);
     });
   }
@@ -337,6 +377,8 @@ class NativeProgram implements Program {
       if (flag[0]) throw new TracinError('ERR_TRACIN_ABORTED', 'interrupted', { cause: signal?.reason });
       return call(handle, flag);
     });
+    this.#calls++;
+    this.#before = this.#last;
     this.#last = turn.catch(() => undefined);
     try {
       return await turn;

@@ -94,10 +94,11 @@ struct Regions {
   RegionLoss loss;
   float *norms, *losses;
 
-  // { slices, images, targets, masks, boxes?, forwarded, dice, sum, norms, losses }
+  // { slices, images, targets, masks, boxes?, forwarded, staged, dice, sum, norms, losses }
   Regions(Task& task, const Napi::Object& o)
       : batch{o.Get("slices").ToNumber(),          task.array<float>(o.Get("images")),  task.array<uint8_t>(o.Get("targets")),
-              task.array<uint8_t>(o.Get("masks")), task.array<int32_t>(o.Get("boxes")), o.Get("forwarded").ToBoolean()},
+              task.array<uint8_t>(o.Get("masks")), task.array<int32_t>(o.Get("boxes")), o.Get("forwarded").ToBoolean(),
+              o.Get("staged").ToNumber()},
         loss{o.Get("dice").ToBoolean() ? RegionLoss::Kind::dice : RegionLoss::Kind::crossEntropy, o.Get("sum").ToBoolean()},
         norms(task.array<float>(o.Get("norms"))),
         losses(task.array<float>(o.Get("losses"))) {}
@@ -147,13 +148,29 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
 // quantum(program) → what edges of support boxes are best multiples of
 Napi::Value quantum(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), program(info)->quantum()); }
 
-// load(program, { name: Float32Array })
+// stage(program, place, arrays) → whether a call to come finds them there
+Napi::Value stage(const Napi::CallbackInfo& info) {
+  auto* task = new Task(info.Env(), besides(heldProgram(info).lane));
+  auto p = program(info);
+  const int place = info[1].ToNumber();
+  std::vector<std::span<const std::byte>> arrays;
+  const auto list = info[2].As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Value array = list.Get(i);
+    arrays.emplace_back(task->array<std::byte>(array), array.As<Napi::TypedArray>().ByteLength());
+  }
+  auto done = std::make_shared<bool>();
+  return task->start([=] { *done = p->stage(place, arrays); }, [=](Napi::Env env) { return Napi::Boolean::New(env, *done); });
+}
+
+// load(program, { name: Float32Array }, staged)
 Napi::Value load(const Napi::CallbackInfo& info) {
   auto* task = taskOf(info);
   auto p = program(info);
   Views views;
   for (const auto& s : named(*task, info[1])) views[s.name] = {s.data, s.size};
-  return task->start([=] { p->load(views); });
+  const int staged = info[2].ToNumber();
+  return task->start([=] { p->load(views, staged); });
 }
 
 // keptSlices(program) → of how many slices a forward pass leaves the maps
@@ -366,6 +383,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"memory", memory},
       {"quantum", quantum},
       {"keptSlices", keptSlices},
+      {"stage", stage},
       {"load", load},
       {"chooseKernels", chooseKernels},
       {"useFloat32", useFloat32},

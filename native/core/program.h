@@ -61,6 +61,8 @@ struct RegionBatch {
   const int32_t* boxes;
   // The images are those of the forward pass just before, of which the program has the maps still; at most `keptSlices`.
   bool forwarded;
+  // Where images, targets and masks were staged; −1: nowhere.
+  int staged = -1;
 };
 
 struct RegionResult {
@@ -109,7 +111,12 @@ class Program {
   // or compiled for each size, so that few sizes occur.
   virtual int quantum() const = 0;
 
-  virtual void load(const Views& initializers) = 0;
+  // Brings arrays of a call to come to where it computes: the initializers of `load`, or images, targets and masks of a region batch. Of
+  // all calls this one alone may come while another runs, from one other thread. The call to come is told the place, 0 or 1, as `staged`; a
+  // place is free again when that call has ended. False where nothing is gained, or there is no room.
+  virtual bool stage(int /*place*/, const std::vector<std::span<const std::byte>>&) { return false; }
+
+  virtual void load(const Views& initializers, int staged = -1) = 0;
   // Takes the kernels of a table, and the engine's own rule for what it lacks; with `measure`, what it lacks is timed instead.
   // Returns the table in force.
   virtual KernelTable chooseKernels(const KernelTable&, bool /*measure*/) { return {}; }

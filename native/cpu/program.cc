@@ -96,7 +96,7 @@ class CpuProgram final : public Program {
     return (activations + network_.foreground() * (5 * largest + layer)) * int64_t(sizeof(float));
   }
 
-  void load(const Views& initializers) override {
+  void load(const Views& initializers, int) override {
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
       if (value.kind != Value::Kind::parameter && value.kind != Value::Kind::statistic) continue;

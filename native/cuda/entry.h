@@ -16,7 +16,8 @@ struct Entry {
   std::string (*missing)(int device, Precision);
   // Device memory nobody has taken.
   int64_t (*freeBytes)(int device);
-  // Calls of one program come one at a time, from one thread for each device; its destructor and those of its blocks from any thread.
+  // Calls of one program come one at a time, from one thread for each device (`stage` from another one); its destructor and those of its
+  // blocks from any thread.
   std::unique_ptr<Program> (*compile)(Network, const CompileOptions&);
 };
 

@@ -10,6 +10,7 @@
 #include "optimiser.h"
 #include "residents.h"
 #include "runner.h"
+#include "uploads.h"
 
 namespace tracin::cuda {
 
@@ -27,6 +28,7 @@ class CudaProgram final : public Program {
   CudaProgram(Network network, const CompileOptions& options)
       : network_(std::move(network)),
         device_(std::make_shared<Device>(options.device)),
+        uploads_(*device_),
         work_(std::make_unique<Workspace>(*device_, network_, options.precision)) {
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
@@ -52,21 +54,25 @@ class CudaProgram final : public Program {
     int64_t weights = 0;
     for (const Value& v : network_.values)
       if (v.kind != Value::Kind::activation) weights += count(v.dims);
-    return kLibraries + kScratch + bytesOf(weights + kGroup * runner_->cotangentFloats());
+    return kLibraries + kScratch + bytesOf((1 + Uploads::kPlaces) * weights + kGroup * runner_->cotangentFloats());
   }
   int64_t sliceBytes() const override {
-    return bytesOf(runner_->activationFloats()) + count(network_.values[network_.logits].dims);  // targets and masks
+    const int64_t labels = count(network_.values[network_.logits].dims);  // targets and masks
+    return bytesOf(runner_->activationFloats()) + labels + Uploads::kPlaces * (bytesOf(work_->floats(network_.input)) + labels);
   }
   int64_t rowBytes() const override { return Residents::bytes(parameterCount(), work_->precision); }
   int quantum() const override { return 16; }
 
-  void load(const Views& initializers) override {
+  bool stage(int place, const std::vector<std::span<const std::byte>>& arrays) override { return uploads_.put(place, arrays); }
+
+  void load(const Views& initializers, int staged) override {
     device_->use();
+    const Settled settled{*device_};
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
       if (value.kind != Value::Kind::parameter && value.kind != Value::Kind::statistic) continue;
       const auto data = initializerOf(initializers, value);
-      device_->upload(work_->stored[v].floats(), data.data(), bytesOf(data.size()));
+      uploads_.copy(staged, work_->stored[v].floats(), data.data(), bytesOf(data.size()));
     }
     device_->synchronize();
     ++work_->version;
@@ -74,7 +80,7 @@ class CudaProgram final : public Program {
 
   void forward(int slices, const float* images, float* logits, float* features, const Abort& abort) override {
     device_->use();
-    runner_->forward(slices, images, abort);
+    forwardOf(slices, images, -1, abort);
     copyOut(network_.logits, slices, logits);
     if (features) copyOut(network_.operations[network_.head].inputs[0], slices, features);
     device_->synchronize();
@@ -94,7 +100,7 @@ class CudaProgram final : public Program {
       device_->upload(work_->direction[v].floats(), direction, bytesOf(n));
       direction += n;
     }
-    runner_->forward(slices, images, abort);
+    forwardOf(slices, images, -1, abort);
     runner_->tangent(slices, abort);
     copyOut(network_.logits, slices, logits);
     const Tensor& t = work_->tensors[network_.logits];
@@ -191,7 +197,7 @@ class CudaProgram final : public Program {
     std::vector<std::array<float*, 2>> slots;  // of each selected parameter: velocity, or m and v
     double value;
     try {
-      runner_->forward(slices, images, abort);
+      forwardOf(slices, images, -1, abort);
       const Tensor& logits = work_->tensors[network_.logits];
       const Pool::Piece labels =
           device_->pool.upload(std::vector<uint8_t>(targets, targets + slices * volume(logits.extent())), device_->stream);
@@ -269,10 +275,22 @@ class CudaProgram final : public Program {
  private:
   const Network network_;
   const std::shared_ptr<Device> device_;  // outlives the program while a block needs it
+  Uploads uploads_;
   std::unique_ptr<Workspace> work_;
   std::optional<Runner> runner_;
   std::map<std::string, Buffer> slots_;
   mutable Arrays slotsOnHost_;
+
+  // However a call ends, nothing that it queued still reads what was staged for it.
+  struct Settled {
+    const Device& device;
+    ~Settled() { cudaStreamSynchronize(device.stream); }
+  };
+
+  void forwardOf(int slices, const float* images, int staged, const Abort& abort) {
+    uploads_.copy(staged, runner_->images(slices), images, bytesOf(slices * work_->floats(network_.input)));
+    runner_->forward(slices, abort);
+  }
 
   float* slot(const char* kind, const Value& parameter) {
     const std::string name = std::string(kind) + "/" + parameter.name;
@@ -335,16 +353,17 @@ class CudaProgram final : public Program {
   template <class Take>
   RegionResult regions(const RegionBatch& batch, const RegionLoss& loss, const Abort& abort, Take take) {
     device_->use();
+    const Settled settled{*device_};
     const int k = network_.foreground();
     RegionResult result{std::vector<float>(batch.slices * k), std::vector<float>(batch.slices * k)};
     const std::vector<Region> rows = present(batch);
     if (rows.empty()) return result;
-    runner_->forward(batch.slices, batch.images, abort);
+    forwardOf(batch.slices, batch.images, batch.staged, abort);
     const Tensor& logits = work_->tensors[network_.logits];
     const int64_t pixels = volume(logits.extent());
     const Pool::Piece targets = device_->pool.take(batch.slices * pixels), masks = device_->pool.take(batch.slices * k * pixels);
-    device_->upload(targets.as<uint8_t>(), batch.targets, batch.slices * pixels);
-    device_->upload(masks.as<uint8_t>(), batch.masks, batch.slices * k * pixels);
+    uploads_.copy(batch.staged, targets.as<uint8_t>(), batch.targets, batch.slices * pixels);
+    uploads_.copy(batch.staged, masks.as<uint8_t>(), batch.masks, batch.slices * k * pixels);
 
     const int64_t total = static_cast<int64_t>(rows.size()), room = (total + kGroup) * int64_t(sizeof(double));
     const Pool::Piece norms = device_->pool.take(room), losses = device_->pool.take(room);

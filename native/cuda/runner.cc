@@ -101,7 +101,7 @@ int64_t Runner::cotangentFloats() const {
   return 5 * largest + 2 * kernel;
 }
 
-void Runner::forward(int slices, const float* images, const Abort& abort) {
+float* Runner::images(int slices) {
   if (slices > capacity_) {
     // all old ones go before a new one comes, and if memory runs out there is room for none
     capacity_ = 0;
@@ -114,8 +114,10 @@ void Runner::forward(int slices, const float* images, const Abort& abort) {
       if (t.used) t.data = Buffer((t.batched ? slices : 1) * t.floats() * int64_t(sizeof(float)));
     capacity_ = slices;
   }
-  const Tensor& image = work_.tensors[network_.input];
-  work_.device.upload(image.data.floats(), images, slices * image.floats() * int64_t(sizeof(float)));
+  return work_.tensors[network_.input].data.floats();
+}
+
+void Runner::forward(int slices, const Abort& abort) {
   for (const auto& op : operators_) {
     abort.poll();
     const bool derived = !work_.tensors[op->outputValue()].batched;

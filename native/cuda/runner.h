@@ -21,7 +21,9 @@ class Runner {
  public:
   explicit Runner(Workspace&);
 
-  void forward(int slices, const float* images, const Abort&);
+  // Where the images of so many slices go; `forward` then takes them from there.
+  float* images(int slices);
+  void forward(int slices, const Abort&);
   // After a forward of the same slices: tangents of every activation for the direction in the workspace.
   void tangent(int slices, const Abort&);
 

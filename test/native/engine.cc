@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <random>
+#include <thread>
 
 #ifdef TRACIN_TEST_EMULATED
 #include "emulated/cuda_runtime.h"
@@ -285,6 +286,70 @@ void windows() {
 #endif
 }
 
+#ifdef TRACIN_TEST_CUDA
+std::vector<std::span<const std::byte>> arraysOf(const RegionBatch& r, int64_t pixels) {
+  const std::span images(r.images, r.slices * 4 * pixels);
+  const std::span targets(r.targets, r.slices * pixels), masks(r.masks, r.slices * kForeground * pixels);
+  return {std::as_bytes(images), std::as_bytes(targets), std::as_bytes(masks)};
+}
+
+std::vector<std::span<const std::byte>> arraysOf(const Arrays& weights) {
+  std::vector<std::span<const std::byte>> all;
+  for (const auto& [_, data] : weights) all.push_back(std::as_bytes(std::span(data)));
+  return all;
+}
+
+// As `productsOf`, all of it staged while the call before may run; `aborted`: with a call of other slices in between that is given up.
+std::vector<float> productsStaged(Program& program, const Builder& b, const Batch& batch, const RegionLoss& loss, bool aborted) {
+  const int64_t pixels = batch.targets.size() / kSlices;
+  RegionBatch first = batch.view(0, 1, true), rest = batch.view(1, kSlices - 1, true), all = batch.view(0, kSlices, true);
+  const auto place = [&](RegionBatch& r, int at) {
+    if (program.stage(at, arraysOf(r, pixels))) r.staged = at;
+  };
+  const bool there = program.stage(0, arraysOf(b.weights));
+  place(first, 1);
+  program.load(viewsOf(b.weights), there ? 0 : -1);
+  auto block = program.resident(kSlices);
+  std::jthread beside([&] { place(rest, 0); });
+  program.append(*block, first, loss, {});
+  beside.join();
+  std::vector<float> products(kRows * kRows);
+  if (aborted) {
+    std::atomic<int32_t> raised{1};
+    place(first, 1);
+    try {
+      program.contract(block.get(), first, loss, products.data(), {&raised});
+    } catch (const Aborted&) {
+    }
+  }
+  beside = std::jthread([&] { place(all, 1); });
+  program.append(*block, rest, loss, {});
+  beside.join();
+  program.contract(block.get(), all, loss, products.data(), {});
+  return products;
+}
+
+void staging() {
+  const Builder b = everything();
+  const Batch batch = batchOf(b);
+  const RegionLoss loss{RegionLoss::Kind::dice, false};
+  const auto expected = productsOf(*compiled(b, Precision::f32), batch, loss, true);
+  auto program = engine::compile(b.network, {2, 0, Precision::f32});
+  check(productsStaged(*program, b, batch, loss, false) == expected, "staging: the same products", 0);
+  check(productsStaged(*program, b, batch, loss, true) == expected, "staging: after a call that was given up, too", 0);
+  check(program->snapshot() == b.weights, "staging: weights", 0);
+  auto small = program->resident(1);
+  RegionBatch one = batch.view(0, 1, true);
+  const auto other = batch.view(1, 1, true);
+  program->stage(0, arraysOf(other, batch.targets.size() / kSlices));
+  one.staged = 0;  // of other slices: there is no copy of these
+  program->append(*small, one, loss, {});
+  std::vector<float> products(kForeground * kRows);
+  program->contract(small.get(), batch.view(0, kSlices, true), loss, products.data(), {});
+  check(std::equal(products.begin(), products.end(), expected.begin()), "staging: what is not there comes from the host", 0);
+}
+#endif
+
 void training() {
   const Builder b = everything();
   const Batch batch = batchOf(b);
@@ -319,6 +384,7 @@ void memory() {
   };
   auto calm = compiled(b, Precision::f32);
   const std::vector<float> products = productsOf(*calm, batch, loss, false);
+  const std::vector<float> boxed = productsOf(*calm, batch, loss, true);
   const double value = step(*calm);
   const Arrays after = calm->snapshot();
 
@@ -344,6 +410,7 @@ void memory() {
   };
   shorten([&](Program& program) { productsOf(program, batch, loss, false); });
   shorten(step);
+  shorten([&](Program& program) { wrong += productsStaged(program, b, batch, loss, true) != boxed; });
   check(refusals > 10 && others == 0, "memory: running out of it is told as that", refusals);
   check(wrong == 0, "memory: a program goes on as if nothing had been", wrong);
 }
@@ -356,6 +423,9 @@ int main() try {
   derivatives(everything(), {RegionLoss::Kind::crossEntropy, false}, "cross-entropy");
   windows();
   training();
+#ifdef TRACIN_TEST_CUDA
+  staging();
+#endif
 #ifdef TRACIN_TEST_EMULATED
   memory();
 #endif

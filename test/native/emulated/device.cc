@@ -41,6 +41,7 @@ struct Allocation {
 };
 
 std::map<const char*, Allocation> memory;
+std::map<const char*, size_t> pinned;
 size_t taken = 0;
 int64_t allocationsLeft = INT64_MAX;
 std::string failure;
@@ -97,6 +98,12 @@ bool onDevice(const void* data, size_t bytes) {
   if (it == memory.begin()) return false;
   --it;
   return at + bytes <= it->first + it->second.bytes;
+}
+
+static bool isPinned(const void* data, size_t bytes) {
+  const char* at = static_cast<const char*>(data);
+  auto it = pinned.upper_bound(at);
+  return it != pinned.begin() && at + bytes <= (--it)->first + it->second;
 }
 
 void enqueue(Stream* stream, std::function<void()> work) {
@@ -190,14 +197,32 @@ cudaError_t cudaFree(void* data) {
   return status();
 }
 
-// Host memory is pageable here: what is copied from it is staged at once, and a copy to it is waited for.
+cudaError_t cudaMallocHost(void** to, size_t bytes) {
+  LOCKED;
+  if (allocationsLeft-- <= 0) return status(cudaErrorMemoryAllocation);
+  char* data = new char[bytes];
+  pinned[data] = bytes;
+  *to = data;
+  return status();
+}
+
+cudaError_t cudaFreeHost(void* data) {
+  LOCKED;
+  drainAll();
+  if (!pinned.erase(static_cast<char*>(data))) return status(cudaErrorInvalidValue);
+  delete[] static_cast<char*>(data);
+  return status();
+}
+
+// What is copied from pageable host memory is staged at once, from pinned memory it is read when its turn comes; a copy to the host is
+// waited for.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   LOCKED;
   if (bytes == 0) return status();
   if (!stream) return status(cudaErrorInvalidResourceHandle);
   const bool toDevice = onDevice(to, bytes), fromDevice = onDevice(from, bytes);
   if (toDevice != (kind != cudaMemcpyDeviceToHost) || fromDevice != (kind != cudaMemcpyHostToDevice)) return status(cudaErrorInvalidValue);
-  if (kind == cudaMemcpyDeviceToDevice) {
+  if (kind == cudaMemcpyDeviceToDevice || (kind == cudaMemcpyHostToDevice && isPinned(from, bytes))) {
     enqueue(stream, [=] { std::memcpy(to, from, bytes); });
   } else if (kind == cudaMemcpyHostToDevice) {
     const char* start = static_cast<const char*>(from);
