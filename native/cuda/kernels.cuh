@@ -31,6 +31,29 @@ __host__ __device__ inline bool aligned(const float* at) {
 
 inline void launched() { check(cudaGetLastError(), "kernel"); }
 
+// use(i, read(i)) for i = first, first + step, … < n: several are asked for before the first is used, so that memory has them under way
+// together. What `use` writes is read by nobody but its own i.
+template <int kAhead = 4, class Read, class Use>
+__device__ void eachRead(unsigned first, unsigned n, unsigned step, Read read, Use use) {
+  for (unsigned i = first; i < n; i += kAhead * step) {
+    decltype(read(i)) ahead[kAhead];
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a)
+      if (i + a * step < n) ahead[a] = read(i + a * step);
+#pragma unroll
+    for (int a = 0; a < kAhead; ++a)
+      if (i + a * step < n) use(i + a * step, ahead[a]);
+  }
+}
+// The same along the grid's y, of the plane that is the block's x.
+template <class Read, class Use>
+__device__ void eachReadOfPlane(unsigned n, Read read, Use use) {
+  eachRead(blockIdx.y * blockDim.x + threadIdx.x, n, gridDim.y * blockDim.x, read, use);
+}
+
+// Threads of a block that sums n numbers by eachRead.
+inline unsigned threadsFor(int64_t n) { return static_cast<unsigned>(std::clamp<int64_t>((n / 4 + 31) / 32 * 32, 64, kThreads)); }
+
 // A window as kernels see it.
 struct WindowView {
   int size[3];

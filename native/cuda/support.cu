@@ -16,7 +16,23 @@ __global__ void sumRowsKernel(const float* rows, int count, int64_t n, float* to
   }
 }
 
-__global__ void accumulateKernel(float* to, const float* from, int64_t n) { TRACIN_EACH(i, n) to[i] += from[i]; }
+// n runs of kRun numbers
+template <int kRun>
+__global__ void accumulateKernel(Pack<kRun>* __restrict__ to, const Pack<kRun>* __restrict__ from, int64_t n) {
+  TRACIN_EACH(i, n) {
+    Pack<kRun> sum = to[i];
+    const Pack<kRun> more = from[i];
+#pragma unroll
+    for (int l = 0; l < kRun; ++l) sum.at[l] += more.at[l];
+    to[i] = sum;
+  }
+}
+template <int kRun>
+void accumulateBy(const Device& device, float* to, const float* from, int64_t n) {
+  accumulateKernel<<<blocksFor(n / kRun), kThreads, 0, device.stream>>>(reinterpret_cast<Pack<kRun>*>(to),
+                                                                        reinterpret_cast<const Pack<kRun>*>(from), n / kRun);
+  launched();
+}
 
 struct Map {
   int size[3];
@@ -93,8 +109,8 @@ void sumRows(const Device& device, const float* rows, int count, int64_t n, floa
 }
 
 void accumulate(const Device& device, float* to, const float* from, int64_t n) {
-  accumulateKernel<<<blocksFor(n), kThreads, 0, device.stream>>>(to, from, n);
-  launched();
+  if (n % 4 == 0 && aligned<4>(to) && aligned<4>(from)) return accumulateBy<4>(device, to, from, n);
+  accumulateBy<1>(device, to, from, n);
 }
 
 namespace {

@@ -9,7 +9,7 @@ import { largest, relativeError } from '../support/numbers';
 const SIZE = [8, 12];
 const K = 3;
 const TESTS = 4;
-const TRAININGS = 5;
+const TRAININGS = 6; // 18 regions: more than the cuda engine multiplies by a kernel of its own
 const tests = regionBatch({ slices: TESTS, size: SIZE }, 1);
 const trainings = regionBatch({ slices: TRAININGS, size: SIZE }, 2);
 const LOSSES: readonly RegionLoss[] = [

@@ -18,16 +18,21 @@ __global__ void inverseKernel(const float* variance, float epsilon, int channels
   TRACIN_EACH(c, channels) inverse[c] = 1.f / sqrtf(variance[c] + epsilon);
 }
 
-// y = leaky((x − mean) · scale/σ + shift), planes [images][channels]
+// (x − mean) · scale/σ + shift, d being x − mean: rounded alike wherever its sign is asked for.
+__device__ inline float normalised(float d, float factor, float offset) { return __fmaf_rn(d, factor, offset); }
+
+// y = leaky(normalised x), planes [images][channels]
 __global__ void forwardKernel(const float* x, Moments m, const float* scale, const float* shift, int channels, int64_t positions,
                               float slope, float* y) {
   const int c = blockIdx.x % channels;
   const float mean = m.mean[c], factor = scale[c] * m.inverse[c], offset = shift[c];
   const int64_t start = blockIdx.x * positions;
-  TRACIN_EACH_OF_PLANE(i, positions) {
-    const float v = (x[start + i] - mean) * factor + offset;
-    y[start + i] = v > 0.f ? v : v * slope;
-  }
+  eachReadOfPlane(
+      positions, [&](unsigned i) { return x[start + i]; },
+      [&](unsigned i, float at) {
+        const float v = normalised(at - mean, factor, offset);
+        y[start + i] = v > 0.f ? v : v * slope;
+      });
 }
 
 // ẏ = (y > 0 ? 1 : slope) · (ẋ · scale/σ + x̂ · scalė + shifṫ)
@@ -47,37 +52,43 @@ __global__ void tangentKernel(const float* x, const float* xDot, Moments m, cons
 struct Plane {
   int size[3];
   explicit Plane(const Extent& e) : size{e[0], e[1], e[2]} {}
+  __device__ int volume() const { return size[0] * size[1] * size[2]; }
 };
 
 // One block a (row, channel): g = dy through the Relu; sums of g and g·x̂; and, with running statistics, dx = scale/σ · g.
 // Positions are those of `window`; dy is zero outside its own. `masked`: where g goes when dx has to wait for the sums.
-__global__ void backwardKernel(const float* dy, WindowView source, WindowView window, const float* x, const float* y, const int* images,
-                               Plane map, Moments m, const float* scale, int channels, float slope, float* scaleSums, float* shiftSums,
-                               float* dx, float* masked) {
+__global__ void backwardKernel(const float* dy, WindowView source, WindowView window, const float* x, const int* images, Plane map,
+                               Moments m, const float* scale, const float* shift, int channels, float slope, float* scaleSums,
+                               float* shiftSums, float* dx, float* masked) {
   __shared__ double shared[32];
+  struct Pair {
+    float g, d;  // dy and x − mean
+  };
   const int row = blockIdx.x / channels, c = blockIdx.x % channels;
-  const int64_t mapSize = int64_t(map.size[0]) * map.size[1] * map.size[2], at = (int64_t(images[row]) * channels + c) * mapSize;
-  const float *g = dy + int64_t(blockIdx.x) * source.volume(), mean = m.mean[c], inverse = m.inverse[c], factor = scale[c] * inverse;
+  const float mean = m.mean[c], inverse = m.inverse[c], factor = scale[c] * inverse, offset = shift[c];
+  const float *g = dy + int64_t(blockIdx.x) * source.volume(), *on = x + (int64_t(images[row]) * channels + c) * map.volume();
   const int n = window.volume();
   const int64_t start = int64_t(blockIdx.x) * n;
-  int corner[3], shift[3];
-  for (int a = 0; a < 3; ++a) corner[a] = window.corner(row, a), shift[a] = corner[a] - source.corner(row, a);
+  const bool whole = !source.corners && !window.corners;
+  int corner[3], apart[3];
+  for (int a = 0; a < 3; ++a) corner[a] = window.corner(row, a), apart[a] = corner[a] - source.corner(row, a);
   double sum = 0, weighted = 0;
-  for (int i = threadIdx.x; i < n; i += blockDim.x) {
+  const auto read = [&](unsigned i) {
+    if (whole) return Pair{g[i], on[i] - mean};
     int p[3];
     window.locate(i, p);
-    const int sz = p[0] + shift[0], sy = p[1] + shift[1], sx = p[2] + shift[2];
-    float v = 0.f;
-    if (sx >= 0 && sx < source.size[2] && sy >= 0 && sy < source.size[1] && sz >= 0 && sz < source.size[0]) {
-      const int64_t place = at + (int64_t(p[0] + corner[0]) * map.size[1] + p[1] + corner[1]) * map.size[2] + p[2] + corner[2];
-      v = g[(int64_t(sz) * source.size[1] + sy) * source.size[2] + sx];
-      if (slope != 1.f && y[place] <= 0.f) v *= slope;
-      sum += v;
-      weighted += v * (x[place] - mean);
-    }
+    const int z = p[0] + apart[0], y = p[1] + apart[1], x = p[2] + apart[2];
+    if (x < 0 || x >= source.size[2] || y < 0 || y >= source.size[1] || z < 0 || z >= source.size[0]) return Pair{0.f, 0.f};
+    return Pair{g[(z * source.size[1] + y) * source.size[2] + x],
+                on[((p[0] + corner[0]) * map.size[1] + p[1] + corner[1]) * map.size[2] + p[2] + corner[2]] - mean};
+  };
+  eachRead(threadIdx.x, n, blockDim.x, read, [&](unsigned i, Pair at) {
+    const float v = slope != 1.f && normalised(at.d, factor, offset) <= 0.f ? at.g * slope : at.g;
+    sum += v;
+    weighted += v * at.d;
     if (dx) dx[start + i] = factor * v;
     if (masked) masked[start + i] = v;
-  }
+  });
   sum = blockSum(sum, shared);
   weighted = blockSum(weighted, shared);
   if (threadIdx.x > 0) return;
@@ -165,8 +176,8 @@ class BatchNormalization final : public Operator {
     Pool::Piece scaleSums = device().pool.takeFloats(n), shiftSums = device().pool.takeFloats(n);
     Pool::Piece masked;
     if (through) masked = device().pool.takeFloats(n * positions());
-    backwardKernel<<<n, kThreads, 0, stream()>>>(
-        b.dy.data, *b.dy.window, window, in(kX).data, out(), b.images, Plane(tensor(output).extent()), moments(), in(kScale).data,
+    backwardKernel<<<n, threadsFor(volume(window.size)), 0, stream()>>>(
+        b.dy.data, *b.dy.window, window, in(kX).data, b.images, Plane(tensor(output).extent()), moments(), in(kScale).data, in(kShift).data,
         channels_, slope_, scaleSums.floats(), shiftSums.floats(), through ? nullptr : b.dx[kX].data, masked.floats());
     launched();
     const auto give = [&](int i, const Pool::Piece& sums) {

@@ -12,10 +12,8 @@ namespace {
 __global__ void finishKernel(float* y, const float* bias, int channels, int64_t positions, float slope) {
   const float offset = bias ? bias[blockIdx.x % channels] : 0.f;
   float* plane = y + blockIdx.x * positions;
-  TRACIN_EACH_OF_PLANE(i, positions) {
-    const float v = plane[i] + offset;
-    plane[i] = v > 0.f ? v : v * slope;
-  }
+  eachReadOfPlane(
+      positions, [&](unsigned i) { return plane[i] + offset; }, [&](unsigned i, float v) { plane[i] = v > 0.f ? v : v * slope; });
 }
 
 // The tangent through what finishKernel did: (ẏ + ḃ) · (y > 0 ? 1 : slope)
@@ -47,7 +45,8 @@ __global__ void biasKernel(const float* dy, int64_t n, float* sums) {
   __shared__ double shared[32];
   const float* g = dy + blockIdx.x * n;
   double sum = 0;
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += g[i];
+  eachRead<8>(
+      threadIdx.x, static_cast<unsigned>(n), blockDim.x, [&](unsigned i) { return g[i]; }, [&](unsigned, float v) { sum += v; });
   sum = blockSum(sum, shared);
   if (threadIdx.x == 0) sums[blockIdx.x] = static_cast<float>(sum);
 }
@@ -130,7 +129,8 @@ class Convolution : public Operator {
     if (input(2) < 0) return;
     const int channels = tensor(output).channels();
     deliver(b, 2, [&](Rows to) {
-      biasKernel<<<b.rows * channels, kThreads, 0, stream()>>>(b.dy.data, volume(b.dy.window->size), to.data);
+      const int64_t n = volume(b.dy.window->size);
+      biasKernel<<<b.rows * channels, threadsFor(n), 0, stream()>>>(b.dy.data, n, to.data);
       launched();
     });
   }

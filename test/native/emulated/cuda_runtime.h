@@ -38,6 +38,7 @@ template <class T>
 constexpr T max(T a, T b) {
   return a < b ? b : a;
 }
+inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(uint64_t(a) * b >> 32); }
 
 // --- threads of a block and of a warp, waiting for each other
