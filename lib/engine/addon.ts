@@ -64,6 +64,8 @@ export interface Addon {
   /** What edges of support boxes at the logits are best multiples of. */
   quantum(program: ProgramHandle): number;
   keptSlices(program: ProgramHandle): number;
+  /** Whether all images are finite, no target is above `classes` and no mask above 1; a call may run meanwhile. */
+  sound(program: ProgramHandle, batch: Pick<AddonRegions, 'images' | 'targets' | 'masks'>, classes: number): Promise<boolean>;
   /**
    * Brings arrays of a call to come to the device while another call runs: its `load`, or images, targets and masks of a batch. The place is 0
    * or 1, free again when that call has ended; @returns whether they are there

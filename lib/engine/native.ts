@@ -29,6 +29,8 @@ import {
   checkCall,
   checkCapacity,
   checkFinite,
+  checkRegionCall,
+  checkRegionShapes,
   checkOptimiser,
   checkCompile,
   checkKernels,
@@ -334,8 +336,16 @@ class NativeProgram implements Program {
     return staged ? place : NOWHERE;
   }
 
+  /** As `regionBatchCheck`, off this thread where nothing is wrong. @returns B */
+  async #checked(batch: RegionBatch, loss: RegionLoss): Promise<number> {
+    checkRegionCall(batch, loss);
+    const slices = checkRegionShapes(batch, this.#layout);
+    const sound = this.#handle && (await this.#addon.sound(this.#handle, batch, this.#layout.classes));
+    return sound ? slices : inTurns(regionBatchCheck(batch, loss, this.#layout));
+  }
+
   async #regions(batch: RegionBatch, loss: RegionLoss): Promise<AddonRegions> {
-    const slices = await inTurns(regionBatchCheck(batch, loss, this.#layout));
+    const slices = await this.#checked(batch, loss);
     const regions = slices * this.#layout.classes;
     return {
       slices,

@@ -53,8 +53,8 @@ export function checkObjects(given: Readonly<Record<string, unknown>>): void {
   check('program', given, Object.fromEntries(Object.keys(given).map((name) => [name, object])));
 }
 
-/** images [B, M, …size], all finite. @returns B, at least 1 */
-export function* imagesCheck(images: Float32Array, layout: Layout): Turns<number> {
+/** images [B, M, …size]. @returns B, at least 1 */
+function imagesShape(images: Float32Array, layout: Layout): number {
   const { modalities, size, pixels } = layout;
   const shape = `[B, ${[modalities, ...size].join(', ')}]`;
   if (!(images instanceof Float32Array)) throw wrongData(`images: expected a Float32Array ${shape}`);
@@ -62,6 +62,13 @@ export function* imagesCheck(images: Float32Array, layout: Layout): Turns<number
   if (slices === 0 || !Number.isInteger(slices)) {
     throw wrongData(`images: ${images.length} numbers are not whole slices ${shape} of the size the network is compiled for`);
   }
+  return slices;
+}
+
+/** images [B, M, …size], all finite. @returns B, at least 1 */
+export function* imagesCheck(images: Float32Array, layout: Layout): Turns<number> {
+  const slices = imagesShape(images, layout);
+  const { modalities, pixels } = layout;
   for (let map = 0; map < slices * modalities; map++, yield) {
     const at = firstNotFinite(images, map * pixels, (map + 1) * pixels);
     if (at < 0) continue;
@@ -111,36 +118,51 @@ function* firstAbove(bytes: Uint8Array, most: number, pixels: number): Turns<num
   return -1;
 }
 
-/** targets [B, …size] in 0..K */
-function* targetsCheck(targets: Uint8Array, slices: number, layout: Layout): Turns<void> {
-  const { classes, size, pixels } = layout;
+/** targets [B, …size] */
+function targetsShape(targets: Uint8Array, slices: number, { size, pixels }: Layout): void {
   if (!(targets instanceof Uint8Array) || targets.length !== slices * pixels) {
     throw wrongData(`targets: expected a Uint8Array [${[slices, ...size].join(', ')}], got ${targets?.length} numbers`);
   }
+}
+
+/** targets [B, …size] in 0..K */
+function* targetsCheck(targets: Uint8Array, slices: number, layout: Layout): Turns<void> {
+  targetsShape(targets, slices, layout);
+  const { classes, pixels } = layout;
   const wrong = yield* firstAbove(targets, classes, pixels);
   if (wrong < 0) return;
   const [slice, pixel] = [Math.floor(wrong / pixels), wrong % pixels];
   throw wrongData(`targets: label ${targets[wrong]} at pixel ${pixel} of slice ${slice}: the network knows 0 to ${classes}`);
 }
 
-/** @returns B */
-export function* regionBatchCheck(batch: RegionBatch, loss: RegionLoss, layout: Layout): Turns<number> {
-  checkObjects({ batch, loss });
-  checkRegionLoss(loss);
-  const slices = yield* imagesCheck(batch.images, layout);
-  yield* targetsCheck(batch.targets, slices, layout);
-  const { masks } = batch;
+/** The shapes of a batch, whatever its numbers. @returns B */
+export function checkRegionShapes({ images, targets, masks }: RegionBatch, layout: Layout): number {
+  const slices = imagesShape(images, layout);
+  targetsShape(targets, slices, layout);
   const { classes, size, pixels } = layout;
   if (!(masks instanceof Uint8Array) || masks.length !== slices * classes * pixels) {
     throw wrongData(`masks: expected a Uint8Array [${[slices, classes, ...size].join(', ')}], got ${masks?.length} numbers`);
   }
+  return slices;
+}
+
+/** @returns B */
+export function* regionBatchCheck(batch: RegionBatch, loss: RegionLoss, layout: Layout): Turns<number> {
+  checkRegionCall(batch, loss);
+  const slices = checkRegionShapes(batch, layout);
+  yield* imagesCheck(batch.images, layout);
+  yield* targetsCheck(batch.targets, slices, layout);
+  const { masks } = batch;
+  const { classes, pixels } = layout;
   const wrong = yield* firstAbove(masks, 1, pixels);
   if (wrong < 0) return slices;
   const [slice, pixel] = [Math.floor(wrong / (classes * pixels)), wrong % pixels];
   throw wrongData(`masks: ${masks[wrong]} at pixel ${pixel} of slice ${slice}: a mask holds 0 and 1 only`);
 }
 
-function checkRegionLoss(loss: RegionLoss): void {
+/** What a call about regions is given, beside the arrays in it. */
+export function checkRegionCall(batch: RegionBatch, loss: RegionLoss): void {
+  checkObjects({ batch, loss });
   if (loss.kind !== 'dice' && loss.kind !== 'cross-entropy') {
     throw wrongUse(`loss: ${String(loss.kind)} is unknown; use dice or cross-entropy`);
   }

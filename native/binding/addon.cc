@@ -1,5 +1,6 @@
 // The addon: what lib/engine/native.ts calls. Callers have validated every shape; calls of one program come one at a time.
 #include "../core/program.h"
+#include "../core/soundness.h"
 #include "engines.h"
 #include "network.h"
 #include "task.h"
@@ -148,6 +149,23 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
 // quantum(program) → what edges of support boxes are best multiples of
 Napi::Value quantum(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), program(info)->quantum()); }
 
+template <class T>
+std::span<const T> spanOf(Task& task, const Napi::Value& array) {
+  return {task.array<T>(array), array.As<Napi::TypedArray>().ByteLength() / sizeof(T)};
+}
+
+// sound(program, { images, targets, masks }, foreground classes) → whether they can be what they are said to be
+Napi::Value sound(const Napi::CallbackInfo& info) {
+  auto* task = new Task(info.Env(), besides(heldProgram(info).lane));
+  const auto o = info[1].As<Napi::Object>();
+  const auto images = spanOf<float>(*task, o.Get("images"));
+  const auto targets = spanOf<uint8_t>(*task, o.Get("targets")), masks = spanOf<uint8_t>(*task, o.Get("masks"));
+  const uint8_t classes = static_cast<uint8_t>(std::min(info[2].ToNumber().Int32Value(), 255));
+  auto are = std::make_shared<bool>();
+  return task->start([=] { *are = allFinite(images) && noneAbove(targets, classes) && noneAbove(masks, 1); },
+                     [=](Napi::Env env) { return Napi::Boolean::New(env, *are); });
+}
+
 // stage(program, place, arrays) → whether a call to come finds them there
 Napi::Value stage(const Napi::CallbackInfo& info) {
   auto* task = new Task(info.Env(), besides(heldProgram(info).lane));
@@ -155,10 +173,7 @@ Napi::Value stage(const Napi::CallbackInfo& info) {
   const int place = info[1].ToNumber();
   std::vector<std::span<const std::byte>> arrays;
   const auto list = info[2].As<Napi::Array>();
-  for (uint32_t i = 0; i < list.Length(); ++i) {
-    const Napi::Value array = list.Get(i);
-    arrays.emplace_back(task->array<std::byte>(array), array.As<Napi::TypedArray>().ByteLength());
-  }
+  for (uint32_t i = 0; i < list.Length(); ++i) arrays.push_back(spanOf<std::byte>(*task, list.Get(i)));
   auto done = std::make_shared<bool>();
   return task->start([=] { *done = p->stage(place, arrays); }, [=](Napi::Env env) { return Napi::Boolean::New(env, *done); });
 }
@@ -383,6 +398,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"memory", memory},
       {"quantum", quantum},
       {"keptSlices", keptSlices},
+      {"sound", sound},
       {"stage", stage},
       {"load", load},
       {"chooseKernels", chooseKernels},

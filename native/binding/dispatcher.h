@@ -6,10 +6,10 @@
 
 namespace tracin::binding {
 
-// The lane of what is brought to a GPU while it computes.
-constexpr int besides(int lane) { return -lane; }
+// The lane of what is made ready while another lane computes.
+constexpr int besides(int lane) { return -1 - lane; }
 
-// lane 0: cpu; 1 + i: GPU i
+// lane 0: cpu; 1 + i: GPU i; below 0: beside one of those
 void dispatch(int lane, std::function<void()> work);
 
 }  // namespace tracin::binding

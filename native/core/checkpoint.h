@@ -1,6 +1,7 @@
 // What a program takes from a checkpoint.
 #pragma once
 #include "program.h"
+#include "soundness.h"
 
 namespace tracin {
 
@@ -9,9 +10,8 @@ inline std::span<const float> initializerOf(const Views& initializers, const Val
   const auto it = initializers.find(value.name);
   if (it == initializers.end() || int64_t(it->second.size()) != count(value.dims))
     throw CheckpointError("initializer " + value.name + " does not fit the network: use a checkpoint of this network");
-  int wrong = 0;  // a sum without a branch: compilers make vectors of it
-  for (float x : it->second) wrong += !(x - x == 0.f);
-  if (wrong) throw CheckpointError("initializer " + value.name + " holds a number that is not finite: use a checkpoint before it diverged");
+  if (!allFinite(it->second))
+    throw CheckpointError("initializer " + value.name + " holds a number that is not finite: use a checkpoint before it diverged");
   return it->second;
 }
 

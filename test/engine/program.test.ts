@@ -53,6 +53,12 @@ describe.each(ENGINES)('$name', (engine) => {
       ],
       ['an infinite pixel', 'DATA', /images: -Infinity/, () => program.forward(changed(batch.images, 0, -Infinity))],
       [
+        'a pixel of a region that is no number',
+        'DATA',
+        /images: Infinity at pixel 7 of slice 1, modality 0/,
+        () => program.gradients({ ...batch, images: changed(batch.images, pixels * 3 + 7, Infinity) }, dice),
+      ],
+      [
         'a direction of another size',
         'DATA',
         /direction: expected \d+ floats/,
