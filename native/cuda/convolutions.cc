@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "layout.h"
+#include "winograd_convolution.h"
 
 namespace tracin::cuda {
 
@@ -238,22 +239,10 @@ Convolutions::~Convolutions() = default;
 namespace {
 
 // Which of cuDNN's proposals serves each shape on a device, chosen once in a process: measured again, another might win, and programs of
-// one process would no longer give the same bits.
-class Choices {
- public:
-  int* find(int device, const Convolutions::Key& key) {
-    const std::lock_guard lock(mutex_);
-    const auto it = chosen_.find({device, key});
-    return it == chosen_.end() ? nullptr : &it->second;
-  }
-  void keep(int device, const Convolutions::Key& key, int choice) {
-    const std::lock_guard lock(mutex_);
-    chosen_.emplace(std::pair(device, key), choice);
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::pair<int, Convolutions::Key>, int> chosen_;
+// one process would no longer give the same bits. Plans are made one at a time: beside each other, times would say little.
+struct Choices {
+  std::mutex one;
+  std::map<std::pair<int, Convolutions::Key>, int> chosen;
 };
 
 Choices& choices() {
@@ -266,10 +255,13 @@ Choices& choices() {
 Convolutions::Plan& Convolutions::plan(const Key& key, void* input, void* kernel, void* output) {
   auto& known = plans_[key];
   if (known) return *known;
+  const std::lock_guard lock(choices().one);
   const auto& [pass, precision, c] = key;
   const bool last = precision != Precision::f32;
   const Descriptor graph = operationGraph(device_, pass, c, precision == Precision::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT, last);
-  const int* chosen = choices().find(device_.index, key);
+  auto& all = choices().chosen;
+  const auto before = all.find({device_.index, key});
+  const int* chosen = before == all.end() ? nullptr : &before->second;
   std::unique_ptr<Plan> best;
   double least = INFINITY;
   int number = 0, choice = -1;
@@ -302,13 +294,14 @@ Convolutions::Plan& Convolutions::plan(const Key& key, void* input, void* kernel
     }
   }
   if (!best) throw EngineError("cuda: cuDNN has no plan for a " + describe(pass, c));
-  if (!chosen) choices().keep(device_.index, key, choice);
+  if (!chosen) all.emplace(std::pair(device_.index, key), choice);
   return *(known = std::move(best));
 }
 
 void Convolutions::run(Pass pass, Precision precision, const Correlation& c, float* input, float* kernel, float* output) {
   if (!c.symmetric()) return runPadded(pass, precision, c, input, kernel, output);
   const Key key{pass, precision, c};
+  if (precision == Precision::f32 && isWinograd(device_, pass, c)) return winogradConvolution(device_, pass, c, input, kernel, output);
   if (precision == Precision::f32) return plan(key, input, kernel, output).run(device_, input, kernel, output);
 
   // channels last, in the operands' type; the pass yields its array in that type, too

@@ -22,6 +22,9 @@ struct Correlation {
       if ((input[a] + 2 * before[a] - (kernel[a] - 1) * dilations[a] - 1) / strides[a] + 1 != output[a]) return false;
     return true;
   }
+  bool isPlain3x3() const {
+    return rank == 2 && groups == 1 && kernel == Extent{1, 3, 3} && volume(strides) == 1 && volume(dilations) == 1;
+  }
   int64_t kernelFloats() const { return int64_t(out) * (in / groups) * volume(kernel); }
 };
 

@@ -52,6 +52,7 @@ Pool::Piece Pool::take(int64_t bytes) {
 
 Device::Device(int i) : index(i) {
   use();
+  check(cudaDeviceGetAttribute(&sharedBytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, index), "asking the device");
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
   check(cublasCreate(&blas), "cublasCreate");
   check(cublasSetStream(blas, stream), "cublasSetStream");

@@ -105,6 +105,7 @@ class Device {
   }
 
   const int index;
+  int sharedBytes = 0;  // that a block may ask for
   cudaStream_t stream = nullptr;
   cublasHandle_t blas = nullptr;
   cudnnHandle_t dnn = nullptr;

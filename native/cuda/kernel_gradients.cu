@@ -1,6 +1,7 @@
 #include "kernel_gradients.h"
 
 #include "kernel_gradients_tensor.cuh"
+#include "kernel_gradients_winograd.cuh"
 #include "kernels.cuh"
 #include "layout.h"
 #include "lines.cuh"
@@ -69,18 +70,15 @@ void byColumns(const Device& device, Pool& pool, Precision precision, const Corr
   }
 }
 
-// --- 3 × 3, stride 1: straight from the maps in float32; for few input channels whatever the precision.
-// A warp's lanes are input channels, its registers 8 output channels × 9 taps; a position costs 5 reads of shared memory for 72
-// multiply-adds, and columns slide so that each input number is read three times only. With few input channels lanes share a
-// channel and take turns at positions.
+// --- 3 × 3, stride 1, for few input channels: straight from the maps.
+// A warp's lanes are input channels, its registers 8 output channels × 9 taps; lanes share a channel and take turns at positions.
 
-constexpr int kOuts = 8;          // output channels of a warp
-constexpr int kWanted = 4 * 132;  // blocks that fill a large chip
+constexpr int kOuts = 8;  // output channels of a warp
 
 template <int kIns>
 __global__ void __launch_bounds__(kLineWarps * 32, 3)
     directKernel(const float* maps, const int* images, WindowView window, Geometry g, const float* output, int splits, float* gradient) {
-  constexpr int kOut = kLineWarps * kOuts, kInStride = kIns == 32 ? 33 : kIns, kOutStride = kOut + 4;
+  constexpr int kOut = kLineWarps * kOuts, kInStride = kIns, kOutStride = kOut + 4;
   constexpr int kTurns = 32 / kIns;  // lanes that share an input channel
   __shared__ float xs[3][(kLineColumns + 2) * kInStride];
   __shared__ __align__(16) float ys[kLineColumns * kOutStride];
@@ -130,27 +128,15 @@ __global__ void __launch_bounds__(kLineWarps * 32, 3)
 #pragma unroll
           for (int t = 0; t < 9; ++t) sums[o][t] = fmaf(g[o], x[t], sums[o][t]);
       };
-      if constexpr (kTurns == 1) {
-        float x[9] = {0, a[0], a[kInStride], 0, b[0], b[kInStride], 0, c[0], c[kInStride]};
-#pragma unroll 3  // after three columns every number is where it was
-        for (int column = 0; column < columns; ++column) {
-#pragma unroll
-          for (int t = 0; t < 9; t += 3) x[t] = x[t + 1], x[t + 1] = x[t + 2];
-          const int at = (column + 2) * kInStride;
-          x[2] = a[at], x[5] = b[at], x[8] = c[at];
-          addUp(column, x);
-        }
-      } else {
 #pragma unroll 2
-        for (int column = turn; column < columns; column += kTurns) {
-          float x[9];
+      for (int column = turn; column < columns; column += kTurns) {
+        float x[9];
 #pragma unroll
-          for (int t = 0; t < 3; ++t) {
-            const int at = (column + t) * kInStride;
-            x[t] = a[at], x[3 + t] = b[at], x[6 + t] = c[at];
-          }
-          addUp(column, x);
+        for (int t = 0; t < 3; ++t) {
+          const int at = (column + t) * kInStride;
+          x[t] = a[at], x[3 + t] = b[at], x[6 + t] = c[at];
         }
+        addUp(column, x);
       }
     }
   }
@@ -183,12 +169,20 @@ __global__ void sumSplitsKernel(const float* parts, int splits, int64_t n, int64
 
 using Kernel = void (*)(const float*, const int*, WindowView, Geometry, const float*, int, float*);
 
-// Runs a kernel whose blocks take `ins` × `outs` channels of one row and one part of its positions.
-void tiled(const Device& device, Pool& pool, Kernel kernel, int ins, int outs, const Correlation& c, const Source& input,
-           const float* output, float* gradient) {
-  const unsigned x = (c.in + ins - 1) / ins, y = (c.out + outs - 1) / outs;
+constexpr int kWanted = 8 * 132;  // blocks that fill a large chip, few of them last
+
+// A kernel whose blocks take `ins` × `outs` channels of one row and one of up to `parts` parts of its positions.
+struct Tiled {
+  Kernel kernel;
+  int ins, outs, threads, shared;
+  int64_t parts;
+};
+
+void run(const Device& device, Pool& pool, const Tiled& t, const Correlation& c, const Source& input, const float* output,
+         float* gradient) {
+  const unsigned x = (c.in + t.ins - 1) / t.ins, y = (c.out + t.outs - 1) / t.outs;
   const int blocks = static_cast<int>(x * y) * c.rows;
-  const int splits = std::clamp((kWanted + blocks - 1) / blocks, 1, std::max(1, c.output[1] / 4));
+  const int splits = static_cast<int>(std::clamp<int64_t>((kWanted + blocks - 1) / blocks, 1, std::max<int64_t>(1, t.parts)));
   const int64_t n = c.kernelFloats();
   Pool::Piece parts;
   float* to = gradient;
@@ -203,9 +197,10 @@ void tiled(const Device& device, Pool& pool, Kernel kernel, int ins, int outs, c
       part.images += first;
     else
       part.maps += int64_t(first) * c.in * volume(input.extent);
-    kernel<<<dim3(x, y, rows * splits), kLineWarps * 32, 0, device.stream>>>(part.maps, part.images, window, Geometry(c, input.extent),
-                                                                             output + first * int64_t(c.out) * volume(c.output), splits,
-                                                                             to + first * splits * n);
+    const Kernel kernel = t.kernel;
+    kernel<<<dim3(x, y, rows * splits), t.threads, t.shared, device.stream>>>(part.maps, part.images, window, Geometry(c, input.extent),
+                                                                              output + first * int64_t(c.out) * volume(c.output), splits,
+                                                                              to + first * splits * n);
     launched();
   }
   if (splits > 1) {
@@ -214,21 +209,25 @@ void tiled(const Device& device, Pool& pool, Kernel kernel, int ins, int outs, c
   }
 }
 
-bool isDirect(const Correlation& c) {
-  const Extent three{1, 3, 3}, ones{1, 1, 1};
-  return c.rank == 2 && c.groups == 1 && c.kernel == three && c.strides == ones && c.dilations == ones;
-}
-
 }  // namespace
 
 void kernelGradients(const Device& device, Pool& pool, Precision precision, const Correlation& c, const Source& input, const float* output,
                      float* gradient) {
-  if (!isDirect(c)) return byColumns(device, pool, precision, c, input, output, gradient);
-  const auto run = [&](Kernel kernel, int ins, int outs) { tiled(device, pool, kernel, ins, outs, c, input, output, gradient); };
-  if (c.in <= 4) return run(directKernel<4>, 4, kLineWarps * kOuts);
-  if (c.in <= 8) return run(directKernel<8>, 8, kLineWarps * kOuts);
-  if (precision == Precision::f32) return run(directKernel<32>, 32, kLineWarps * kOuts);
-  run(tensorKernel<Geometry>, tensor::kTile, tensor::kTile);
+  const auto columns = [&] { byColumns(device, pool, precision, c, input, output, gradient); };
+  if (!c.isPlain3x3()) return columns();
+  const auto tiled = [&](Kernel kernel, int ins, int outs) {
+    run(device, pool, {kernel, ins, outs, kLineWarps * 32, 0, c.output[1] / 4}, c, input, output, gradient);
+  };
+  if (c.in <= 4) return tiled(directKernel<4>, 4, kLineWarps * kOuts);
+  if (c.in <= 8) return tiled(directKernel<8>, 8, kLineWarps * kOuts);
+  if (precision != Precision::f32) return tiled(tensorKernel<Geometry>, tensor::kTile, tensor::kTile);
+  const int64_t tiles = (c.output[1] + 1) / 2 * int64_t(c.output[2] + 1) / 2, parts = tiles / (8 * winograd::kDepth);
+  const auto transformed = [&](Kernel kernel, int ins) {
+    if (!winograd::fits(device, kernel, ins)) return columns();
+    run(device, pool, {kernel, ins, winograd::kSide, winograd::kBlock, winograd::sharedBytes(ins), parts}, c, input, output, gradient);
+  };
+  if (c.in <= 32) return transformed(winogradKernel<32, Geometry>, 32);
+  transformed(winogradKernel<64, Geometry>, 64);
 }
 
 }  // namespace tracin::cuda

@@ -46,6 +46,9 @@ inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(
 namespace emulated {
 
 void waitForBlock(int line);
+// Shared memory that a launch asks for beside what its kernel declares; NaN when a block begins, and a page that nobody may touch behind
+// it.
+void* dynamicShared();
 // What every lane of the warp brought, by lane.
 constexpr size_t kExchanged = 32;
 const char (*exchange(const void* own, size_t bytes, unsigned mask, int line))[kExchanged];
@@ -100,7 +103,8 @@ enum cudaError_t {
   cudaErrorInvalidConfiguration
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
-enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor };
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor, cudaDevAttrMaxSharedMemoryPerBlockOptin };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 enum cudaDataType_t { CUDA_R_32F, CUDA_R_16BF };
 constexpr unsigned cudaStreamNonBlocking = 1;
 #define CUDART_VERSION 13000
@@ -118,6 +122,11 @@ cudaError_t cudaDriverGetVersion(int*);
 cudaError_t cudaGetDeviceCount(int*);
 cudaError_t cudaSetDevice(int);
 cudaError_t cudaDeviceGetAttribute(int*, cudaDeviceAttr, int device);
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value);
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute attribute, int value) {
+  return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
+}
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp*, int device);
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
 cudaError_t cudaMalloc(void**, size_t);

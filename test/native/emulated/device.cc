@@ -31,6 +31,10 @@ namespace {
 
 constexpr size_t kPage = 4096, kAlignment = 256, kTotal = size_t(16) << 30;
 
+// Of shared memory: what a launch has without asking, and what it may ask for.
+constexpr size_t kShared = 48 << 10, kMostShared = 227 << 10;
+size_t sharedAllowed = kShared;
+
 // A stream takes so much before the host must wait.
 constexpr size_t kDepth = 16;
 
@@ -116,12 +120,12 @@ void launch(const Shape& shape, std::function<void()> thread) {
   const auto& [grid, block, shared, stream] = shape;
   const uint64_t threads = uint64_t(block.x) * block.y * block.z;
   // the limits of compute capability 9.0
-  if (!stream || shared || !threads || threads > 1024 || !grid.x || !grid.y || !grid.z || grid.x > INT32_MAX || grid.y > 65535 ||
-      grid.z > 65535) {
+  if (!stream || shared > sharedAllowed || !threads || threads > 1024 || !grid.x || !grid.y || !grid.z || grid.x > INT32_MAX ||
+      grid.y > 65535 || grid.z > 65535) {
     last = cudaErrorInvalidConfiguration;
     return;
   }
-  enqueue(stream, [grid = grid, block = block, thread = std::move(thread)] { runGrid(grid, block, thread); });
+  enqueue(stream, [grid = grid, block = block, shared = shared, thread = std::move(thread)] { runGrid(grid, block, shared, thread); });
 }
 
 }  // namespace emulated
@@ -156,7 +160,15 @@ cudaError_t cudaDriverGetVersion(int* version) { return *version = CUDART_VERSIO
 cudaError_t cudaGetDeviceCount(int* count) { return *count = 2, cudaSuccess; }
 cudaError_t cudaSetDevice(int device) { return device == 0 || device == 1 ? cudaSuccess : cudaErrorNoDevice; }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  return *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9 : 0, cudaSuccess;
+  *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9 : attribute == cudaDevAttrComputeCapabilityMinor ? 0 : int(kMostShared);
+  return cudaSuccess;
+}
+// Of any kernel: launches do not know which one theirs is.
+cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int value) {
+  LOCKED;
+  if (value < 0 || size_t(value) > kMostShared) return status(cudaErrorInvalidValue);
+  sharedAllowed = std::max(sharedAllowed, size_t(value));
+  return status();
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   std::strcpy(p->name, "emulated by the host");

@@ -12,7 +12,7 @@ std::recursive_mutex& lock();
 // Work for a stream, done when somebody waits for it.
 void enqueue(Stream* stream, std::function<void()> work);
 // All blocks of a grid; fails where threads wait for each other in vain.
-void runGrid(dim3 grid, dim3 block, const std::function<void()>& call);
+void runGrid(dim3 grid, dim3 block, size_t shared, const std::function<void()>& call);
 // A number in [0, n), the same sequence for the same TRACIN_EMULATED_SEED.
 unsigned random(unsigned n);
 

@@ -1,6 +1,7 @@
 /**
  * The cuda engine's sources as plain C++: `node rewrite.mjs FROM TO` copies native/ (core and cuda), turns `kernel<<<grid, block, …>>>(…)`
- * into a call, and puts this folder's tensor_cores.cuh in place of the one in PTX. What did not change keeps its time.
+ * into a call and `extern __shared__ T name[]` into a pointer to the launch's, and puts this folder's tensor_cores.cuh in place of the one in
+ * PTX. What did not change keeps its time.
  */
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,6 +21,10 @@ function closing(text, start) {
 }
 
 function rewritten(text) {
+  text = text.replace(
+    /extern __shared__ (?:__align__\(\d+\) )?(\w+) (\w+)\[\];/g,
+    '$1* const $2 = static_cast<$1*>(::emulated::dynamicShared());',
+  );
   const launch = /([A-Za-z_]\w*(?:<[^<>;(){}]*>)?)<<<([^;]*?)>>>\s*\(/;
   for (;;) {
     const found = launch.exec(text);

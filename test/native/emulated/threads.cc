@@ -1,5 +1,6 @@
 // Threads of a block, each on a stack of its own. A warp runs until it can go no further before another has its turn, its lanes one after
 // another. Which block, warp and lane is the first, and which way they go, is drawn anew each time, so that what depends on an order shows.
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda_pipeline.h"
 #include "emulated.h"
 
 namespace emulated {
@@ -38,6 +40,7 @@ struct Thread {
   int line = 0;
   Fiber* fiber = nullptr;
   unsigned exchanges = 0;
+  std::vector<Copy> copies;
 };
 
 std::vector<std::unique_ptr<Fiber>> fibers;
@@ -50,6 +53,7 @@ unsigned current = 0;
 dim3 shape;
 const std::function<void()>* kernel = nullptr;
 char brought[2][1024][kExchanged];
+char* dynamic = nullptr;
 Jump scheduler;
 ucontext_t creator;
 
@@ -141,6 +145,17 @@ void inDrawnOrder(uint64_t n, Visit visit) {
   }
 }
 
+void claimShared(size_t bytes) {
+  constexpr size_t kMost = 256 << 10, kPage = 4096;
+  static char* const end = [] {
+    void* mapped = mmap(nullptr, kMost + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    mprotect(static_cast<char*>(mapped) + kMost, kPage, PROT_NONE);
+    return static_cast<char*>(mapped) + kMost;
+  }();
+  dynamic = end - (bytes + 15) / 16 * 16;
+  std::memset(dynamic, 0xff, bytes);
+}
+
 void runWarp(unsigned first, unsigned end) {
   order.clear();
   inDrawnOrder(end - first, [&](uint64_t lane) { order.push_back(first + static_cast<unsigned>(lane)); });
@@ -182,11 +197,16 @@ const char (*exchange(const void* own, size_t bytes, unsigned mask, int line))[k
   return all + warp;
 }
 
-void runGrid(dim3 grid, dim3 block, const std::function<void()>& call) {
+std::vector<Copy>& copies() { return threads[current].copies; }
+
+void* dynamicShared() { return dynamic; }
+
+void runGrid(dim3 grid, dim3 block, size_t shared, const std::function<void()>& call) {
   gridDim = grid, blockDim = shape = block;
   kernel = &call;
   inDrawnOrder(uint64_t(grid.x) * grid.y * grid.z, [&](uint64_t b) {
     blockIdx = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y), static_cast<unsigned>(b / grid.x / grid.y)};
+    claimShared(shared);
     runBlock(block.x * block.y * block.z);
   });
 }
