@@ -1,6 +1,7 @@
 #include "products.h"
 
 #include <cuda_bf16.h>
+#include <cuda_pipeline.h>
 
 #include "kernels.cuh"
 
@@ -8,19 +9,25 @@ namespace tracin::cuda {
 
 namespace {
 
-// Runs are summed in float32, what they come to in double. They are as long in every call, so that a row is summed alike in all.
+// Runs are summed in float32, what they come to in double. How long they are depends on the rows' length alone, so that a row is summed
+// alike in every call.
 
 // Of products by cuBLAS: long enough for speed, short enough to keep six digits.
 constexpr int64_t kRun = 1 << 14;
 constexpr int64_t kPartBytes = int64_t(256) << 20;  // products of runs at once
 
-// Of those below, where a lane sums 1/32 of a run: short enough that rows of a hundred thousand numbers fill a chip.
-constexpr int kShortRun = 1 << 10;
-
 constexpr int kFewRows = 16;  // of the left: as many sums as registers hold
 constexpr int kWarpRows = 4;  // of the right
-constexpr int kAhead = 4;     // numbers of each of them that a lane asks for before it needs the first
+constexpr int kPack = 4;      // neighbouring numbers of each of them that a lane takes at once
+constexpr int kStep = 32 * kPack;
+constexpr int kTile = 2 * kStep;  // numbers of the left in shared memory at a time
 constexpr int kWarps = kThreads / 32;
+
+// Of the kernel below: long enough that adding up lanes is little beside reading, short enough that a row's runs fill a chip.
+int runOf(int64_t floats) {
+  const int64_t tiles = (floats / 1024 + kTile - 1) / kTile;
+  return kTile * static_cast<int>(std::clamp<int64_t>(tiles, 1, 2048 / kTile));
+}
 
 // Where sums go: products [leftRows][stride] from column `first` on, norms after them as one row more; by way of `parts`
 // [leftRows + 1][rightRows][runs] where there are several runs.
@@ -51,48 +58,107 @@ __device__ float roundedLike<__nv_bfloat16>(float v) {
   return float(__float2bfloat16(v));
 }
 
+template <class T>
+struct alignas(kPack * sizeof(T)) Neighbours {
+  T at[kPack];
+};
+template <class T>
+bool packed(const T* rows, int64_t floats) {
+  return floats % kPack == 0 && reinterpret_cast<uintptr_t>(rows) % sizeof(Neighbours<T>) == 0;
+}
+
+// Sum over the warp of number lane / 8 of every lane's four: a half passes on what the other half adds up.
+__device__ double warpSum(const float (&sums)[kWarpRows]) {
+  static_assert(kWarpRows == 4);
+  constexpr unsigned all = 0xffffffffu;
+  const bool high = threadIdx.x & 16, odd = threadIdx.x & 8;
+  const float toEven = __shfl_xor_sync(all, high ? sums[0] : sums[2], 16), toOdd = __shfl_xor_sync(all, high ? sums[1] : sums[3], 16);
+  const double evens = double(high ? sums[2] : sums[0]) + toEven, odds = double(high ? sums[3] : sums[1]) + toOdd;
+  double sum = (odd ? odds : evens) + __shfl_xor_sync(all, odd ? evens : odds, 8);
+  for (int step = 4; step > 0; step /= 2) sum += __shfl_xor_sync(all, sum, step);
+  return sum;
+}
+
 // Products of rows on the right with up to kLeft on the left and with themselves: a block takes a run, a warp some rows of the right, and
-// each of their numbers is read once.
+// each of their numbers is read once. Those of the left come through shared memory, for all warps at once; all are asked for a step
+// before they are needed. together: neighbours may be read at once, which changes no sum.
 template <int kLeft, class T>
-__global__ void __launch_bounds__(kThreads, kLeft > kFewRows / 2 ? 2 : 3)
-    fewRowsKernel(const T* __restrict__ left, const float* __restrict__ right, int64_t floats, Sums to) {
-  const int lane = threadIdx.x % 32, own = (blockIdx.y * kWarps + threadIdx.x / 32) * kWarpRows;
-  if (own >= to.rightRows) return;
-  const int64_t start = blockIdx.x * int64_t(kShortRun);
-  const int n = static_cast<int>(min(int64_t(kShortRun), floats - start));
-  const float* rows[kWarpRows];
-#pragma unroll
-  for (int r = 0; r < kWarpRows; ++r) rows[r] = right + min(own + r, to.rightRows - 1) * floats + start;
+__global__ void __launch_bounds__(kThreads, kLeft > 0 ? 2 : 4)
+    fewRowsKernel(const T* __restrict__ left, const float* __restrict__ right, int64_t floats, int run, bool together, Sums to) {
+  __shared__ Neighbours<T> tiles[2][kLeft > 0 ? kLeft : 1][kTile / kPack];
+  const int lane = threadIdx.x % 32, own = (blockIdx.y * (blockDim.x / 32) + threadIdx.x / 32) * kWarpRows;
+  const int64_t start = blockIdx.x * int64_t(run);
+  const int n = static_cast<int>(min(int64_t(run), floats - start)), there = to.rightRows - own;
+  right += own * floats + start;
   if (kLeft > 0) left += start;
-  float sums[kLeft + 1][kWarpRows] = {};
-  for (int i = lane; i < n; i += 32 * kAhead) {
-    float y[kAhead][kWarpRows];
+
+  const auto bring = [&](int first) {
+    for (int i = threadIdx.x; i < to.leftRows * (kTile / kPack); i += blockDim.x) {
+      const int l = i / (kTile / kPack), pack = i % (kTile / kPack), at = first + pack * kPack;
+      if (at >= n) continue;
+      Neighbours<T>& tile = tiles[first / kTile % 2][l][pack];
+      const T* from = left + l * floats + at;
+      if (together)
+        __pipeline_memcpy_async(&tile, from, sizeof(tile));
+      else
+        for (int k = 0; k < kPack; ++k) tile.at[k] = at + k < n ? from[k] : T{};
+    }
+    __pipeline_commit();
+  };
+  Pack<kPack> ahead[kWarpRows];
+  const auto ask = [&](int i) {
 #pragma unroll
-    for (int a = 0; a < kAhead; ++a)
+    for (int r = 0; r < kWarpRows; ++r) {
+      const float* from = right + r * floats + i;
+      if (together) {
+        ahead[r] = i < n && r < there ? *reinterpret_cast<const Pack<kPack>*>(from) : Pack<kPack>{};
+      } else {
 #pragma unroll
-      for (int r = 0; r < kWarpRows; ++r) y[a][r] = i + 32 * a < n ? rows[r][i + 32 * a] : 0.f;
-#pragma unroll
-    for (int a = 0; a < kAhead; ++a)
-#pragma unroll
-      for (int r = 0; r < kWarpRows; ++r) sums[kLeft][r] += y[a][r] * y[a][r], y[a][r] = roundedLike<T>(y[a][r]);
-#pragma unroll
-    for (int l = 0; l < kLeft; ++l)
-#pragma unroll
-      for (int a = 0; a < kAhead; ++a) {
-        const float x = l < to.leftRows && i + 32 * a < n ? float(left[l * floats + i + 32 * a]) : 0.f;
-#pragma unroll
-        for (int r = 0; r < kWarpRows; ++r) sums[l][r] += x * y[a][r];
+        for (int k = 0; k < kPack; ++k) ahead[r].at[k] = i + k < n && r < there ? from[k] : 0.f;
       }
+    }
+  };
+
+  float sums[kLeft + 1][kWarpRows] = {};
+  if (kLeft > 0) bring(0);
+  ask(lane * kPack);
+  for (int first = 0; first < n; first += kTile) {
+    if (kLeft > 0) {
+      __pipeline_wait_prior(0);
+      __syncthreads();  // the tile is there, and nobody reads the one before any longer
+      if (first + kTile < n) bring(first + kTile);
+    }
+#pragma unroll
+    for (int step = 0; step < kTile; step += kStep) {
+      const int i = first + step + lane * kPack;
+      Pack<kPack> y[kWarpRows];
+#pragma unroll
+      for (int r = 0; r < kWarpRows; ++r) y[r] = ahead[r];
+      ask(i + kStep);
+      if (i >= n || there <= 0) continue;
+#pragma unroll
+      for (int r = 0; r < kWarpRows; ++r)
+#pragma unroll
+        for (int k = 0; k < kPack; ++k) sums[kLeft][r] += y[r].at[k] * y[r].at[k], y[r].at[k] = roundedLike<T>(y[r].at[k]);
+#pragma unroll
+      for (int l = 0; l < kLeft; ++l) {
+        if (l >= to.leftRows) break;
+        const Neighbours<T> x = tiles[first / kTile % 2][l][step / kPack + lane];
+#pragma unroll
+        for (int r = 0; r < kWarpRows; ++r)
+#pragma unroll
+          for (int k = 0; k < kPack; ++k) sums[l][r] += float(x.at[k]) * y[r].at[k];
+      }
+    }
   }
+  if (there <= 0) return;
+  const int r = lane / (32 / kWarpRows);
+  const bool tells = lane % (32 / kWarpRows) == 0 && r < there;
 #pragma unroll
   for (int l = 0; l <= kLeft; ++l) {
     if (l < kLeft && l >= to.leftRows) continue;
-#pragma unroll
-    for (int r = 0; r < kWarpRows; ++r) {
-      double sum = sums[l][r];
-      for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-      if (lane == 0 && own + r < to.rightRows) to.put(l < kLeft ? l : to.leftRows, own + r, sum);
-    }
+    const double sum = warpSum(sums[l]);
+    if (tells) to.put(l < kLeft ? l : to.leftRows, own + r, sum);
   }
 }
 
@@ -108,12 +174,15 @@ __global__ void addRunsKernel(Sums to) {
 
 template <int kLeft, class T>
 void addFewRows(Device& device, const void* left, const float* right, int64_t floats, Sums to) {
-  to.runs = static_cast<int>((floats + kShortRun - 1) / kShortRun);
+  const int run = runOf(floats);
+  to.runs = static_cast<int>((floats + run - 1) / run);
   Pool::Piece parts;
   if (to.runs > 1) parts = device.pool.take(int64_t(to.count()) * to.runs * sizeof(double)), to.parts = parts.as<double>();
-  const int rows = kWarps * kWarpRows;
+  const int warps = std::min(kWarps, (to.rightRows + kWarpRows - 1) / kWarpRows), rows = warps * kWarpRows;
   const dim3 grid(to.runs, (to.rightRows + rows - 1) / rows);
-  fewRowsKernel<kLeft, T><<<grid, kThreads, 0, device.stream>>>(static_cast<const T*>(left), right, floats, to);
+  const T* others = static_cast<const T*>(left);
+  const bool together = packed(right, floats) && packed(others, floats);
+  fewRowsKernel<kLeft, T><<<grid, 32 * warps, 0, device.stream>>>(others, right, floats, run, together, to);
   launched();
   if (to.runs == 1) return;
   addRunsKernel<<<to.count(), kThreads, 0, device.stream>>>(to);
