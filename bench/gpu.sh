@@ -7,13 +7,15 @@ TRACIN_BENCH_PEER=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export TRACIN_BENCH_PEER TRACIN_REQUIRE_CUDA=1
 TRACIN_ERRORS=$(mktemp)
-export TRACIN_ERRORS
+TRACIN_RATES=$(mktemp)
+export TRACIN_ERRORS TRACIN_RATES
 
 TRACIN_CUDA=ON npm run setup
-cmake --build build --target tracin-cuda-test --parallel
+cmake --build build --target tracin-cuda-test tracin-cuda-rates --parallel
 build/Release/tracin-cuda-test
 for tool in memcheck racecheck; do
   if command -v compute-sanitizer > /dev/null; then compute-sanitizer --tool "$tool" --error-exitcode 1 build/Release/tracin-cuda-test; fi
 done
-npx jest -t cuda test/engine test/influence/networks.test.ts test/influence/oracle.test.ts
+npx jest -t cuda test/engine test/influence/oracle.test.ts
+build/Release/tracin-cuda-rates > "$TRACIN_RATES"
 npm run bench:gpu

@@ -1,6 +1,7 @@
 /**
  * The cuda engine beside PyTorch's best loop on the same GPU, by the peer's own networks, slices and definition: seconds of the scores alone,
- * how far from the peer's float32 scores, device memory. TRACIN_BENCH_PEER names torch_peer.py.
+ * how far from the peer's float32 scores, device memory. TRACIN_BENCH_PEER names torch_peer.py; TRACIN_RATES and TRACIN_ERRORS name what
+ * tracin-cuda-rates printed and what the conformance tests recorded.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -126,6 +127,46 @@ async function ours(problem: Problem, precision: Precision): Promise<{ scores: F
   return { scores, seconds, memoryMiB: Number(stdout.split('\n')[0]) };
 }
 
+interface Rate {
+  readonly pass: 'forward' | 'data' | 'weights' | 'product';
+  readonly precision: Precision;
+  readonly operations: number;
+  readonly seconds: number;
+  readonly cudnnSeconds?: number;
+}
+
+/** What tracin-cuda-rates printed, a line each. */
+async function rates(): Promise<readonly Rate[]> {
+  const file = process.env.TRACIN_RATES;
+  if (!file) return [];
+  return (await readFile(file, 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Rate);
+}
+
+const PASSES: readonly [Rate['pass'], string][] = [
+  ['forward', 'convolutions forward'],
+  ['data', 'convolutions backward'],
+  ['weights', 'kernel gradients of each row'],
+  ['product', 'matrix products of 8192 × 8192'],
+];
+
+/** Rates over all layers, by precision and pass. */
+function rateTable(all: readonly Rate[]): string[][] {
+  const tera = (list: readonly Rate[], seconds: (rate: Rate) => number): number =>
+    list.reduce((sum, rate) => sum + rate.operations, 0) / list.reduce((sum, rate) => sum + seconds(rate), 0) / 1e12;
+  return PRECISIONS.flatMap(({ precision }) =>
+    PASSES.map(([pass, name]) => {
+      const list = all.filter((rate) => rate.precision === precision && rate.pass === pass);
+      const own = tera(list, ({ seconds }) => seconds);
+      if (pass === 'product') return [precision, name, '', own.toFixed(0), ''];
+      const library = tera(list, ({ cudnnSeconds }) => cudnnSeconds!);
+      return [precision, name, own.toFixed(0), library.toFixed(0), `${(own / library).toFixed(2)} ×`];
+    }),
+  );
+}
+
 const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)]!;
 
 /** The largest error of every quantity that the conformance tests recorded in the file TRACIN_ERRORS names, by operator or network. */
@@ -166,9 +207,18 @@ export async function run(dir: string): Promise<Report> {
       memoryMiB: own.memoryMiB,
     });
   }
+  const rated = await rates();
   const seconds = (list: readonly number[]): string => `${median(list).toFixed(2)} s`;
   return {
-    results: { device: engine.description, trainings: TRAININGS, tests: TESTS, batch: BATCH, results, conformance: await conformance() },
+    results: {
+      device: engine.description,
+      trainings: TRAININGS,
+      tests: TESTS,
+      batch: BATCH,
+      results,
+      rates: rated,
+      conformance: await conformance(),
+    },
     rows: [
       ['precision', 'PyTorch', 'cuda engine', 'ratio', 'max error of T', 'the same of PyTorch', 'rank correlation', 'device memory'],
       ...results.map((r) => [
@@ -182,7 +232,21 @@ export async function run(dir: string): Promise<Report> {
         `${(r.memoryMiB / 1024).toFixed(1)} GiB`,
       ]),
     ],
+    others:
+      rated.length === 0
+        ? []
+        : [
+            {
+              title: 'Rates beside NVIDIA’s libraries',
+              rows: [['precision', 'what', 'cuda engine, TFLOP/s', 'library, TFLOP/s', 'ratio'], ...rateTable(rated)],
+            },
+          ],
     about: [
+      ...(rated.length === 0
+        ? []
+        : [
+            'rates: the 3 × 3 layers of that network, 32 rows of whole maps, operations as direct convolution counts them; cuDNN’s kernel gradients are of all rows together',
+          ]),
       `U-Net of the peer's default size (7.8 M weights, 240 × 240), ${TRAININGS} training and ${TESTS} test slices, ${problem.rates.length} checkpoints, scores alone`,
       'errors against PyTorch in float32, as a share of the largest T',
       engine.description,

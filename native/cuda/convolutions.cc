@@ -298,11 +298,14 @@ Convolutions::Plan& Convolutions::plan(const Key& key, void* input, void* kernel
   return *(known = std::move(best));
 }
 
+void Convolutions::library(Pass pass, Precision precision, const Correlation& c, void* input, void* kernel, void* output) {
+  plan({pass, precision, c}, input, kernel, output).run(device_, input, kernel, output);
+}
+
 void Convolutions::run(Pass pass, Precision precision, const Correlation& c, float* input, float* kernel, float* output) {
+  if (precision == Precision::f32 && isWinograd(device_, pass, c)) return winogradConvolution(device_, pass, c, input, kernel, output, {});
   if (!c.symmetric()) return runPadded(pass, precision, c, input, kernel, output);
-  const Key key{pass, precision, c};
-  if (precision == Precision::f32 && isWinograd(device_, pass, c)) return winogradConvolution(device_, pass, c, input, kernel, output);
-  if (precision == Precision::f32) return plan(key, input, kernel, output).run(device_, input, kernel, output);
+  if (precision == Precision::f32) return library(pass, precision, c, input, kernel, output);
 
   // channels last, in the operands' type; the pass yields its array in that type, too
   const bool half = precision == Precision::bf16;
@@ -325,11 +328,20 @@ void Convolutions::run(Pass pass, Precision precision, const Correlation& c, flo
       channelsLast(device_, s.plain, s.room.floats(), s.rows, s.channels, s.positions);
   }
   void* arrays[] = {sides[0].room.as<void>(), sides[1].room.as<void>(), sides[2].room.as<void>()};
-  plan(key, arrays[0], arrays[1], arrays[2]).run(device_, arrays[0], arrays[1], arrays[2]);
+  library(pass, precision, c, arrays[0], arrays[1], arrays[2]);
   if (half)
     channelsFirst(device_, result.room.as<__nv_bfloat16>(), result.plain, result.rows, result.channels, result.positions);
   else
     channelsFirst(device_, result.room.floats(), result.plain, result.rows, result.channels, result.positions);
+}
+
+bool Convolutions::forward(Precision precision, const Correlation& c, float* input, float* kernel, float* output, const Finish& finish) {
+  const bool along = precision == Precision::f32 && isWinograd(device_, Pass::forward, c);
+  if (along)
+    winogradConvolution(device_, Pass::forward, c, input, kernel, output, finish);
+  else
+    run(Pass::forward, precision, c, input, kernel, output);
+  return along;
 }
 
 // The same on an input that holds its padding.

@@ -30,6 +30,12 @@ struct Correlation {
 
 enum class Pass { forward, data, weights };
 
+// What becomes of the numbers of a forward pass: leaky(y + its channel's bias).
+struct Finish {
+  const float* bias = nullptr;
+  float slope = 1.f;
+};
+
 class Convolutions {
  public:
   explicit Convolutions(Device& device);
@@ -38,6 +44,12 @@ class Convolutions {
   // forward: output = kernel ⋆ input. data: input = its transpose of output. weights: kernel = Σ rows output ⋆ input.
   // The written one is the array that the pass yields; arrays are [rows, channels, positions] and [out, in/groups, taps].
   void run(Pass, Precision, const Correlation&, float* input, float* kernel, float* output);
+
+  // The forward pass, and along with it, where that costs nothing, what follows; false: that is still to be done.
+  bool forward(Precision, const Correlation&, float* input, float* kernel, float* output, const Finish&);
+
+  // What cuDNN has for it by itself, on arrays as it takes them fastest: float32 as they are, else channels last in the operands' type.
+  void library(Pass, Precision, const Correlation&, void* input, void* kernel, void* output);
 
   using Key = std::tuple<Pass, Precision, Correlation>;
 

@@ -1,5 +1,6 @@
 #include "device.h"
 
+#include <mutex>
 #include <new>
 
 namespace tracin::cuda {
@@ -50,21 +51,58 @@ Pool::Piece Pool::take(int64_t bytes) {
   }
 }
 
+namespace {
+
+// Handles of programs that have ended, by device, for those to come. To end them waits for all that runs on the device, whoever's it is,
+// and cublasDestroy was seen to crash in the driver (580) beside another thread's calls.
+struct Idle {
+  std::mutex mutex;
+  std::multimap<int, Handles> handles;
+};
+
+Idle& idle() {
+  static Idle* const all = new Idle;  // never ended: the driver may be gone by then
+  return *all;
+}
+
+Handles made() {
+  Handles h;
+  try {
+    check(cudaStreamCreateWithFlags(&h.stream, cudaStreamNonBlocking), "cudaStreamCreate");
+    check(cublasCreate(&h.blas), "cublasCreate");
+    check(cublasSetStream(h.blas, h.stream), "cublasSetStream");
+    check(cudnnCreate(&h.dnn), "cudnnCreate");
+    check(cudnnSetStream(h.dnn, h.stream), "cudnnSetStream");
+  } catch (...) {
+    if (h.dnn) cudnnDestroy(h.dnn);
+    if (h.blas) cublasDestroy(h.blas);
+    if (h.stream) cudaStreamDestroy(h.stream);
+    throw;
+  }
+  return h;
+}
+
+Handles claimed(int device) {
+  {
+    const std::lock_guard lock(idle().mutex);
+    if (auto known = idle().handles.extract(device)) return known.mapped();
+  }
+  return made();
+}
+
+}  // namespace
+
 Device::Device(int i) : index(i) {
   use();
   check(cudaDeviceGetAttribute(&sharedBytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, index), "asking the device");
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
-  check(cublasCreate(&blas), "cublasCreate");
-  check(cublasSetStream(blas, stream), "cublasSetStream");
-  check(cudnnCreate(&dnn), "cudnnCreate");
-  check(cudnnSetStream(dnn, stream), "cudnnSetStream");
+  static_cast<Handles&>(*this) = claimed(index);
 }
 
 Device::~Device() {
   cudaSetDevice(index);
-  if (dnn) cudnnDestroy(dnn);
-  if (blas) cublasDestroy(blas);
-  if (stream) cudaStreamDestroy(stream);
+  cudaStreamSynchronize(stream);
+  const std::lock_guard lock(idle().mutex);
+  idle().handles.emplace(index, *this);
 }
 
 }  // namespace tracin::cuda

@@ -86,7 +86,14 @@ class Pool {
   std::multimap<int64_t, Buffer> free_;
 };
 
-class Device {
+// A stream and the libraries' handles on it.
+struct Handles {
+  cudaStream_t stream = nullptr;
+  cublasHandle_t blas = nullptr;
+  cudnnHandle_t dnn = nullptr;
+};
+
+class Device : public Handles {
  public:
   explicit Device(int index);
   ~Device();
@@ -106,9 +113,6 @@ class Device {
 
   const int index;
   int sharedBytes = 0;  // that a block may ask for
-  cudaStream_t stream = nullptr;
-  cublasHandle_t blas = nullptr;
-  cudnnHandle_t dnn = nullptr;
   Pool pool;
 };
 

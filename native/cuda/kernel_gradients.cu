@@ -222,12 +222,10 @@ void kernelGradients(const Device& device, Pool& pool, Precision precision, cons
   if (c.in <= 8) return tiled(directKernel<8>, 8, kLineWarps * kOuts);
   if (precision != Precision::f32) return tiled(tensorKernel<Geometry>, tensor::kTile, tensor::kTile);
   const int64_t tiles = (c.output[1] + 1) / 2 * int64_t(c.output[2] + 1) / 2, parts = tiles / (8 * winograd::kDepth);
-  const auto transformed = [&](Kernel kernel, int ins) {
-    if (!winograd::fits(device, kernel, ins)) return columns();
-    run(device, pool, {kernel, ins, winograd::kSide, winograd::kBlock, winograd::sharedBytes(ins), parts}, c, input, output, gradient);
-  };
-  if (c.in <= 32) return transformed(winogradKernel<32, Geometry>, 32);
-  transformed(winogradKernel<64, Geometry>, 64);
+  const auto kernel = winogradKernel<Geometry>;
+  if (!winograd::fits(device, kernel)) return columns();
+  run(device, pool, {kernel, winograd::kSide, winograd::kSide, winograd::kBlock, winograd::kSharedBytes, parts}, c, input, output,
+      gradient);
 }
 
 }  // namespace tracin::cuda

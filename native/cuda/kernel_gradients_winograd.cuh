@@ -5,17 +5,14 @@
 
 namespace tracin::cuda {
 
-// Blocks take kSide output and kColumns input channels.
-template <int kColumns, class Geometry>
-__global__ void __launch_bounds__(winograd::kBlock, kColumns > winograd::kSide ? 1 : 2)
+template <class Geometry>
+__global__ void __launch_bounds__(winograd::kBlock, 2)
     winogradKernel(const float* maps, const int* images, WindowView window, Geometry g, const float* output, int splits, float* gradient) {
   using namespace winograd;
-  constexpr int kInputs = kColumns / kSide;  // channels whose tiles a thread transforms
-  constexpr int kLeft = operandFloats(kSide), kBuffer = kLeft + operandFloats(kColumns);
   extern __shared__ __align__(16) float shared[];
 
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, term = lane % kDepth, channel = warp * 4 + lane / kDepth;
-  const int firstIn = blockIdx.x * kColumns, firstOut = blockIdx.y * kSide;
+  const int firstIn = blockIdx.x * kSide, firstOut = blockIdx.y * kSide;
   const int row = blockIdx.z / splits, part = blockIdx.z % splits;
   const int height = g.output[1], width = g.output[2], inHeight = g.input[1], inWidth = g.input[2];
   const float* x = maps + (int64_t(images ? images[row] : row) * g.in + firstIn) * inHeight * inWidth;
@@ -27,26 +24,27 @@ __global__ void __launch_bounds__(winograd::kBlock, kColumns > winograd::kSide ?
   const int64_t steps = int64_t(lines) * strips;
   const int from = static_cast<int>(steps * part / splits), to = static_cast<int>(steps * (part + 1) / splits);
 
-  float held[kInputs][2][4], next[kInputs][2][4];
-  const auto fetchLines = [&](float(&into)[kInputs][2][4], int strip, int line) {
+  const int inLines = firstIn + channel < g.in ? inHeight : 0, outLines = firstOut + channel < g.out ? height : 0;
+  float held[2][4], next[2][4];
+  const auto fetchLines = [&](float(&into)[2][4], int strip, int line) {
     const int firstColumn = left + 2 * (strip * kDepth + term);
 #pragma unroll
-    for (int i = 0; i < kInputs; ++i) {
-      const int own = channel + i * kSide;
+    for (int l = 0; l < 2; ++l) {
+      const int y = top + line + l;
+      const bool there = unsigned(y) < unsigned(inLines);
+      const float* from = x + (channel * inHeight + y) * inWidth + firstColumn;
+      if (there && firstColumn >= 0 && firstColumn + 3 < inWidth) {  // most are, and this costs half of the instructions
 #pragma unroll
-      for (int l = 0; l < 2; ++l) {
-        const int y = top + line + l, at = (own * inHeight + y) * inWidth + firstColumn;
-        const bool there = unsigned(y) < unsigned(inHeight) && firstIn + own < g.in;
+        for (int c = 0; c < 4; ++c) into[l][c] = from[c];
+      } else {
 #pragma unroll
-        for (int c = 0; c < 4; ++c) into[i][l][c] = there && unsigned(firstColumn + c) < unsigned(inWidth) ? x[at + c] : 0.f;
+        for (int c = 0; c < 4; ++c) into[l][c] = there && unsigned(firstColumn + c) < unsigned(inWidth) ? from[c] : 0.f;
       }
     }
   };
-  const auto transformColumns = [](float(&numbers)[kInputs][2][4]) {
+  const auto transformColumns = [](float(&lines)[2][4]) {
 #pragma unroll
-    for (int i = 0; i < kInputs; ++i)
-#pragma unroll
-      for (int l = 0; l < 2; ++l) transformInput(numbers[i][l][0], numbers[i][l][1], numbers[i][l][2], numbers[i][l][3]);
+    for (int l = 0; l < 2; ++l) transformInput(lines[l][0], lines[l][1], lines[l][2], lines[l][3]);
   };
   const auto fetchInput = [&](int strip, int line, bool first) {
     if (first || line == 0) {
@@ -56,22 +54,18 @@ __global__ void __launch_bounds__(winograd::kBlock, kColumns > winograd::kSide ?
     fetchLines(next, strip, line + 2);
   };
   const auto storeInput = [&](float* buffer) {
+    float* to = buffer + kOperand + term * kTermPitch + channel;
     transformColumns(next);
 #pragma unroll
-    for (int i = 0; i < kInputs; ++i) {
-      float* to = buffer + kLeft + term * termPitch(kColumns) + channel + i * kSide;
+    for (int c = 0; c < 4; ++c) {
+      float numbers[4] = {held[0][c], held[1][c], next[0][c], next[1][c]};
+      transformInput(numbers[0], numbers[1], numbers[2], numbers[3]);
 #pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        float numbers[4] = {held[i][0][c], held[i][1][c], next[i][0][c], next[i][1][c]};
-        transformInput(numbers[0], numbers[1], numbers[2], numbers[3]);
-#pragma unroll
-        for (int l = 0; l < 4; ++l) to[(4 * l + c) * kColumns] = numbers[l];
-        held[i][0][c] = next[i][0][c], held[i][1][c] = next[i][1][c];
-      }
+      for (int l = 0; l < 4; ++l) to[(4 * l + c) * kSide] = numbers[l];
+      held[0][c] = next[0][c], held[1][c] = next[1][c];
     }
   };
   float tile[2][2];
-  const int outLines = firstOut + channel < g.out ? height : 0;
   const auto fetchTile = [&](int strip, int line) {
     const int column = 2 * (strip * kDepth + term);
 #pragma unroll
@@ -81,7 +75,7 @@ __global__ void __launch_bounds__(winograd::kBlock, kColumns > winograd::kSide ?
         tile[l][c] = line + l < outLines && column + c < width ? dy[(channel * height + line + l) * width + column + c] : 0.f;
   };
   const auto storeTile = [&](float* buffer) {  // A · tile · Aᵀ
-    float* to = buffer + term * termPitch(kSide) + channel;
+    float* to = buffer + term * kTermPitch + channel;
     const float(&a)[2] = tile[0], (&b)[2] = tile[1];
     const float above[4] = {a[0], a[0] + a[1], a[0] - a[1], -a[1]}, below[4] = {b[0], b[0] + b[1], b[0] - b[1], -b[1]};
 #pragma unroll
@@ -91,7 +85,7 @@ __global__ void __launch_bounds__(winograd::kBlock, kColumns > winograd::kSide ?
     }
   };
 
-  Products<kColumns> products;
+  Products products;
   int strip = from / lines, tileLine = from % lines;  // of the step that is fetched
   if (from < to) {
     fetchInput(strip, 2 * tileLine, true);
@@ -106,10 +100,10 @@ __global__ void __launch_bounds__(winograd::kBlock, kColumns > winograd::kSide ?
     if (++tileLine == lines) tileLine = 0, ++strip;
     __syncthreads();
     if (more) fetchInput(strip, 2 * tileLine, false);
-    products.template add<0, kDepth / 2>(now, now + kLeft);
+    products.add<0, kDepth / 2>(now, now + kOperand);
     if (more) storeInput(then);
     if (more) fetchTile(strip, 2 * tileLine);
-    products.template add<kDepth / 2, kDepth>(now, now + kLeft);
+    products.add<kDepth / 2, kDepth>(now, now + kOperand);
     if (more) storeTile(then);
   }
 

@@ -60,10 +60,7 @@ __global__ void transformKernel(const float* kernel, const __grid_constant__ Sha
   }
 }
 
-constexpr int kLeast = 16;            // channels below which blocks are too empty
-constexpr int kTiles = 64;            // of a block
-constexpr int kOwn = kTiles / kSide;  // of a thread
-constexpr int kLeft = operandFloats(kSide), kBuffer = kLeft + operandFloats(kTiles);
+constexpr int kLeast = 16;  // channels below which blocks are too empty
 
 // A tile of the result and where what it reads of the source begins.
 struct Tile {
@@ -91,80 +88,79 @@ struct Tile {
   }
 };
 
-// A block: kSide channels of kTiles tiles, of whichever maps they are. Left operand: the kernel; right: tiles; terms: channels of the
+// A block: kSide channels of kSide tiles, of whichever maps they are. Left operand: the kernel; right: tiles; terms: channels of the
 // source.
-__global__ void __launch_bounds__(kBlock, 1)
-    convolutionKernel(const float* maps, const float* kernel, const __grid_constant__ Shape s, int terms, float* to) {
+__global__ void __launch_bounds__(kBlock, 2)
+    convolutionKernel(const float* maps, const float* kernel, const __grid_constant__ Shape s, int terms, Finish finish, float* to) {
   extern __shared__ __align__(16) float shared[];
 
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const unsigned block = blockIdx.x % s.blocks, first = blockIdx.x / s.blocks * kTiles;
-  unsigned inside[kOwn];
-  int source[kOwn];
-#pragma unroll
-  for (int i = 0; i < kOwn; ++i) {
-    const Tile tile(s, first + i * kSide + lane);
-    inside[i] = tile.inside(s), source[i] = tile.start(s, warp);
-  }
+  const unsigned block = blockIdx.x % s.blocks, first = blockIdx.x / s.blocks * kSide;
+  const Tile own(s, first + lane);
+  const unsigned inside = own.inside(s);
+  int source = own.start(s, warp);
   const auto* weights = reinterpret_cast<const float4*>(kernel + int64_t(block) * terms * kFrequencies * kSide) + threadIdx.x;
 
-  float numbers[kOwn][4][4];
-  const auto fetchTiles = [&](int term) {
-#pragma unroll
-    for (int i = 0; i < kOwn; ++i) {
-      const unsigned there = term + warp < s.from ? inside[i] : 0;
+  float numbers[4][4];
+  const auto fetchTile = [&](int term) {
+    const unsigned there = term + warp < s.from ? inside : 0;
+    const float* from = maps + source;
+    if (there == 0xffff) {  // most are, and this costs half of the instructions
 #pragma unroll
       for (int l = 0; l < 4; ++l)
 #pragma unroll
-        for (int c = 0; c < 4; ++c) numbers[i][l][c] = there >> (4 * l + c) & 1 ? maps[source[i] + l * s.width + c] : 0.f;
-      source[i] += kDepth * s.height * s.width;
+        for (int c = 0; c < 4; ++c) numbers[l][c] = from[l * s.width + c];
+    } else {
+#pragma unroll
+      for (int l = 0; l < 4; ++l)
+#pragma unroll
+        for (int c = 0; c < 4; ++c) numbers[l][c] = there >> (4 * l + c) & 1 ? from[l * s.width + c] : 0.f;
     }
+    source += kDepth * s.height * s.width;
   };
-  const auto storeTiles = [&](float* buffer) {
+  const auto storeTile = [&](float* buffer) {
+    float* at = buffer + kOperand + warp * kTermPitch + lane;
 #pragma unroll
-    for (int i = 0; i < kOwn; ++i) {
-      float* at = buffer + kLeft + warp * termPitch(kTiles) + i * kSide + lane;
-      auto& n = numbers[i];
+    for (int l = 0; l < 4; ++l) transformInput(numbers[l][0], numbers[l][1], numbers[l][2], numbers[l][3]);
 #pragma unroll
-      for (int l = 0; l < 4; ++l) transformInput(n[l][0], n[l][1], n[l][2], n[l][3]);
+    for (int c = 0; c < 4; ++c) {
+      transformInput(numbers[0][c], numbers[1][c], numbers[2][c], numbers[3][c]);
 #pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        transformInput(n[0][c], n[1][c], n[2][c], n[3][c]);
-#pragma unroll
-        for (int l = 0; l < 4; ++l) at[(4 * l + c) * kTiles] = n[l][c];
-      }
+      for (int l = 0; l < 4; ++l) at[(4 * l + c) * kSide] = numbers[l][c];
     }
   };
   // straight into shared memory, as no register is left for it
   constexpr int kCopies = kDepth * kFrequencies * kSide / 4 / kBlock, kTerms = kDepth / kCopies;  // terms that the block copies at once
   const auto copyKernel = [&](float* buffer) {
-    float* at = buffer + threadIdx.x / (kBlock / kTerms) * termPitch(kSide) + threadIdx.x % (kBlock / kTerms) * 4;
+    float* at = buffer + threadIdx.x / (kBlock / kTerms) * kTermPitch + threadIdx.x % (kBlock / kTerms) * 4;
 #pragma unroll
-    for (int i = 0; i < kCopies; ++i) __pipeline_memcpy_async(at + i * kTerms * termPitch(kSide), weights + i * kBlock, sizeof(float4));
+    for (int i = 0; i < kCopies; ++i) __pipeline_memcpy_async(at + i * kTerms * kTermPitch, weights + i * kBlock, sizeof(float4));
     weights += kCopies * kBlock;
     __pipeline_commit();
   };
 
-  Products<kTiles> products;
+  Products products;
   copyKernel(shared);
-  fetchTiles(0);
-  storeTiles(shared);
+  fetchTile(0);
+  storeTile(shared);
   for (int term = 0; term < terms; term += kDepth) {
     const float* now = shared + term / kDepth % 2 * kBuffer;
     float* then = shared + (term / kDepth + 1) % 2 * kBuffer;
     const bool more = term + kDepth < terms;
     __pipeline_wait_prior(0);
     __syncthreads();
-    if (more) copyKernel(then), fetchTiles(term + kDepth);
-    products.add<0, kDepth / 2>(now, now + kLeft);
-    if (more) storeTiles(then);
-    products.add<kDepth / 2, kDepth>(now, now + kLeft);
+    if (more) copyKernel(then), fetchTile(term + kDepth);
+    products.add<0, kDepth / 2>(now, now + kOperand);
+    if (more) storeTile(then);
+    products.add<kDepth / 2, kDepth>(now, now + kOperand);
   }
 
   products.finish(shared, [&](int o, int t, const float(&m)[kFrequencies]) {  // Aᵀ · m · A
     const int channel = block * kSide + o;
     const Tile tile(s, first + t);
     if (channel >= s.to || !tile.there) return;
+    const float bias = finish.bias ? finish.bias[channel] : 0.f;
+    const auto finished = [&](float v) { return v + bias > 0.f ? v + bias : (v + bias) * finish.slope; };
     float lines[2][4];
 #pragma unroll
     for (int c = 0; c < 4; ++c) lines[0][c] = m[c] + m[4 + c] + m[8 + c], lines[1][c] = m[4 + c] - m[8 + c] - m[12 + c];
@@ -172,8 +168,8 @@ __global__ void __launch_bounds__(kBlock, 1)
 #pragma unroll
     for (int l = 0; l < 2; ++l) {
       if (tile.y + l >= s.toHeight) break;
-      at[l * s.toWidth] = lines[l][0] + lines[l][1] + lines[l][2];
-      if (tile.x + 1 < s.toWidth) at[l * s.toWidth + 1] = lines[l][1] - lines[l][2] - lines[l][3];
+      at[l * s.toWidth] = finished(lines[l][0] + lines[l][1] + lines[l][2]);
+      if (tile.x + 1 < s.toWidth) at[l * s.toWidth + 1] = finished(lines[l][1] - lines[l][2] - lines[l][3]);
     }
   });
 }
@@ -183,19 +179,20 @@ __global__ void __launch_bounds__(kBlock, 1)
 bool isWinograd(const Device& device, Pass pass, const Correlation& c) {
   if (pass == Pass::weights || !c.isPlain3x3() || std::min(c.in, c.out) < kLeast) return false;
   const int64_t largest = std::max(c.in * volume(c.input), c.out * volume(c.output));
-  return c.rows * largest <= INT32_MAX && fits(device, convolutionKernel, kTiles);  // places are counted in 31 bits
+  return c.rows * largest <= INT32_MAX && fits(device, convolutionKernel);  // places are counted in 31 bits
 }
 
-void winogradConvolution(Device& device, Pass pass, const Correlation& c, float* input, float* kernel, float* output) {
+void winogradConvolution(Device& device, Pass pass, const Correlation& c, float* input, float* kernel, float* output,
+                         const Finish& finish) {
   const Shape s(pass, c);
   const int terms = s.terms();
   const Pool::Piece transformed = device.pool.takeFloats(int64_t(s.blocks) * terms * kFrequencies * kSide);
   transformKernel<<<blocksFor(int64_t(s.blocks) * terms * kSide), kThreads, 0, device.stream>>>(kernel, s, terms, transformed.floats());
   launched();
-  const unsigned blocks = (s.tiles + kTiles - 1) / kTiles * s.blocks;
+  const unsigned blocks = (s.tiles + kSide - 1) / kSide * s.blocks;
   const bool forward = pass == Pass::forward;
-  convolutionKernel<<<blocks, kBlock, sharedBytes(kTiles), device.stream>>>(forward ? input : output, transformed.floats(), s, terms,
-                                                                            forward ? output : input);
+  convolutionKernel<<<blocks, kBlock, kSharedBytes, device.stream>>>(forward ? input : output, transformed.floats(), s, terms, finish,
+                                                                     forward ? output : input);
   launched();
 }
 

@@ -183,8 +183,8 @@ class Conv final : public Convolution {
   Extent alignment(int i) const override { return i == 0 ? shape_.strides : Extent{1, 1, 1}; }
 
   void forward(int images) override {
-    runForward(Pass::forward, whole(images), written(in(0)), kernel(), out());
-    finish(images, slope_);
+    if (!library_.forward(work.forwardPrecision(), whole(images), written(in(0)), kernel(), out(), {bias(), slope_}))
+      finish(images, slope_);
   }
 
   void tangent(int images) override {
