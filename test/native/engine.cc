@@ -1,6 +1,7 @@
 // A native engine without Node: a small network with every family of operators. Ends with `N passed, N failed`.
 //   cmake --build build --target tracin-cpu-test && build/Release/tracin-cpu-test
 //   cmake --build build --target tracin-cuda-test && build/Release/tracin-cuda-test     on the first GPU
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <random>
@@ -350,6 +351,21 @@ void staging() {
 }
 #endif
 
+// Programs that are made, compute and end while others do.
+void beside() {
+  const Builder b = everything();
+  const Batch batch = batchOf(b);
+  const RegionLoss loss{RegionLoss::Kind::dice, false};
+  const auto expected = productsOf(*compiled(b, Precision::f32), batch, loss, true);
+  std::atomic<int> others{0};
+  const auto work = [&] {
+    for (int i = 0; i < 4; ++i)
+      if (productsOf(*compiled(b, Precision::f32), batch, loss, true) != expected) ++others;
+  };
+  { const std::jthread one(work), two(work); }
+  check(others == 0, "programs beside each other: the same products", others);
+}
+
 void training() {
   const Builder b = everything();
   const Batch batch = batchOf(b);
@@ -422,6 +438,7 @@ int main() try {
   derivatives(everything(), {RegionLoss::Kind::dice, false}, "dice");
   derivatives(everything(), {RegionLoss::Kind::crossEntropy, false}, "cross-entropy");
   windows();
+  beside();
   training();
 #ifdef TRACIN_TEST_CUDA
   staging();
