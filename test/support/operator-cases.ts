@@ -106,6 +106,11 @@ export function planarCases(size: readonly [number, number]): readonly OperatorC
       channels: 17,
     }),
     resize('nearest ×2, asymmetric', [2, 2], { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }),
+    resize('nearest ×2 and ×3, asymmetric', [2, 3], {
+      mode: 'nearest',
+      coordinate_transformation_mode: 'asymmetric',
+      nearest_mode: 'floor',
+    }),
     resize('nearest ×1.5, half pixel', [1.5, 1.5], {
       mode: 'nearest',
       coordinate_transformation_mode: 'half_pixel',
@@ -205,6 +210,7 @@ export const OTHER_RANKS: readonly OperatorCase[] = [
     const normal = g.node('InstanceNormalization', [x, g.weight('scale', [3], 0.5, 1), g.weight('shift', [3])]);
     return g.node('PRelu', [normal, g.weight('slope', [3, 1, 1, 1], 0.2, 0.3)]);
   }),
+  volume.resize('nearest ×2, 3-D', [2, 2, 2], { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }),
   volume.resize('linear ×2, 3-D', [2, 2, 2], { mode: 'linear', coordinate_transformation_mode: 'half_pixel' }),
   volume.around('Pad and ReduceMax, 3-D', (g, x) => {
     const padded = g.node('Pad', [x, g.integers([0, 0, 1, 0, 0, 0, 0, 1, 2, 0])], { mode: 'edge' });

@@ -75,8 +75,35 @@ __global__ void applyKernel(LinksView map, MapView fromView, MapView toView, con
   }
 }
 
-// Where an upsampling repeats every number, so and so often along each axis, its cotangent is the sum of theirs.
-// kSide: how often along the last two axes; 0: as `times` says.
+// An upsampling that repeats every number, so and so often along each axis, whole slices at a time: a thread reads kRead neighbours and
+// writes what repeats them, line by line. kSide: how often along the last two axes; 0: as `times` says.
+template <int kSide, int kRead>
+__global__ void repeatKernel(Extents times, Divider height, Divider packs, const float* __restrict__ from, float* __restrict__ to,
+                             int reads, int slices) {
+  const auto side = [&](int axis) { return kSide ? kSide : times.size[axis]; };
+  const unsigned lines = height.divisor * side(1), width = packs.divisor * kRead * side(2);  // of a plane that is written
+  TRACIN_EACH_OF_ROWS(slice, i, slices, reads) {
+    const unsigned line = packs.quotient(i), plane = height.quotient(line);
+    const unsigned x = (i - line * packs.divisor) * kRead * side(2), y = (line - plane * height.divisor) * side(1);
+    const Pack<kRead> v = reinterpret_cast<const Pack<kRead>*>(from)[int64_t(slice) * reads + i];
+    float* slab = to + int64_t(slice) * reads * kRead * times.size[0] * side(1) * side(2);
+    for (int a = 0; a < times.size[0]; ++a)
+      for (int b = 0; b < side(1); ++b) {
+        float* at = slab + ((plane * times.size[0] + a) * lines + y + b) * width + x;
+        if constexpr (kSide > 0) {
+          Pack<kRead * kSide> run;
+#pragma unroll
+          for (int c = 0; c < kRead * kSide; ++c) run.at[c] = v.at[c / kSide];
+          *reinterpret_cast<Pack<kRead * kSide>*>(at) = run;
+        } else {
+          static_assert(kRead == 1);
+          for (int c = 0; c < side(2); ++c) at[c] = v.at[0];
+        }
+      }
+  }
+}
+
+// Its cotangent is the sum of theirs.
 template <int kSide>
 __global__ void repeatedBackward(Extents times, MapView dyView, MapView dxView, const float* __restrict__ dy, float* __restrict__ dx,
                                  int dyNumbers, int numbers, int rows) {
@@ -115,6 +142,8 @@ class Resize final : public Operator {
       feeds_.emplace_back(device(), axis, true);
       times_.size[a] = repetitions(axis);
     }
+    repeats_ = times_.size[0] && times_.size[1] && times_.size[2];
+    doubles_ = repeats_ && times_.size[1] == 2 && times_.size[2] == 2;
   }
 
   void forward(int images) override { up(in(0).data, out(), repeats(images)); }
@@ -123,8 +152,8 @@ class Resize final : public Operator {
   void backward(Backward& b) override {
     deliver(b, 0, [&](Rows to) {
       const MapView dy(channels_, to_, *b.dy.window), dx(channels_, from_, *to.window);
-      if (!times_.size[0] || !times_.size[1] || !times_.size[2]) return apply(feeds_, dy, dx, b.dy.data, to.data, b.rows);
-      const auto kernel = times_.size[1] == 2 && times_.size[2] == 2 ? repeatedBackward<2> : repeatedBackward<0>;
+      if (!repeats_) return apply(feeds_, dy, dx, b.dy.data, to.data, b.rows);
+      const auto kernel = doubles_ ? repeatedBackward<2> : repeatedBackward<0>;
       kernel<<<gridOf(dx.numbers(), b.rows), kThreads, 0, stream()>>>(times_, dy, dx, b.dy.data, to.data, dy.numbers(), dx.numbers(),
                                                                       b.rows);
       launched();
@@ -137,9 +166,21 @@ class Resize final : public Operator {
   Extent from_, to_;
   int channels_;
   std::vector<Links> reads_, feeds_;
-  Extents times_;  // what it repeats along each axis
+  Extents times_;           // what it repeats along each axis
+  bool repeats_, doubles_;  // that is what it does; twice along both of the last axes
 
-  void up(const float* from, float* to, int slices) { apply(reads_, MapView(channels_, from_), MapView(channels_, to_), from, to, slices); }
+  void up(const float* from, float* to, int slices) {
+    if (!repeats_) return apply(reads_, MapView(channels_, from_), MapView(channels_, to_), from, to, slices);
+    const auto repeat = [&](auto kernel, int read) {
+      const int reads = within(channels_ * volume(from_)) / read;
+      kernel<<<gridOf(reads, slices), kThreads, 0, stream()>>>(times_, Divider(from_[1]), Divider(from_[2] / read), from, to, reads,
+                                                               slices);
+      launched();
+    };
+    if (!doubles_) return repeat(repeatKernel<0, 1>, 1);
+    if (from_[2] % 2 == 0 && aligned<2>(from) && aligned<4>(to)) return repeat(repeatKernel<2, 2>, 2);
+    repeat(repeatKernel<2, 1>, 1);
+  }
 
   void apply(const std::vector<Links>& links, const MapView& fromView, const MapView& toView, const float* from, float* to, int rows) {
     LinksView map;
