@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Block, Floats, Program, RegionBatch, RegionLoss } from '../../lib/engine/engine';
 import { pick, regionBatch } from '../support/batches';
 import { ENGINES, TOLERANCE } from '../support/engines';
-import { smallNetwork } from '../support/graphs';
+import { GraphBuilder, smallNetwork } from '../support/graphs';
 import { largest, relativeError } from '../support/numbers';
 
 const SIZE = [8, 12];
@@ -47,6 +47,17 @@ function transposed(products: Floats, rows: number): Float64Array {
   return Float64Array.from(products, (_, i) => products[(i % rows) * columns + Math.floor(i / rows)]!);
 }
 
+/** Of gradients [rows, P] with others [columns, P]: [rows, columns] */
+function dotProducts(left: Floats, right: Floats, P: number): Float64Array {
+  const columns = right.length / P;
+  return Float64Array.from({ length: (left.length / P) * columns }, (_, i) => {
+    const [row, column] = [Math.floor(i / columns), i % columns];
+    let sum = 0;
+    for (let p = 0; p < P; p++) sum += left[row * P + p]! * right[column * P + p]!;
+    return sum;
+  });
+}
+
 describe.each(ENGINES)('$name', (engine) => {
   // Sums in another order may differ in the last digits of float32; the reference engine takes slices one by one.
   const same = TOLERANCE[engine.name] === 0 ? 0 : 1e-6;
@@ -62,18 +73,27 @@ describe.each(ENGINES)('$name', (engine) => {
     const { products, norms, losses } = await program.contract(block, trainings, loss);
     const left = await program.gradients(tests, loss);
     const right = await program.gradients(trainings, loss);
-    const P = program.parameterCount;
-    const columns = TRAININGS * K;
-    const expected = Float64Array.from({ length: TESTS * K * columns }, (_, i) => {
-      const [row, column] = [Math.floor(i / columns), i % columns];
-      let sum = 0;
-      for (let p = 0; p < P; p++) sum += left.gradients[row * P + p]! * right.gradients[column * P + p]!;
-      return sum;
-    });
+    const expected = dotProducts(left.gradients, right.gradients, program.parameterCount);
     expect(relativeError(products, expected)).toBeLessThan(1e-6);
     expect(relativeError(norms, right.norms)).toBeLessThan(1e-6);
     expect(relativeError(losses, right.losses)).toBeLessThan(1e-6);
     block.dispose();
+  });
+
+  it.each([516, 517])('products of a kernel of %i² numbers are dot products of gradients', async (width) => {
+    const g = new GraphBuilder();
+    const x = g.mix('image', 'first', 3, width);
+    const gate = g.node('Sigmoid', [g.mix(g.node('GlobalAveragePool', [x]), 'long', width, width)]);
+    const long = await engine.compile(g.build(g.mix(g.node('Mul', [x, gate]), 'head', width, 4)), { size: SIZE });
+    const loss = LOSSES[0]!;
+    const [some, others] = [pick(tests, TESTS, [0, 2]), pick(trainings, TRAININGS, [1, 2, 4])];
+    const block = await resident(long, some, 2, loss);
+    const { products, norms } = await long.contract(block, others, loss);
+    const [left, right] = [await long.gradients(some, loss), await long.gradients(others, loss)];
+    expect(relativeError(products, dotProducts(left.gradients, right.gradients, long.parameterCount))).toBeLessThan(1e-6);
+    expect(relativeError(norms, right.norms)).toBeLessThan(1e-6);
+    block.dispose();
+    long.dispose();
   });
 
   it.each(LOSSES)('products of $kind are the same when roles are exchanged', async (loss) => {
