@@ -40,13 +40,18 @@ __global__ void maskKernel(float* dy, WindowView window, const float* y, const i
   }
 }
 
-// sums[row][channel] = Σ over the window
-__global__ void biasKernel(const float* dy, int64_t n, float* sums) {
+// sums[row][channel] = Σ over the window, of so and so many packs
+template <int kRead>
+__global__ void biasKernel(const float* dy, unsigned packs, float* sums) {
   __shared__ double shared[32];
-  const float* g = dy + blockIdx.x * n;
+  const Pack<kRead>* g = reinterpret_cast<const Pack<kRead>*>(dy) + int64_t(blockIdx.x) * packs;
   double sum = 0;
-  eachRead<8>(
-      threadIdx.x, static_cast<unsigned>(n), blockDim.x, [&](unsigned i) { return g[i]; }, [&](unsigned, float v) { sum += v; });
+  eachRead<kRead == 1 ? 8 : 4>(
+      threadIdx.x, packs, blockDim.x, [&](unsigned i) { return g[i]; },
+      [&](unsigned, const Pack<kRead>& v) {
+#pragma unroll
+        for (int k = 0; k < kRead; ++k) sum += v.at[k];
+      });
   sum = blockSum(sum, shared);
   if (threadIdx.x == 0) sums[blockIdx.x] = static_cast<float>(sum);
 }
@@ -130,8 +135,11 @@ class Convolution : public Operator {
     const int channels = tensor(output).channels();
     deliver(b, 2, [&](Rows to) {
       const int64_t n = volume(b.dy.window->size);
-      biasKernel<<<b.rows * channels, threadsFor(n), 0, stream()>>>(b.dy.data, n, to.data);
-      launched();
+      const auto add = [&](auto kernel, int read) {
+        kernel<<<b.rows * channels, threadsFor(n), 0, stream()>>>(b.dy.data, static_cast<unsigned>(n / read), to.data);
+        launched();
+      };
+      n % 4 == 0 && aligned<4>(b.dy.data) ? add(biasKernel<4>, 4) : add(biasKernel<1>, 1);
     });
   }
 
