@@ -156,7 +156,7 @@ const PASSES: readonly [Rate['pass'], string][] = [
 function rateTable(all: readonly Rate[]): string[][] {
   const tera = (list: readonly Rate[], seconds: (rate: Rate) => number): number =>
     list.reduce((sum, rate) => sum + rate.operations, 0) / list.reduce((sum, rate) => sum + seconds(rate), 0) / 1e12;
-  return PRECISIONS.flatMap(({ precision }) =>
+  const rows = PRECISIONS.flatMap(({ precision }) =>
     PASSES.map(([pass, name]) => {
       const list = all.filter((rate) => rate.precision === precision && rate.pass === pass);
       const own = tera(list, ({ seconds }) => seconds);
@@ -165,6 +165,7 @@ function rateTable(all: readonly Rate[]): string[][] {
       return [precision, name, own.toFixed(0), library.toFixed(0), `${(own / library).toFixed(2)} ×`];
     }),
   );
+  return [['precision', 'what', 'cuda engine, TFLOP/s', 'library, TFLOP/s', 'ratio'], ...rows];
 }
 
 const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)]!;
@@ -232,24 +233,16 @@ export async function run(dir: string): Promise<Report> {
         `${(r.memoryMiB / 1024).toFixed(1)} GiB`,
       ]),
     ],
-    others:
-      rated.length === 0
-        ? []
-        : [
-            {
-              title: 'Rates beside NVIDIA’s libraries',
-              rows: [['precision', 'what', 'cuda engine, TFLOP/s', 'library, TFLOP/s', 'ratio'], ...rateTable(rated)],
-            },
-          ],
+    others: rated.length > 0 ? [{ title: 'Rates beside NVIDIA’s libraries', rows: rateTable(rated) }] : [],
     about: [
-      ...(rated.length === 0
-        ? []
-        : [
-            'rates: the 3 × 3 layers of that network, 32 rows of whole maps, operations as direct convolution counts them; cuDNN’s kernel gradients are of all rows together',
-          ]),
       `U-Net of the peer's default size (7.8 M weights, 240 × 240), ${TRAININGS} training and ${TESTS} test slices, ${problem.rates.length} checkpoints, scores alone`,
       'errors against PyTorch in float32, as a share of the largest T',
       engine.description,
+      ...(rated.length > 0
+        ? [
+            'rates of the 3 × 3 layers of that network, 32 rows of whole maps, operations as direct convolution counts them; cuDNN’s kernel gradients are of all rows together',
+          ]
+        : []),
     ],
   };
 }

@@ -99,12 +99,9 @@ __global__ void __launch_bounds__(winograd::kBlock, 2)
     const bool more = step + 1 < to;
     if (++tileLine == lines) tileLine = 0, ++strip;
     __syncthreads();
-    if (more) fetchInput(strip, 2 * tileLine, false);
-    products.add<0, kDepth / 2>(now, now + kOperand);
-    if (more) storeInput(then);
-    if (more) fetchTile(strip, 2 * tileLine);
-    products.add<kDepth / 2, kDepth>(now, now + kOperand);
-    if (more) storeTile(then);
+    if (more) fetchInput(strip, 2 * tileLine, false), fetchTile(strip, 2 * tileLine);
+    products.add<0, kDepth>(now, now + kOperand);
+    if (more) storeInput(then), storeTile(then);
   }
 
   products.finish(shared, [&](int o, int i, const float(&m)[kFrequencies]) {

@@ -104,18 +104,10 @@ __global__ void __launch_bounds__(kBlock, 2)
   float numbers[4][4];
   const auto fetchTile = [&](int term) {
     const unsigned there = term + warp < s.from ? inside : 0;
-    const float* from = maps + source;
-    if (there == 0xffff) {  // most are, and this costs half of the instructions
 #pragma unroll
-      for (int l = 0; l < 4; ++l)
+    for (int l = 0; l < 4; ++l)
 #pragma unroll
-        for (int c = 0; c < 4; ++c) numbers[l][c] = from[l * s.width + c];
-    } else {
-#pragma unroll
-      for (int l = 0; l < 4; ++l)
-#pragma unroll
-        for (int c = 0; c < 4; ++c) numbers[l][c] = there >> (4 * l + c) & 1 ? from[l * s.width + c] : 0.f;
-    }
+      for (int c = 0; c < 4; ++c) numbers[l][c] = there >> (4 * l + c) & 1 ? maps[source + l * s.width + c] : 0.f;
     source += kDepth * s.height * s.width;
   };
   const auto storeTile = [&](float* buffer) {
