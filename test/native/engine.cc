@@ -349,9 +349,8 @@ void staging() {
   program->contract(small.get(), batch.view(0, kSlices, true), loss, products.data(), {});
   check(std::equal(products.begin(), products.end(), expected.begin()), "staging: what is not there comes from the host", 0);
 }
-#endif
 
-// Programs that are made, compute and end while others do.
+// Programs that are made, compute and end while others do. (The cpu engine's are all for one thread.)
 void beside() {
   const Builder b = everything();
   const Batch batch = batchOf(b);
@@ -365,6 +364,7 @@ void beside() {
   { const std::jthread one(work), two(work); }
   check(others == 0, "programs beside each other: the same products", others);
 }
+#endif
 
 void training() {
   const Builder b = everything();
@@ -438,10 +438,10 @@ int main() try {
   derivatives(everything(), {RegionLoss::Kind::dice, false}, "dice");
   derivatives(everything(), {RegionLoss::Kind::crossEntropy, false}, "cross-entropy");
   windows();
-  beside();
   training();
 #ifdef TRACIN_TEST_CUDA
   staging();
+  beside();
 #endif
 #ifdef TRACIN_TEST_EMULATED
   memory();
