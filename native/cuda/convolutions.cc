@@ -335,12 +335,12 @@ void Convolutions::run(Pass pass, Precision precision, const Correlation& c, flo
     channelsFirst(device_, result.room.floats(), result.plain, result.rows, result.channels, result.positions);
 }
 
-bool Convolutions::forward(Precision precision, const Correlation& c, float* input, float* kernel, float* output, const Finish& finish) {
-  const bool along = precision == Precision::f32 && isWinograd(device_, Pass::forward, c);
+bool Convolutions::forward(const Correlation& c, float* input, float* kernel, float* output, const Finish& finish) {
+  const bool along = isWinograd(device_, Pass::forward, c);
   if (along)
     winogradConvolution(device_, Pass::forward, c, input, kernel, output, finish);
   else
-    run(Pass::forward, precision, c, input, kernel, output);
+    run(Pass::forward, Precision::f32, c, input, kernel, output);
   return along;
 }
 

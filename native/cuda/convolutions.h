@@ -45,8 +45,8 @@ class Convolutions {
   // The written one is the array that the pass yields; arrays are [rows, channels, positions] and [out, in/groups, taps].
   void run(Pass, Precision, const Correlation&, float* input, float* kernel, float* output);
 
-  // The forward pass, and along with it, where that costs nothing, what follows; false: that is still to be done.
-  bool forward(Precision, const Correlation&, float* input, float* kernel, float* output, const Finish&);
+  // The forward pass in float32, and along with it, where that costs nothing, what follows; false: that is still to be done.
+  bool forward(const Correlation&, float* input, float* kernel, float* output, const Finish&);
 
   // What cuDNN has for it by itself, on arrays as it takes them fastest: float32 as they are, else channels last in the operands' type.
   void library(Pass, Precision, const Correlation&, void* input, void* kernel, void* output);

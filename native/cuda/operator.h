@@ -64,7 +64,7 @@ struct Operand {
 struct Workspace {
   Device& device;
   const Network& network;
-  Precision precision;            // of convolutions and products; forward mode runs in f32 whatever was asked for
+  Precision precision;            // of products and of convolutions on the way back
   std::vector<Tensor> tensors;    // by value; activations and derived values
   std::vector<Buffer> stored;     // by value; parameters, statistics, constants
   std::vector<Buffer> direction;  // by value; forward mode: the parameters' tangents
@@ -74,8 +74,6 @@ struct Workspace {
   Workspace(Device& d, const Network& n, Precision p)
       : device(d), network(n), precision(p), tensors(n.values.size()), stored(n.values.size()), direction(n.values.size()) {}
 
-  // Rounding what goes forward to tf32 costs T several times what rounding cotangents does, so with tf32 the forward pass stays in f32.
-  Precision forwardPrecision() const { return precision == Precision::tf32 ? Precision::f32 : precision; }
   const std::vector<int64_t>& dims(int value) const { return network.values[value].dims; }
   int64_t floats(int value) const { return count(dims(value)); }
   Operand numbers(int value) const {

@@ -88,12 +88,6 @@ class CudaProgram final : public Program {
 
   void tangent(int slices, const float* images, const float* direction, float* logits, float* tangents, const Abort& abort) override {
     device_->use();
-    struct Exact {  // forward mode knows one precision
-      Workspace& work;
-      const Precision asked;
-      explicit Exact(Workspace& w) : work(w), asked(w.precision) { work.precision = Precision::f32; }
-      ~Exact() { work.precision = asked; }
-    } exact(*work_);
     for (int v : network_.selected) {
       const int64_t n = work_->floats(v);
       if (!work_->direction[v]) work_->direction[v] = Buffer(bytesOf(n));

@@ -87,8 +87,9 @@ class Convolution : public Operator {
   float* kernel() const { return const_cast<float*>(in(1).data); }
   float* kernelTangent() const { return const_cast<float*>(tangents(1).data); }
   const float* biasTangent() const { return input(2) < 0 ? nullptr : tangents(2).data; }
+  // What goes forward stays in float32: rounding it costs T many times what rounding cotangents does, for every later number moves.
   void runForward(Pass pass, const Correlation& c, float* input, float* kernel, float* output) {
-    library_.run(pass, work.forwardPrecision(), c, input, kernel, output);
+    library_.run(pass, Precision::f32, c, input, kernel, output);
   }
   void runBackward(Pass pass, const Correlation& c, float* input, float* kernel, float* output) {
     library_.run(pass, work.precision, c, input, kernel, output);
@@ -191,8 +192,7 @@ class Conv final : public Convolution {
   Extent alignment(int i) const override { return i == 0 ? shape_.strides : Extent{1, 1, 1}; }
 
   void forward(int images) override {
-    if (!library_.forward(work.forwardPrecision(), whole(images), written(in(0)), kernel(), out(), {bias(), slope_}))
-      finish(images, slope_);
+    if (!library_.forward(whole(images), written(in(0)), kernel(), out(), {bias(), slope_})) finish(images, slope_);
   }
 
   void tangent(int images) override {

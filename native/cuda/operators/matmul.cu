@@ -62,7 +62,7 @@ class MatMul final : public Operator {
       : Operator(w, o),
         p_(w.dims(o.inputs[0]), w.dims(o.inputs[1]), w.dims(o.output)),
         spread_(p_.result, {p_.left, p_.right}),
-        compute_(w.precision == Precision::f32 ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_FAST_TF32) {}
+        back_(w.precision == Precision::f32 ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_FAST_TF32) {}
 
   void forward(int images) override { multiply(in(0), in(1), out(), repeats(images), 0.f); }
 
@@ -72,7 +72,8 @@ class MatMul final : public Operator {
     deliverWhole(b, 0, [&](float* to) {
       Matrices g = dy;
       g.data = wholeDy(b, room);
-      if (in(1).stride == 0 && p_.products() == 1) return product({false, true, b.rows * p_.m, p_.k, p_.n}, g.data, in(1).data, to);
+      if (in(1).stride == 0 && p_.products() == 1)
+        return product({false, true, b.rows * p_.m, p_.k, p_.n}, g.data, in(1).data, to, 0.f, back_);
       toOperand(b, {false, true, p_.m, p_.k, p_.n}, g, matrices(in(1), 1, b.images), p_.left, to);
     });
     deliverWhole(b, 1, [&](float* to) {
@@ -91,7 +92,7 @@ class MatMul final : public Operator {
  private:
   Problem p_;
   Spread spread_;
-  cublasComputeType_t compute_;
+  const cublasComputeType_t back_;  // on the way back; forward is float32
 
   Matrices matrices(const Operand& o, int i, const int* images) const {
     return {o.data, o.stride, i == 0 ? p_.m * p_.k : p_.k * p_.n, i, images};
@@ -112,7 +113,7 @@ class MatMul final : public Operator {
     Pool::Piece terms;
     if (repeated) terms = device().pool.takeFloats(b.rows * all);
     float* result = repeated ? terms.floats() : to;
-    products(s, left, right, {result, all, s.m * s.n, -1, nullptr}, b.rows, 0.f);
+    products(s, left, right, {result, all, s.m * s.n, -1, nullptr}, b.rows, 0.f, back_);
     if (!repeated) return;
     Dims from = p_.result, into = own;
     from.push_back(s.m * s.n), into.push_back(s.m * s.n);
@@ -120,15 +121,16 @@ class MatMul final : public Operator {
   }
 
   // cuBLAS thinks in columns: what it calls the left factor is our right one.
-  void product(const Size& s, const float* a, const float* b, float* c, float keep = 0.f) {
+  void product(const Size& s, const float* a, const float* b, float* c, float keep, cublasComputeType_t compute = CUBLAS_COMPUTE_32F) {
     const float one = 1.f;
     const int ldb = within(s.transposeB ? s.k : s.n), lda = within(s.transposeA ? s.m : s.k), ldc = within(s.n);
     check(cublasGemmEx(device().blas, turned(s.transposeB), turned(s.transposeA), within(s.n), within(s.m), within(s.k), &one, b,
-                       CUDA_R_32F, ldb, a, CUDA_R_32F, lda, &keep, c, CUDA_R_32F, ldc, compute_, CUBLAS_GEMM_DEFAULT),
+                       CUDA_R_32F, ldb, a, CUDA_R_32F, lda, &keep, c, CUDA_R_32F, ldc, compute, CUBLAS_GEMM_DEFAULT),
           "matrix product");
   }
 
-  void products(const Size& s, const Matrices& a, const Matrices& b, const Matrices& c, int rows, float keep) {
+  void products(const Size& s, const Matrices& a, const Matrices& b, const Matrices& c, int rows, float keep,
+                cublasComputeType_t compute = CUBLAS_COMPUTE_32F) {
     const int64_t n = p_.products() * rows;
     Pool::Piece room = device().pool.take(3 * n * int64_t(sizeof(float*)));
     const float **toA = room.as<const float*>(), **toB = toA + n;
@@ -138,7 +140,7 @@ class MatMul final : public Operator {
     const int ldb = within(s.transposeB ? s.k : s.n), lda = within(s.transposeA ? s.m : s.k), ldc = within(s.n);
     check(cublasGemmBatchedEx(device().blas, turned(s.transposeB), turned(s.transposeA), within(s.n), within(s.m), within(s.k), &one,
                               reinterpret_cast<const void* const*>(toB), CUDA_R_32F, ldb, reinterpret_cast<const void* const*>(toA),
-                              CUDA_R_32F, lda, &keep, reinterpret_cast<void* const*>(toC), CUDA_R_32F, ldc, within(n), compute_,
+                              CUDA_R_32F, lda, &keep, reinterpret_cast<void* const*>(toC), CUDA_R_32F, ldc, within(n), compute,
                               CUBLAS_GEMM_DEFAULT),
           "matrix products");
   }
