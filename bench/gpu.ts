@@ -127,6 +127,13 @@ async function ours(problem: Problem, precision: Precision): Promise<{ scores: F
   return { scores, seconds, memoryMiB: Number(stdout.split('\n')[0]) };
 }
 
+interface Recorded {
+  readonly engine: string;
+  readonly subject: string;
+  readonly quantity: string;
+  readonly error: number;
+}
+
 interface Rate {
   readonly pass: 'forward' | 'data' | 'weights' | 'product';
   readonly precision: Precision;
@@ -135,14 +142,12 @@ interface Rate {
   readonly cudnnSeconds?: number;
 }
 
-/** What tracin-cuda-rates printed, a line each. */
-async function rates(): Promise<readonly Rate[]> {
-  const file = process.env.TRACIN_RATES;
+/** The objects of a file that a variable names, one a line; none where it names none. */
+async function linesOf<T>(variable: string): Promise<readonly T[]> {
+  const file = process.env[variable];
   if (!file) return [];
-  return (await readFile(file, 'utf8'))
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Rate);
+  const text = (await readFile(file, 'utf8')).trim();
+  return text.split('\n').map((line) => JSON.parse(line) as T);
 }
 
 const PASSES: readonly [Rate['pass'], string][] = [
@@ -172,11 +177,8 @@ const median = (list: readonly number[]): number => list.toSorted((a, b) => a - 
 
 /** The largest error of every quantity that the conformance tests recorded in the file TRACIN_ERRORS names, by operator or network. */
 async function conformance(): Promise<Record<string, Record<string, number>>> {
-  const file = process.env.TRACIN_ERRORS;
   const worst: Record<string, Record<string, number>> = {};
-  if (!file) return worst;
-  for (const line of (await readFile(file, 'utf8')).trim().split('\n')) {
-    const { engine, subject, quantity, error } = JSON.parse(line) as { engine: string; subject: string; quantity: string; error: number };
+  for (const { engine, subject, quantity, error } of await linesOf<Recorded>('TRACIN_ERRORS')) {
     if (engine !== 'cuda') continue;
     const own = (worst[subject] ??= {});
     own[quantity] = Math.max(own[quantity] ?? 0, error);
@@ -208,7 +210,7 @@ export async function run(dir: string): Promise<Report> {
       memoryMiB: own.memoryMiB,
     });
   }
-  const rated = await rates();
+  const rated = await linesOf<Rate>('TRACIN_RATES');
   const seconds = (list: readonly number[]): string => `${median(list).toFixed(2)} s`;
   return {
     results: {

@@ -1,11 +1,11 @@
 // What the cuda engine's convolutions reach beside cuDNN by itself on the same layers, and what cuBLAS's products do: a JSON object a line.
 // The layers are the 3 × 3 ones of a U-Net of width 32 on 240 × 240 maps, 32 rows; seconds are the best of three.
 #include <bit>
-#include <cmath>
 #include <cstdio>
 #include <random>
 
 #include "../native/cuda/kernel_gradients.h"
+#include "../native/cuda/timing.h"
 
 using namespace tracin;
 using namespace tracin::cuda;
@@ -26,22 +26,7 @@ constexpr Named kPrecisions[] = {{"f32", Precision::f32}, {"tf32", Precision::tf
 
 template <class Run>
 double seconds(const Device& device, Run run) {
-  cudaEvent_t from, to;
-  check(cudaEventCreate(&from), "cudaEventCreate");
-  check(cudaEventCreate(&to), "cudaEventCreate");
-  float best = INFINITY;
-  for (int i = 0; i < 4; ++i) {  // the first one chooses plans and loads code
-    check(cudaEventRecord(from, device.stream), "cudaEventRecord");
-    run();
-    check(cudaEventRecord(to, device.stream), "cudaEventRecord");
-    check(cudaEventSynchronize(to), "cudaEventSynchronize");
-    float ms = 0;
-    check(cudaEventElapsedTime(&ms, from, to), "cudaEventElapsedTime");
-    if (i) best = std::min(best, ms);
-  }
-  cudaEventDestroy(from);
-  cudaEventDestroy(to);
-  return best / 1e3;
+  return milliseconds(device, 3, run) / 1e3;
 }
 
 // Numbers of [-1, 1) in float32 and, cut, in bfloat16.

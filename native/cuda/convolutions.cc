@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "layout.h"
+#include "timing.h"
 #include "winograd_convolution.h"
 
 namespace tracin::cuda {
@@ -212,25 +213,6 @@ struct Convolutions::Plan {
     arguments.finalize("variant pack");
     check(cudnnBackendExecute(device.dnn, plan.raw(), arguments.raw()), "convolution");
   }
-
-  double milliseconds(Device& device, void* input, void* kernel, void* output) const {
-    cudaEvent_t from, to;
-    check(cudaEventCreate(&from), "cudaEventCreate");
-    check(cudaEventCreate(&to), "cudaEventCreate");
-    double best = INFINITY;
-    for (int i = 0; i < 3; ++i) {
-      check(cudaEventRecord(from, device.stream), "cudaEventRecord");
-      run(device, input, kernel, output);
-      check(cudaEventRecord(to, device.stream), "cudaEventRecord");
-      check(cudaEventSynchronize(to), "cudaEventSynchronize");
-      float ms = 0;
-      check(cudaEventElapsedTime(&ms, from, to), "cudaEventElapsedTime");
-      if (i) best = std::min<double>(best, ms);  // the first one loads code
-    }
-    cudaEventDestroy(from);
-    cudaEventDestroy(to);
-    return best;
-  }
 };
 
 Convolutions::Convolutions(Device& device) : device_(device) {}
@@ -284,7 +266,7 @@ Convolutions::Plan& Convolutions::plan(const Key& key, void* input, void* kernel
       double ms = 0;
       if (!chosen) {
         try {
-          ms = candidate->milliseconds(device_, input, kernel, output);
+          ms = milliseconds(device_, 2, [&] { candidate->run(device_, input, kernel, output); });
         } catch (const std::exception&) {
           continue;  // a plan that cannot run here; the next one may
         }
@@ -302,12 +284,23 @@ void Convolutions::library(Pass pass, Precision precision, const Correlation& c,
   plan({pass, precision, c}, input, kernel, output).run(device_, input, kernel, output);
 }
 
-void Convolutions::run(Pass pass, Precision precision, const Correlation& c, float* input, float* kernel, float* output) {
-  if (precision == Precision::f32 && isWinograd(device_, pass, c)) return winogradConvolution(device_, pass, c, input, kernel, output, {});
-  if (!c.symmetric()) return runPadded(pass, precision, c, input, kernel, output);
-  if (precision == Precision::f32) return library(pass, precision, c, input, kernel, output);
+bool Convolutions::run(Pass pass, Precision precision, const Correlation& c, float* input, float* kernel, float* output,
+                       const Finish& finish) {
+  if (precision == Precision::f32 && isWinograd(device_, pass, c)) {
+    winogradConvolution(device_, pass, c, input, kernel, output, finish);
+    return true;
+  }
+  if (!c.symmetric())
+    runPadded(pass, precision, c, input, kernel, output);
+  else if (precision == Precision::f32)
+    library(pass, precision, c, input, kernel, output);
+  else
+    runChannelsLast(pass, precision, c, input, kernel, output);
+  return false;
+}
 
-  // channels last, in the operands' type; the pass yields its array in that type, too
+// Channels last, in the operands' type; the pass yields its array in that type, too.
+void Convolutions::runChannelsLast(Pass pass, Precision precision, const Correlation& c, float* input, float* kernel, float* output) {
   const bool half = precision == Precision::bf16;
   struct Side {
     Pool::Piece room;
@@ -333,15 +326,6 @@ void Convolutions::run(Pass pass, Precision precision, const Correlation& c, flo
     channelsFirst(device_, result.room.as<__nv_bfloat16>(), result.plain, result.rows, result.channels, result.positions);
   else
     channelsFirst(device_, result.room.floats(), result.plain, result.rows, result.channels, result.positions);
-}
-
-bool Convolutions::forward(const Correlation& c, float* input, float* kernel, float* output, const Finish& finish) {
-  const bool along = isWinograd(device_, Pass::forward, c);
-  if (along)
-    winogradConvolution(device_, Pass::forward, c, input, kernel, output, finish);
-  else
-    run(Pass::forward, Precision::f32, c, input, kernel, output);
-  return along;
 }
 
 // The same on an input that holds its padding.

@@ -30,7 +30,7 @@ struct Correlation {
 
 enum class Pass { forward, data, weights };
 
-// What becomes of the numbers of a forward pass: leaky(y + its channel's bias).
+// What is to become of the numbers that a pass yields: leaky(y + its channel's bias).
 struct Finish {
   const float* bias = nullptr;
   float slope = 1.f;
@@ -43,10 +43,8 @@ class Convolutions {
 
   // forward: output = kernel ⋆ input. data: input = its transpose of output. weights: kernel = Σ rows output ⋆ input.
   // The written one is the array that the pass yields; arrays are [rows, channels, positions] and [out, in/groups, taps].
-  void run(Pass, Precision, const Correlation&, float* input, float* kernel, float* output);
-
-  // The forward pass in float32, and along with it, where that costs nothing, what follows; false: that is still to be done.
-  bool forward(const Correlation&, float* input, float* kernel, float* output, const Finish&);
+  // Along with it, where that costs nothing, what is to follow; false: that is still to be done.
+  bool run(Pass, Precision, const Correlation&, float* input, float* kernel, float* output, const Finish& = {});
 
   // What cuDNN has for it by itself, on arrays as it takes them fastest: float32 as they are, else channels last in the operands' type.
   void library(Pass, Precision, const Correlation&, void* input, void* kernel, void* output);
@@ -59,6 +57,7 @@ class Convolutions {
   std::map<Key, std::unique_ptr<Plan>> plans_;
 
   void runPadded(Pass, Precision, const Correlation&, float* input, float* kernel, float* output);
+  void runChannelsLast(Pass, Precision, const Correlation&, float* input, float* kernel, float* output);
   Plan& plan(const Key&, void* input, void* kernel, void* output);
 };
 

@@ -78,9 +78,9 @@ constexpr int kOuts = 8;  // output channels of a warp
 template <int kIns>
 __global__ void __launch_bounds__(kLineWarps * 32, 3)
     directKernel(const float* maps, const int* images, WindowView window, Geometry g, const float* output, int splits, float* gradient) {
-  constexpr int kOut = kLineWarps * kOuts, kInStride = kIns, kOutStride = kOut + 4;
+  constexpr int kOut = kLineWarps * kOuts, kOutStride = kOut + 4;
   constexpr int kTurns = 32 / kIns;  // lanes that share an input channel
-  __shared__ float xs[3][(kLineColumns + 2) * kInStride];
+  __shared__ float xs[3][(kLineColumns + 2) * kIns];
   __shared__ __align__(16) float ys[kLineColumns * kOutStride];
 
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, in = lane % kIns, turn = lane / kIns;
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kLineWarps * 32, 3)
   Line<kIns, true> nextX;
   Line<kOut, false> nextY;
   const auto fetchX = [&](int y, int x0) { nextX.fetch(map, g.in - firstIn, g.input[1], g.input[2], g.input[1], top + y, left + x0); };
-  const auto storeX = [&](int y) { nextX.store([&](int channel, int column, float v) { xs[y % 3][column * kInStride + channel] = v; }); };
+  const auto storeX = [&](int y) { nextX.store([&](int channel, int column, float v) { xs[y % 3][column * kIns + channel] = v; }); };
   const auto fetchY = [&](int y, int x0) { nextY.fetch(out, g.out - firstOut, height, width, height, y, x0); };
   const auto storeY = [&] { nextY.store([&](int channel, int column, float v) { ys[column * kOutStride + channel] = v; }); };
 
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(kLineWarps * 32, 3)
         float x[9];
 #pragma unroll
         for (int t = 0; t < 3; ++t) {
-          const int at = (column + t) * kInStride;
+          const int at = (column + t) * kIns;
           x[t] = a[at], x[3 + t] = b[at], x[6 + t] = c[at];
         }
         addUp(column, x);

@@ -34,6 +34,8 @@ struct Window {
   Extent size{1, 1, 1};           // of maps
   std::vector<Extent> corners;    // by row; empty: whole
   const int* onDevice = nullptr;  // [rows][3]; null: whole
+  // Rows of both lie at the same places.
+  bool alike(const Window& o) const { return size == o.size && (onDevice == o.onDevice || (!corners.empty() && corners == o.corners)); }
 };
 
 // Cotangents of one value: [rows, dims], or [rows, channels, window size].

@@ -115,16 +115,12 @@ void accumulate(const Device& device, float* to, const float* from, int64_t n) {
 
 namespace {
 
-// Rows of both lie at the same places.
-bool alike(const Window& a, const Window& b) {
-  return a.size == b.size && (a.onDevice == b.onDevice || (!a.corners.empty() && a.corners == b.corners));
-}
-
 void copyWindows(const Device& device, const float* from, int64_t fromRow, const Window& source, const int* images, float* to,
                  const Window& target, int rows, int channels, const Extent& map) {
-  if (alike(source, target) && !(source.size == Extent{1, 1, within(channels * volume(source.size))})) {  // each row is one line
+  const Extent oneLine{1, 1, within(channels * volume(source.size))};
+  if (source.alike(target) && source.size != oneLine) {
     Window line;
-    line.size = {1, 1, within(channels * volume(source.size))};
+    line.size = oneLine;
     return copyWindows(device, from, fromRow, line, images, to, line, rows, 1, line.size);
   }
   const int numbers = within(channels * volume(target.size)), width = target.size[2];

@@ -7,7 +7,7 @@ namespace tracin::cuda {
 // Whether `winogradConvolution` is for it: forward and data passes of plain 3 × 3 correlations of maps of more than a few channels.
 bool isWinograd(const Device&, Pass, const Correlation&);
 
-// As Convolutions::run does; what is to follow a data pass is nothing.
+// As Convolutions::run does.
 void winogradConvolution(Device&, Pass, const Correlation&, float* input, float* kernel, float* output, const Finish&);
 
 }  // namespace tracin::cuda

@@ -88,8 +88,8 @@ class Convolution : public Operator {
   float* kernelTangent() const { return const_cast<float*>(tangents(1).data); }
   const float* biasTangent() const { return input(2) < 0 ? nullptr : tangents(2).data; }
   // What goes forward stays in float32: rounding it costs T many times what rounding cotangents does, for every later number moves.
-  void runForward(Pass pass, const Correlation& c, float* input, float* kernel, float* output) {
-    library_.run(pass, Precision::f32, c, input, kernel, output);
+  bool runForward(Pass pass, const Correlation& c, float* input, float* kernel, float* output, const Finish& finish = {}) {
+    return library_.run(pass, Precision::f32, c, input, kernel, output, finish);
   }
   void runBackward(Pass pass, const Correlation& c, float* input, float* kernel, float* output) {
     library_.run(pass, work.precision, c, input, kernel, output);
@@ -156,7 +156,7 @@ class Convolution : public Operator {
 
   // Rows moved to another window of their map, unless they lie there.
   float* moved(Backward& b, const Rows& rows, const Window& window, const Extent& map, int channels, Pool::Piece& room) {
-    if (rows.window->size == window.size && rows.window->corners == window.corners) return rows.data;
+    if (rows.window->alike(window)) return rows.data;
     room = device().pool.takeFloats(int64_t(b.rows) * channels * volume(window.size));
     rewindow(device(), rows.data, *rows.window, room.floats(), window, b.rows, channels, map);
     return room.floats();
@@ -192,7 +192,7 @@ class Conv final : public Convolution {
   Extent alignment(int i) const override { return i == 0 ? shape_.strides : Extent{1, 1, 1}; }
 
   void forward(int images) override {
-    if (!library_.forward(whole(images), written(in(0)), kernel(), out(), {bias(), slope_})) finish(images, slope_);
+    if (!runForward(Pass::forward, whole(images), written(in(0)), kernel(), out(), {bias(), slope_})) finish(images, slope_);
   }
 
   void tangent(int images) override {
@@ -237,8 +237,7 @@ class ConvTranspose final : public Convolution {
   using Convolution::Convolution;
 
   void forward(int images) override {
-    runForward(Pass::data, whole(images), out(), kernel(), written(in(0)));
-    finish(images, 1.f);
+    if (!runForward(Pass::data, whole(images), out(), kernel(), written(in(0)), {bias()})) finish(images, 1.f);
   }
 
   void tangent(int images) override {
