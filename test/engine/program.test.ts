@@ -43,6 +43,16 @@ describe.each(ENGINES)('$name', (engine) => {
     const other = smallNetwork({ width: 5 });
     const scale = graph.initializers.get('top.norm.scale')!.data as Float32Array;
     const refusals: [string, string, RegExp, () => Promise<unknown>][] = [
+      [
+        'masks whose memory was handed over',
+        'DATA',
+        /masks: expected a Uint8Array \[.*\], got 0 numbers/,
+        () => {
+          const masks = batch.masks.slice();
+          structuredClone(masks.buffer, { transfer: [masks.buffer] });
+          return program.gradients({ ...batch, masks }, dice);
+        },
+      ],
       ['images of another size', 'DATA', /images: .*\[B, 3, 8, 12\]/, () => program.forward(batch.images.subarray(1))],
       ['no images', 'DATA', /images/, () => program.forward(new Float32Array(0))],
       [

@@ -30,7 +30,9 @@ function copied<T extends object>(batch: T): { batch: T; transfer: Transferable[
   const transfer: Transferable[] = [];
   const entries = Object.entries(batch).map(([field, value]): [string, unknown] => {
     if (!ArrayBuffer.isView(value)) return [field, value];
-    const copy = (value as Uint8Array).slice();
+    const own = value as Uint8Array;
+    // of memory that was handed over none is left, and slice() would say so in words of its own
+    const copy = own.length > 0 ? own.slice() : new (own.constructor as Uint8ArrayConstructor)();
     transfer.push(copy.buffer);
     return [field, copy];
   });
