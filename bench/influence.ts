@@ -13,7 +13,7 @@ import type { Precision } from '../lib/engine/engine';
 import { readNpy } from '../lib/npy';
 import { spearman } from '../lib/statistics';
 import { inTurns, secondsOf, type Timing } from './measure';
-import { PYTHON } from './peer';
+import { PEERS, PYTHON } from './peer';
 import { readProfile, type Spent } from './profile';
 import type { Report } from './subject';
 import { inWords, ratio } from './table';
@@ -25,15 +25,28 @@ const execute = promisify(execFile);
 
 export const PAGE = 'docs/performance.md';
 
-interface Comparison {
+/** How both sides compute. */
+interface Way {
+  readonly label: string;
   readonly precision: Precision;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+interface Comparison {
+  readonly label: string;
   readonly ours: Timing;
   readonly peer: Timing;
-  /** Largest difference from the peer's float32 scores over the largest of those, and the rank correlation with them. */
-  readonly error: number;
-  readonly rank: number;
+  readonly errors: { readonly ours: Errors; readonly peer: Errors };
   /** Where our time went. */
   readonly profile: readonly Spent[];
+}
+
+/** Of scores, beside those of float64. */
+interface Errors {
+  /** Largest difference over the largest score. */
+  readonly error: number;
+  /** Rank correlation. */
+  readonly rank: number;
 }
 
 export async function run(dir: string): Promise<Report> {
@@ -41,26 +54,31 @@ export async function run(dir: string): Promise<Report> {
   const network = join(dir, 'peer');
   await execute(PYTHON, [script, 'export', network, '--brats', given('TRACIN_BENCH_CASE')]);
   const { engine } = await openEngine('cpu');
-  const precisions: Precision[] = ['f32'];
+  const ways: Way[] = [{ label: 'f32', precision: 'f32' }];
+  // what processors have that have no AVX-512: oneDNN's own switch, which PyTorch's oneDNN obeys, too
+  if (/avx512/.test(engine.description))
+    ways.push({ label: 'f32, AVX2', precision: 'f32', env: { ONEDNN_MAX_CPU_ISA: 'AVX2', ATEN_CPU_CAPABILITY: 'avx2' } });
   const bf16 = await openEngine('cpu', { precision: 'bf16' }).then(
     () => undefined,
     (error: Error) => error.message,
   );
-  if (bf16 === undefined) precisions.push('bf16');
+  if (bf16 === undefined) ways.push({ label: 'bf16', precision: 'bf16' });
   else console.error(bf16);
+  const exact = join(dir, 'exact.npy');
+  await execute(PYTHON, [join(PEERS, 'float64.py'), script, 'run', network, '--repeat', '1', '--out', exact]);
   const comparisons: Comparison[] = [];
-  for (const precision of precisions) comparisons.push(await compare(script, network, dir, precision));
+  for (const way of ways) comparisons.push(await compare(script, network, dir, way, exact));
   return {
     results: { engine: engine.description, comparisons },
     rows: [
-      ['', 'PyTorch, scores alone', '`tracin-seg influence`, whole command', 'ratio', 'error', 'rank correlation'],
-      ...comparisons.map(({ precision, ours, peer, error, rank }) => [
-        precision,
+      ['', 'PyTorch, scores alone', '`tracin-seg influence`, whole command', 'ratio', 'error (PyTorch’s)', 'rank correlation (PyTorch’s)'],
+      ...comparisons.map(({ label, ours, peer, errors }) => [
+        label,
         inWords(peer),
         inWords(ours),
         ratio(peer, ours),
-        error.toExponential(1),
-        rank.toFixed(5),
+        `${errors.ours.error.toExponential(1)} (${errors.peer.error.toExponential(1)})`,
+        `${errors.ours.rank.toFixed(5)} (${errors.peer.rank.toFixed(5)})`,
       ]),
     ],
     about: [
@@ -70,9 +88,9 @@ export async function run(dir: string): Promise<Report> {
   };
 }
 
-async function compare(script: string, network: string, dir: string, precision: Precision): Promise<Comparison> {
-  const [study, profile] = [join(dir, `study-${precision}`), join(dir, `profile-${precision}.jsonl`)];
-  const scores = { peer: join(dir, 'peer.npy'), exact: join(dir, 'exact.npy') };
+async function compare(script: string, network: string, dir: string, { label, precision, env }: Way, exact: string): Promise<Comparison> {
+  const [study, profile] = [join(dir, 'study'), join(dir, 'profile.jsonl')];
+  const theirScores = join(dir, 'peer.npy');
   const { learningRates } = z
     .object({ learningRates: z.array(z.number()) })
     .parse(JSON.parse(await readFile(join(network, 'study.json'), 'utf8')));
@@ -94,20 +112,29 @@ async function compare(script: string, network: string, dir: string, precision: 
   const ours = async (): Promise<number> => {
     await rm(study, { recursive: true, force: true });
     await rm(profile, { force: true });
-    const env = { ...process.env, TRACIN_PROFILE: profile };
-    return secondsOf(() => execute(process.execPath, [CLI, 'influence', ...flags, '--out', study], { env }));
+    const own = { ...process.env, ...env, TRACIN_PROFILE: profile };
+    return secondsOf(() => execute(process.execPath, [CLI, 'influence', ...flags, '--out', study], { env: own }));
   };
-  const theirs = async (out: string, more: readonly string[]): Promise<number> => {
-    const { stdout } = await execute(PYTHON, [script, 'run', network, '--repeat', '1', '--out', out, ...more]);
+  const theirs = async (): Promise<number> => {
+    const mode = precision === 'bf16' ? ['--bf16'] : [];
+    const args = [script, 'run', network, '--repeat', '1', '--out', theirScores, ...mode];
+    const { stdout } = await execute(PYTHON, args, { env: { ...process.env, ...env } });
     return z.object({ seconds: z.number() }).parse(JSON.parse(stdout)).seconds;
   };
-  const timings = await inTurns({ ours, peer: () => theirs(scores.peer, precision === 'bf16' ? ['--bf16'] : []) }, TURNS);
-  if (precision !== 'f32') await theirs(scores.exact, []);
-  const exact = (await readNpy(precision === 'f32' ? scores.peer : scores.exact)).data as Float64Array;
-  const found = (await readNpy(join(study, 'scores.npy'))).data as Float32Array;
+  const timings = await inTurns({ ours, peer: theirs }, TURNS);
+  const errors = {
+    ours: await errorsOf(join(study, 'scores.npy'), exact),
+    peer: await errorsOf(theirScores, exact),
+  };
+  return { label, ...timings, errors, profile: await readProfile(profile) };
+}
+
+async function errorsOf(scores: string, exact: string): Promise<Errors> {
+  const [found, right] = await Promise.all(
+    [scores, exact].map(async (path) => Float64Array.from((await readNpy(path)).data as Float32Array | Float64Array)),
+  );
   const largest = (numbers: Float64Array): number => numbers.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-  const error = largest(exact.map((x, i) => x - found[i]!)) / largest(exact);
-  return { precision, ...timings, error, rank: spearman(exact, found), profile: await readProfile(profile) };
+  return { error: largest(right!.map((x, i) => x - found![i]!)) / largest(right!), rank: spearman(right!, found!) };
 }
 
 function given(name: string): string {

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 /** With torch, numpy and nibabel; TRACIN_BENCH_PYTHON names another. */
 export const PYTHON = process.env.TRACIN_BENCH_PYTHON ?? 'python3';
 /** bench/peers, seen from dist/bench. */
-const PEERS = resolve(__dirname, '../../bench/peers');
+export const PEERS = resolve(__dirname, '../../bench/peers');
 
 export class Peer {
   readonly #process: ChildProcessWithoutNullStreams;

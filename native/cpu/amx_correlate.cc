@@ -197,7 +197,7 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
       if (cut.parts > 1) continue;
       for (int ob = o; ob <= oo; ++ob)
         for (int ib = i; ib <= ii; ++ib) {
-          Finish finish(scaling, sum, ob, ib);
+          Finish finish(scaling, sum, ob, ib, 0);
           finish.all(block(ob, ib));
           finish.keep(firsts[s]);
         }
@@ -215,7 +215,7 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
         for (int part = 1; part < cut.parts; ++part) sum = _mm512_add_ps(sum, _mm512_load_ps(from + part * cut.total + n));
         _mm512_store_ps(to + n, sum);
       }
-      Finish finish(scaling, sums[s], at / sums[s].in.blocks, at % sums[s].in.blocks);
+      Finish finish(scaling, sums[s], at / sums[s].in.blocks, at % sums[s].in.blocks, 0);
       finish.all(to);
       finish.keep(firsts[s]);
     }

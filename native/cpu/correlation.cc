@@ -33,9 +33,9 @@ Correlation::Correlation(Workspace& work, const Geometry& shape, int kernel)
     : work_(work),
       shape_(shape),
       kernel_(kernel),
-      minimal_(hasAvx512() && shape.rank == 2 && shape.groups == 1 && shape.in >= kLanes && shape.kernel == Extent{1, 3, 3} &&
+      minimal_(shape.rank == 2 && shape.groups == 1 && shape.in >= kLanes && shape.kernel == Extent{1, 3, 3} &&
                shape.strides == Extent{1, 1, 1} && shape.dilations == Extent{1, 1, 1}),
-      ofImage_(hasAvx512() && shape.rank == 2 && shape.groups == 1 && shape.in < kLanes && shape.kernel[2] == image_correlation::kColumns &&
+      ofImage_(shape.rank == 2 && shape.groups == 1 && shape.in < kLanes && shape.kernel[2] == image_correlation::kColumns &&
                shape.strides == Extent{1, 1, 1} && shape.dilations == Extent{1, 1, 1}),
       mostScratch_(omp_get_max_threads() * kScratchBytes) {
   if (minimal_ || volume(shape.kernel) == 1) return;

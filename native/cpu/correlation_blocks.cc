@@ -11,6 +11,22 @@ namespace tracin::cpu {
 using dnn::Tag;
 using dnnl::memory;
 
+namespace {
+
+const winograd::Kernels& minimal() {
+  if constexpr (kX86)
+    if (hasAvx512()) return winograd::avx512;
+  return winograd::portable;
+}
+
+const image_correlation::Kernels& ofImage() {
+  if constexpr (kX86)
+    if (hasAvx512()) return image_correlation::avx512;
+  return image_correlation::portable;
+}
+
+}  // namespace
+
 winograd::Maps Correlation::maps(int channels, const Part& part) const {
   const Box& box = part.box;
   const Extent e = part.frame.size(), n = box.size();
@@ -19,7 +35,7 @@ winograd::Maps Correlation::maps(int channels, const Part& part) const {
           blocksOf(channels)};
 }
 
-Pool::Piece Correlation::scratch() { return work_.pool.take(omp_get_max_threads() * winograd::scratchFloats()); }
+Pool::Piece Correlation::scratch() { return work_.pool.take(omp_get_max_threads() * minimal().scratchFloats); }
 
 const float* Correlation::inBlocks(const float* numbers, int channels, Buffer& room) const {
   if (!numbers) return nullptr;
@@ -55,7 +71,7 @@ void Correlation::convolve(Method method, const std::vector<Pair>& rows, bool tu
     }
   }
   const Pool::Piece room = scratch();
-  winograd::convolve(pairs.data(), count, kernel, offset(1), offset(2), bias, slope, room.data());
+  minimal().convolve(pairs.data(), count, kernel, offset(1), offset(2), bias, slope, room.data());
 }
 
 void Correlation::correlateInBlocks(Method method, const std::vector<Sum>& sums) {
@@ -76,8 +92,8 @@ void Correlation::correlateInBlocks(Method method, const std::vector<Sum>& sums)
   }
   const winograd::Scaling* asked = scaled ? &scaling : nullptr;
   if (method == Method::winograd) {
-    const Pool::Piece room = work_.pool.take(winograd::correlateFloats(all.data(), number)), own = scratch();
-    winograd::correlate(all.data(), number, -shape_.before[1], -shape_.before[2], asked, room.data(), own.data());
+    const Pool::Piece room = work_.pool.take(minimal().correlateFloats(all.data(), number)), own = scratch();
+    minimal().correlate(all.data(), number, -shape_.before[1], -shape_.before[2], asked, room.data(), own.data());
   } else if constexpr (kX86) {
     const Pool::Piece room = work_.pool.take(amx::correlateFloats(all.data(), number));
     amx::correlate(all.data(), number, -shape_.before[1], -shape_.before[2], asked, room.data());
@@ -116,8 +132,8 @@ void Correlation::correlateWithImage(const std::vector<Sum>& sums) {
         {images, s.stack, {window, shape_.in * channel, channel, width, shape_.in}, maps(shape_.out, s.y), shape_.kernel[1], s.gradient});
   }
   const int number = static_cast<int>(all.size());
-  const Pool::Piece room = work_.pool.take(image_correlation::floats(all.data(), number));
-  image_correlation::correlate(all.data(), number, room.data());
+  const Pool::Piece room = work_.pool.take(ofImage().floats(all.data(), number));
+  ofImage().correlate(all.data(), number, room.data());
 }
 
 }  // namespace tracin::cpu

@@ -7,9 +7,10 @@ namespace tracin::cpu::image_correlation {
 
 namespace {
 
-using winograd::ceilDiv, winograd::kLanes, winograd::least, winograd::load, winograd::store, winograd::Vector, winograd::withConstant;
-// Channels and output blocks whose sums are in registers at a time: 4 · 3 · 2 of 32.
-constexpr int kChannels = 4, kBlocks = 2;
+using winograd::ceilDiv, winograd::kLanes, winograd::kParts, winograd::kWidth, winograd::least, winograd::load, winograd::store,
+    winograd::Vector, winograd::withConstant;
+// Channels and output blocks whose sums are in registers at a time, 4 · 3 · 2 of 32; or 4 · 3 of 16, for half a block.
+constexpr int kChannels = 4, kBlocks = kParts == 1 ? 2 : 1;
 // Lines of a box that are one task, and one part of the sum.
 constexpr int kPart = 16;
 
@@ -23,7 +24,7 @@ struct Cut {
   int64_t room(const Sum& s) const { return int64_t(parts) * s.images * floats; }
 };
 
-// sums[3][channels of the layer][16] of B output blocks += Σ over a line, for C of the channels
+// sums[3][channels of the layer][16] of B output blocks += Σ over a line, for C of the channels and a register's outputs
 template <int C, int B>
 void line(const float* in, int64_t channel, const float* out, int64_t block, int width, float* sums, int64_t column, int64_t next) {
   Vector s[kColumns][C][B];
@@ -57,21 +58,20 @@ void line(const float* in, int64_t channel, const float* out, int64_t block, int
 // One part of a gradient: the outputs of some lines of one image.
 void part(const Sum& s, const float* in, const float* out, int from, int to, float* sums) {
   const int64_t column = int64_t(s.in.channels) * kLanes, kernelLine = kColumns * column, next = s.lines * kernelLine;
-  for (int64_t i = 0; i < s.out.blocks * next; i += kLanes) store(sums + i, Vector{});
+  for (int64_t i = 0; i < s.out.blocks * next; i += kWidth) store(sums + i, Vector{});
   for (int b = 0; b < s.out.blocks; b += kBlocks)
     for (int y = from; y < to; ++y)
       for (int ky = 0; ky < s.lines; ++ky)
         for (int c = 0; c < s.in.channels; c += kChannels) {
           withConstant<kChannels>(least(kChannels, s.in.channels - c), [&]<int C>() {
             withConstant<kBlocks>(least(kBlocks, s.out.blocks - b), [&]<int B>() {
-              line<C, B>(in + c * s.in.channel + (y + ky) * s.in.line, s.in.channel, out + b * s.out.block + y * s.out.line, s.out.block,
-                         s.out.width, sums + b * next + ky * kernelLine + c * kLanes, column, next);
+              for (int lane = 0; lane < kLanes; lane += kWidth)
+                line<C, B>(in + c * s.in.channel + (y + ky) * s.in.line, s.in.channel, out + b * s.out.block + y * s.out.line + lane,
+                           s.out.block, s.out.width, sums + b * next + ky * kernelLine + c * kLanes + lane, column, next);
             });
           });
         }
 }
-
-}  // namespace
 
 int64_t floats(const Sum* sums, int count) {
   return Running(count, [&](int i) { return Cut(sums[i]).room(sums[i]); }).total();
@@ -99,7 +99,7 @@ void correlate(const Sum* sums, int count, float* room) {
       const int terms = cut.terms(sums[i]);
       const float* from = room + rooms[i] + int64_t(within) * terms * cut.floats;
       float* to = sums[i].gradient + within * cut.floats;
-      for (int64_t at = 0; at < cut.floats; at += kLanes) {
+      for (int64_t at = 0; at < cut.floats; at += kWidth) {
         Vector sum = load(from + at);
         for (int t = 1; t < terms; ++t) sum += load(from + t * cut.floats + at);
         store(to + at, sum);
@@ -107,5 +107,9 @@ void correlate(const Sum* sums, int count, float* room) {
     }
   }
 }
+
+}  // namespace
+
+const Kernels TRACIN_KERNELS{floats, correlate};
 
 }  // namespace tracin::cpu::image_correlation

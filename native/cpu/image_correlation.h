@@ -1,7 +1,7 @@
 // Kernel gradients of convolutions that read the image itself: few channels, one plain map each, kernels three columns wide, stride 1.
-// Blocked kernels leave most of their vectors empty there; these keep three columns of four channels for 32 outputs in registers.
-// Float32 on AVX-512; results do not depend on the number of threads. As in winograd.h, nothing inline is shared with files compiled for
-// other processors.
+// Blocked kernels leave most of their vectors empty there; these keep three columns of four channels for two registers of outputs (one
+// without AVX-512) in registers. Float32; results do not depend on the number of threads. As in winograd.h, nothing inline is shared with
+// files compiled for other processors.
 #pragma once
 #include <cstdint>
 
@@ -28,8 +28,11 @@ struct Sum {
   float* gradient;
 };
 
-// Floats of room that `correlate` needs.
-int64_t floats(const Sum* sums, int count);
-void correlate(const Sum* sums, int count, float* room);
+struct Kernels {
+  // Floats of room that `correlate` needs.
+  int64_t (*floats)(const Sum* sums, int count);
+  void (*correlate)(const Sum* sums, int count, float* room);
+};
+extern const Kernels portable, avx512;  // winograd.h
 
 }  // namespace tracin::cpu::image_correlation

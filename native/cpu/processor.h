@@ -1,4 +1,4 @@
-// What this processor has beyond what everything here is compiled for.
+// What this processor has beyond what everything here is compiled for. The library's ONEDNN_MAX_CPU_ISA limits it, too.
 #pragma once
 
 namespace tracin::cpu {
@@ -9,15 +9,12 @@ constexpr bool kX86 = true;
 constexpr bool kX86 = false;
 #endif
 
-inline bool hasAvx512() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512f");
-#else
-  return false;
-#endif
-}
+bool hasAvx512();
 
 // AMX with bfloat16, and the system's leave to use it in this process, asked for here.
 bool hasAmx();
+
+// The largest set of instructions that the library uses, e.g. "avx512_core_bf16".
+const char* instructions();
 
 }  // namespace tracin::cpu

@@ -359,33 +359,7 @@ std::string missing(Precision precision) {
 
 std::string describe() {
   const auto* v = dnnl_version();
-  const char* isa = "generic";
-  switch (dnnl_get_effective_cpu_isa()) {
-    case dnnl_cpu_isa_sse41:
-      isa = "sse41";
-      break;
-    case dnnl_cpu_isa_avx:
-      isa = "avx";
-      break;
-    case dnnl_cpu_isa_avx2:
-      isa = "avx2";
-      break;
-    case dnnl_cpu_isa_avx512_core:
-      isa = "avx512_core";
-      break;
-    case dnnl_cpu_isa_avx512_core_vnni:
-      isa = "avx512_core_vnni";
-      break;
-    case dnnl_cpu_isa_avx512_core_bf16:
-      isa = "avx512_core_bf16";
-      break;
-    case dnnl_cpu_isa_avx512_core_amx:
-      isa = "avx512_core_amx";
-      break;
-    default:
-      break;
-  }
-  return "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch) + ", " + isa;
+  return "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch) + ", " + instructions();
 }
 
 }  // namespace tracin::cpu

@@ -13,11 +13,15 @@ namespace {
 
 constexpr int kPoints = kWide * kWide, kTaps = 9;
 constexpr int64_t kBlock = kTaps * kLanes * kLanes;
-// A task's share of tiles (three times a product's fourteen rows), input and output channels: three arrays of [36][…], 1.4 MB together, for
-// second-level caches of 2 MiB that others may use, too.
-constexpr int kTiles = 42, kIn = 64, kOut = 64;
-// correlate: tiles transformed at a time, channels of either side of a task
-constexpr int kSpan = 32, kRows = 32, kColumns = 96;
+// A task's share of tiles (a multiple of a product's rows), input and output channels: three arrays of [36][…], with AVX-512 1.4 MB
+// together, for second-level caches of 2 MiB that others may use, too, else 0.6 MB.
+constexpr bool kLarge = kParts == 1;
+constexpr int kTiles = kLarge ? 42 : 24, kIn = kLarge ? 64 : 32, kOut = 64;
+// Output blocks whose products are taken together.
+constexpr int kGroup = kLarge ? 2 : 1;
+// correlate: tiles transformed at a time, channels of either side of a task (1 MB or 0.4); rows of a product and registers of its columns
+constexpr int kSpan = kLarge ? 32 : 16, kRows = 32, kColumns = kLarge ? 96 : 48;
+constexpr int kHigh = kLarge ? 8 : 4, kRegisters = 3;
 
 // Whose tile, and where its first position is.
 struct Place {
@@ -32,7 +36,7 @@ struct Grid {
   Place place(int owner, int tile) const { return {owner, tile / across * kTile, tile % across * kTile}; }
 };
 
-// Transforms the `Side`² values from (y, x) of a block's map on; positions beyond the map are zero.
+// Transforms the `from`² values from (y, x) of a map on, in a register's channels from where `map` points; positions beyond it are zero.
 template <class T, class Out>
 inline void fromMap(const Maps& maps, const float* map, int y, int x, Out out) {
   constexpr int side = T::from;
@@ -54,23 +58,28 @@ inline void fromMap(const Maps& maps, const float* map, int y, int x, Out out) {
 inline bool blank(const Maps& maps, const float* map, int blocks, int y, int x, int side) {
   const int top = most(y, 0), left = most(x, 0), bottom = least(y + side, maps.height), right = least(x + side, maps.width);
   if (top >= bottom || left >= right) return true;
-  if (any(load(map + (top + bottom) / 2 * maps.line + int64_t(left + right) / 2 * kLanes))) return false;
+  const auto other = [&](int r, int c) {
+    for (int lane = 0; lane < kLanes; lane += kWidth)
+      if (any(load(map + r * maps.line + int64_t(c) * kLanes + lane))) return true;
+    return false;
+  };
+  if (other((top + bottom) / 2, (left + right) / 2)) return false;
   for (int block = 0; block < blocks; ++block, map += maps.block)
     for (int r = top; r < bottom; ++r)
       for (int c = left; c < right; ++c)
-        if (any(load(map + r * maps.line + int64_t(c) * kLanes))) return false;
+        if (other(r, c)) return false;
   return true;
 }
 
-// Where a tile's results go in one output block: those within the map, with bias and activation.
+// Where a tile's results go in a register's channels, from `channel` on: those within the map, with bias and activation.
 class Target {
  public:
-  Target(const Maps& out, const Place& place, int block, const float* bias, float slope)
-      : data_(out.data + block * out.block + place.y * out.line + int64_t(place.x) * kLanes),
+  Target(const Maps& out, const Place& place, int channel, const float* bias, float slope)
+      : data_(out.data + channel / kLanes * out.block + place.y * out.line + int64_t(place.x) * kLanes + channel % kLanes),
         line_(out.line),
         high_(least(kTile, out.height - place.y)),
         across_(least(kTile, out.width - place.x)),
-        bias_(bias ? load(bias + block * kLanes) : Vector{}),
+        bias_(bias ? load(bias + channel) : Vector{}),
         slope_(slope) {}
   [[gnu::always_inline]] inline void put(int r, int c, const Vector& value) const {
     if (r >= high_ || c >= across_) return;
@@ -93,30 +102,29 @@ constexpr int64_t kInputs = kPoints * plane(kTiles, kIn), kKernels = kPoints * p
 constexpr int64_t kLefts = kPoints * plane(kSpan, kRows), kRights = kPoints * plane(kSpan, kColumns),
                   kSums = kPoints * plane(kRows, kColumns);
 
-// [36][…]: channels of output blocks [from, to) for the input channels of blocks [first, last), in pairs of blocks (the last may be alone)
+// [36][…]: channels of output blocks [from, to) for the input channels of blocks [first, last), in groups of blocks (the last may be
+// smaller)
 void transformKernels(const Kernel& kernel, int first, int last, int from, int to, float* u) {
   const int depth = (last - first) * kLanes;
   const int64_t step = plane(kIn, kOut);
   for (int o = from; o < to; ++o) {
-    const int pair = (o - from) / 2, width = least(2, to - from - 2 * pair);
+    const int group = (o - from) / kGroup * kGroup, width = least(kGroup, to - from - group);
     for (int i = first; i < last; ++i)
-      for (int l = 0; l < kLanes; ++l) {
-        const float* w = kernel.data + i * kernel.inStride + o * kernel.outStride + l * kLanes;
-        float* at = u + (int64_t(pair) * 2 * depth + ((i - first) * kLanes + l) * width + (o - from) % 2) * kLanes;
-        transform<Taps>(
-            [&](int y, int x)
-                __attribute__((always_inline)) { return load(w + (kernel.turned ? kTaps - 1 - y * 3 - x : y * 3 + x) * kLanes * kLanes); },
-            [&](int y, int x, const Vector& v) __attribute__((always_inline)) { store(at + (y * kWide + x) * step, v); });
-      }
+      for (int l = 0; l < kLanes; ++l)
+        for (int lane = 0; lane < kLanes; lane += kWidth) {
+          const float* w = kernel.data + i * kernel.inStride + o * kernel.outStride + l * kLanes + lane;
+          float* at = u + (int64_t(group) * depth + ((i - first) * kLanes + l) * width + (o - from) % kGroup) * kLanes + lane;
+          transform<Taps>(
+              [&](int y, int x) __attribute__((always_inline)) {
+                return load(w + (kernel.turned ? kTaps - 1 - y * 3 - x : y * 3 + x) * kLanes * kLanes);
+              },
+              [&](int y, int x, const Vector& v) __attribute__((always_inline)) { store(at + (y * kWide + x) * step, v); });
+        }
   }
 }
 
-}  // namespace
-
-int64_t scratchFloats() {
-  constexpr int64_t forward = kInputs + kKernels + kProducts, backward = kLefts + kRights + kSums;
-  return forward > backward ? forward : backward;
-}
+constexpr int64_t kForward = kInputs + kKernels + kProducts, kBackward = kLefts + kRights + kSums,
+                  kScratch = kForward > kBackward ? kForward : kBackward;
 
 void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, int offsetX, const float* bias, float slope,
               float* scratch) {
@@ -128,7 +136,7 @@ void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, i
   const int steps = ceilDiv(ins * kLanes, kIn), deep = ceilDiv(ins, steps);
 #pragma omp parallel
   {
-    float* v = scratch + omp_get_thread_num() * scratchFloats();
+    float* v = scratch + omp_get_thread_num() * kScratch;
     float *u = v + kInputs, *m = u + kKernels;
     int kernels = -1;  // whose transformed kernels lie in u
     Place places[kTiles];
@@ -146,8 +154,8 @@ void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, i
         if (!blank(in, in.data, ins, y + out.y + offsetY - in.y, x + out.x + offsetX - in.x, kWide))
           ++n;
         else
-          for (int o = from; o < to; ++o) {
-            const Target target(out, places[n], o, bias, slope);
+          for (int channel = from * kLanes; channel < to * kLanes; channel += kWidth) {
+            const Target target(out, places[n], channel, bias, slope);
             for (int r = 0; r < kTile; ++r)
               for (int c = 0; c < kTile; ++c) target.put(r, c, Vector{});
           }
@@ -158,28 +166,28 @@ void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, i
         for (int i = first; i < last; ++i)
           for (int t = 0; t < n; ++t) {
             const auto& [in, out] = pairs[places[t].owner];
-            float* at = v + int64_t(t) * depth + (i - first) * kLanes;
-            fromMap<Input>(
-                in, in.data + i * in.block, places[t].y + out.y + offsetY - in.y,
-                places[t].x + out.x + offsetX - in.x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
-                  store(at + (r * kWide + c) * plane(kTiles, kIn), value);
-                });
+            for (int lane = 0; lane < kLanes; lane += kWidth) {
+              float* at = v + int64_t(t) * depth + (i - first) * kLanes + lane;
+              fromMap<Input>(
+                  in, in.data + i * in.block + lane, places[t].y + out.y + offsetY - in.y,
+                  places[t].x + out.x + offsetX - in.x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                    store(at + (r * kWide + c) * plane(kTiles, kIn), value);
+                  });
+            }
           }
         if (kernels != from * steps + s) transformKernels(kernel, first, last, from, to, u), kernels = from * steps + s;
         for (int point = 0; point < kPoints; ++point)
-          for (int o = from; o < to; o += 2) {
+          for (int o = from; o < to; o += kGroup) {
             const float *left = v + point * plane(kTiles, kIn), *right = u + point * plane(kIn, kOut) + int64_t(o - from) * depth * kLanes;
             float* sums = m + point * plane(kTiles, kOut) + (o - from) * kLanes;
-            if (to - o > 1)
-              productRows<2>(n, depth, left, depth, right, sums, kOut, s > 0);
-            else
-              productRows<1>(n, depth, left, depth, right, sums, kOut, s > 0);
+            withConstant<kGroup>(least(kGroup, to - o),
+                                 [&]<int Blocks>() { productRows<Blocks * kParts>(n, depth, left, depth, right, sums, kOut, s > 0); });
           }
       }
-      for (int o = from; o < to; ++o)
+      for (int channel = from * kLanes; channel < to * kLanes; channel += kWidth)
         for (int t = 0; t < n; ++t) {
-          const Target target(pairs[places[t].owner].out, places[t], o, bias, slope);
-          const float* at = m + int64_t(t) * kOut + (o - from) * kLanes;
+          const Target target(pairs[places[t].owner].out, places[t], channel, bias, slope);
+          const float* at = m + int64_t(t) * kOut + channel - from * kLanes;
           transform<Output>(
               [&](int r, int c) __attribute__((always_inline)) { return load(at + (r * kWide + c) * plane(kTiles, kOut)); },
               [&](int r, int c, const Vector& value) __attribute__((always_inline)) { target.put(r, c, value); });
@@ -187,8 +195,6 @@ void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, i
     }
   }
 }
-
-namespace {
 
 // How one sum is shared out: by its shape alone, so that no result depends on what else is computed or on how many threads do.
 struct Cut {
@@ -206,8 +212,6 @@ struct Cut {
   int64_t room() const { return parts > 1 ? parts * total : 0; }
 };
 
-}  // namespace
-
 int64_t correlateFloats(const Sum* sums, int count) {
   return Running(count, [&](int s) { return Cut(sums[s]).room(); }).total();
 }
@@ -219,7 +223,7 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
   const Running firsts(count, [&](int s) { return Cut(sums[s]).blocks * sums[s].in.blocks; });
 #pragma omp parallel
   {
-    float* left = scratch + omp_get_thread_num() * scratchFloats();
+    float* left = scratch + omp_get_thread_num() * kScratch;
     float *right = left + kLefts, *totals = right + kRights;
     Place places[kSpan];
 #pragma omp for schedule(dynamic, 1)
@@ -251,71 +255,74 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
         for (int i = first; i < last; ++i)
           for (int t = 0; t < n; ++t) {
             const auto& [image, y, x] = places[t];
-            float* at = left + t * kRows + (i - first) * kLanes;
-            fromMap<Input>(
-                in, in.data + image * in.image + i * in.block, y + out.y + offsetY - in.y,
-                x + out.x + offsetX - in.x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
-                  store(at + (r * kWide + c) * plane(kSpan, kRows), value);
-                });
+            for (int lane = 0; lane < kLanes; lane += kWidth) {
+              float* at = left + t * kRows + (i - first) * kLanes + lane;
+              fromMap<Input>(
+                  in, in.data + image * in.image + i * in.block + lane, y + out.y + offsetY - in.y,
+                  x + out.x + offsetX - in.x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                    store(at + (r * kWide + c) * plane(kSpan, kRows), value);
+                  });
+            }
           }
         for (int o = from; o < to; ++o)
           for (int t = 0; t < n; ++t) {
             const auto& [image, y, x] = places[t];
-            float* at = right + t * kColumns + (o - from) * kLanes;
-            fromMap<Spread>(
-                out, mapOf(image, o), y, x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
-                  store(at + (r * kWide + c) * plane(kSpan, kColumns), value);
-                });
+            for (int lane = 0; lane < kLanes; lane += kWidth) {
+              float* at = right + t * kColumns + (o - from) * kLanes + lane;
+              fromMap<Spread>(
+                  out, mapOf(image, o) + lane, y, x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                    store(at + (r * kWide + c) * plane(kSpan, kColumns), value);
+                  });
+            }
           }
         for (int point = 0; point < kPoints; ++point)
-          for (int o = from; o < to;) {
-            const int width = least(3, to - o);
-            for (int i = 0; i < (last - first) * kLanes; i += 8) {
-              const float *l = left + point * plane(kSpan, kRows) + i, *r = right + point * plane(kSpan, kColumns) + (o - from) * kLanes;
-              float* all = totals + point * plane(kRows, kColumns) + i * kColumns + (o - from) * kLanes;
-              if (width == 3)
-                product<8, 3>(n, l, 1, kRows, r, kColumns, all, kColumns, add);
-              else if (width == 2)
-                product<8, 2>(n, l, 1, kRows, r, kColumns, all, kColumns, add);
-              else
-                product<8, 1>(n, l, 1, kRows, r, kColumns, all, kColumns, add);
-            }
-            o += width;
-          }
+          for (int o = 0; o < (to - from) * kLanes; o += kRegisters * kWidth)
+            withConstant<kRegisters>(least(kRegisters, (to - from) * kParts - o / kWidth), [&]<int N>() {
+              for (int i = 0; i < (last - first) * kLanes; i += kHigh)
+                product<kHigh, N>(n, left + point * plane(kSpan, kRows) + i, 1, kRows, right + point * plane(kSpan, kColumns) + o, kColumns,
+                                  totals + point * plane(kRows, kColumns) + i * kColumns + o, kColumns, add);
+            });
       }
-      for (int64_t i = 0; !add && i < kSums; i += kLanes) store(totals + i, Vector{});
+      for (int64_t i = 0; !add && i < kSums; i += kWidth) store(totals + i, Vector{});
       float* whole = cut.parts > 1 ? room + rooms[s] + part * cut.total : gradient;
       for (int o = from; o < to; ++o)
-        for (int i = first; i < last; ++i) {
-          Finish finish(cut.parts > 1 ? nullptr : scaling, sum, o, i);
-          for (int l = 0; l < kLanes; ++l) {
-            const float* at = totals + ((i - first) * kLanes + l) * kColumns + (o - from) * kLanes;
-            float* w = whole + (int64_t(o) * in.blocks + i) * kBlock + l * kLanes;
-            transform<Gather>(
-                [&](int r, int c) __attribute__((always_inline)) { return load(at + (r * kWide + c) * plane(kRows, kColumns)); },
-                [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
-                  const int64_t tap = (r * 3 + c) * kLanes * kLanes;
-                  store(w + tap, finish(tap + l * kLanes, value));
-                });
+        for (int i = first; i < last; ++i)
+          for (int lane = 0; lane < kLanes; lane += kWidth) {
+            Finish finish(cut.parts > 1 ? nullptr : scaling, sum, o, i, lane);
+            for (int l = 0; l < kLanes; ++l) {
+              const float* at = totals + ((i - first) * kLanes + l) * kColumns + (o - from) * kLanes + lane;
+              float* w = whole + (int64_t(o) * in.blocks + i) * kBlock;
+              transform<Gather>(
+                  [&](int r, int c) __attribute__((always_inline)) { return load(at + (r * kWide + c) * plane(kRows, kColumns)); },
+                  [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
+                    const int64_t offset = ((r * 3 + c) * kLanes + l) * kLanes + lane;
+                    store(w + offset, finish(offset, value));
+                  });
+            }
+            finish.keep(firsts[s]);
           }
-          finish.keep(firsts[s]);
-        }
     }
 #pragma omp for schedule(static)
     for (int block = 0; block < firsts.total(); ++block) {
       const int s = firsts.ownerOf(block), at = block - int(firsts[s]);
       const Cut cut(sums[s]);
       if (cut.parts == 1) continue;
-      Finish finish(scaling, sums[s], at / sums[s].in.blocks, at % sums[s].in.blocks);
-      for (int64_t i = 0; i < kBlock; i += kLanes) {
-        const float* from = room + rooms[s] + at * kBlock + i;
-        Vector sum = load(from);
-        for (int part = 1; part < cut.parts; ++part) sum += load(from + part * cut.total);
-        store(sums[s].gradient + at * kBlock + i, finish(i, sum));
+      for (int lane = 0; lane < kLanes; lane += kWidth) {
+        Finish finish(scaling, sums[s], at / sums[s].in.blocks, at % sums[s].in.blocks, lane);
+        for (int64_t i = lane; i < kBlock; i += kLanes) {
+          const float* from = room + rooms[s] + at * kBlock + i;
+          Vector sum = load(from);
+          for (int part = 1; part < cut.parts; ++part) sum += load(from + part * cut.total);
+          store(sums[s].gradient + at * kBlock + i, finish(i, sum));
+        }
+        finish.keep(firsts[s]);
       }
-      finish.keep(firsts[s]);
     }
   }
 }
+
+}  // namespace
+
+const Kernels TRACIN_KERNELS{kScratch, convolve, correlateFloats, correlate};
 
 }  // namespace tracin::cpu::winograd

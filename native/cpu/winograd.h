@@ -1,8 +1,8 @@
 // 3 × 3 convolutions of stride 1 by Winograd's minimal filtering F(4 × 4, 3 × 3) (Lavin & Gray 2016, arXiv:1509.09308): a quarter of the
-// multiplications. Float32 on AVX-512. Sizes are arguments, not compiled in, so any box runs at once; transforms, kernels and products of
-// a task stay in the second-level cache. Results do not depend on the number of threads.
-// The file behind it is compiled for AVX-512 (processor.h: hasAvx512), so it shares no inline function with others: the linker would keep
-// one copy, perhaps this one.
+// multiplications. Float32. Sizes are arguments, not compiled in, so any box runs at once; transforms, kernels and products of a task stay
+// in the second-level cache. Results do not depend on the number of threads.
+// The file behind it is compiled for several kinds of processors, so it shares no inline function with others: the linker would keep one
+// copy, perhaps one that this processor cannot run.
 #pragma once
 #include <cstdint>
 
@@ -24,16 +24,10 @@ struct Kernel {
   bool turned;
 };
 
-// Floats of scratch memory that each thread needs.
-int64_t scratchFloats();
-
 // A map and what it becomes: boxes may differ from pair to pair, the kernel is one.
 struct Pair {
   Maps in, out;
 };
-
-// out(o) = leaky(Σ_k kernel(k) · in(o + k + offset) + bias), pair by pair; bias of whole blocks or null.
-void convolve(const Pair* pairs, int count, const Kernel&, int offsetY, int offsetX, const float* bias, float slope, float* scratch);
 
 // gradient(k) = Σ_o out(o) · in(o + k + offset), summed over images. With `gradients` > 1 there is one image of `in`, and each of the
 // images of `out` has a gradient of its own. Each is [out block][in block][3 · 3][16 in][16 out].
@@ -50,8 +44,16 @@ struct Scaling {
   float* dots;  // the gradients of all sums, one after another
 };
 
-// Floats of room that `correlate` needs for what it adds up at the end.
-int64_t correlateFloats(const Sum* sums, int count);
-void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scaling*, float* room, float* scratch);
+struct Kernels {
+  // Of scratch memory that each thread needs.
+  int64_t scratchFloats;
+  // out(o) = leaky(Σ_k kernel(k) · in(o + k + offset) + bias), pair by pair; bias of whole blocks or null.
+  void (*convolve)(const Pair* pairs, int count, const Kernel&, int offsetY, int offsetX, const float* bias, float slope, float* scratch);
+  // Floats of room that `correlate` needs for what it adds up at the end.
+  int64_t (*correlateFloats)(const Sum* sums, int count);
+  void (*correlate)(const Sum* sums, int count, int offsetY, int offsetX, const Scaling*, float* room, float* scratch);
+};
+// As compiled for what everything here is compiled for, and for AVX-512 (processor.h: hasAvx512).
+extern const Kernels portable, avx512;
 
 }  // namespace tracin::cpu::winograd

@@ -6,8 +6,8 @@ namespace tracin::cpu::winograd {
 
 namespace {
 
-// sums[r][j] (+)= Σ_k left[r · rowStep + k · depthStep] · right[k][j] for R rows and 16 N values j. Steps that are constants of the caller
-// cost nothing, so either side of `left` may be the one that lies together.
+// sums[r][j] (+)= Σ_k left[r · rowStep + k · depthStep] · right[k][j] for R rows and N registers of values j. Steps that are constants of
+// the caller cost nothing, so either side of `left` may be the one that lies together.
 template <int R, int N>
 [[gnu::always_inline]] inline void product(int depth, const float* left, int64_t rowStep, int64_t depthStep, const float* right,
                                            int64_t rightStep, float* sums, int64_t sumStep, bool add) {
@@ -15,11 +15,11 @@ template <int R, int N>
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) s[r][n] = add ? load(sums + r * sumStep + n * kLanes) : Vector{};
+    for (int n = 0; n < N; ++n) s[r][n] = add ? load(sums + r * sumStep + n * kWidth) : Vector{};
   for (int k = 0; k < depth; ++k) {
     Vector u[N];
 #pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) u[n] = load(right + k * rightStep + n * kLanes);
+    for (int n = 0; n < N; ++n) u[n] = load(right + k * rightStep + n * kWidth);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vector v = left[r * rowStep + k * depthStep] - Vector{};
@@ -30,17 +30,17 @@ template <int R, int N>
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int n = 0; n < N; ++n) store(sums + r * sumStep + n * kLanes, s[r][n]);
+    for (int n = 0; n < N; ++n) store(sums + r * sumStep + n * kWidth, s[r][n]);
 }
 
-// Any number of rows: left[rows][depth] · right[depth][16 N]
+// Any number of rows: left[rows][depth] · right[depth][N registers]
 template <int N>
 void productRows(int rows, int depth, const float* left, int64_t leftStep, const float* right, float* sums, int64_t sumStep, bool add) {
-  constexpr int most = 14;
+  constexpr int most = kWidth == kLanes ? 14 : 6;  // sums of 28 or 12 registers, of 32 or 16 that there are
   // as even as possible: 15 rows are 8 and 7, not 14 and 1
   for (int parts = ceilDiv(rows, most); parts > 0; --parts) {
     const int r = ceilDiv(rows, parts);
-    withConstant<most>(r, [&]<int R>() { product<R, N>(depth, left, leftStep, 1, right, N * kLanes, sums, sumStep, add); });
+    withConstant<most>(r, [&]<int R>() { product<R, N>(depth, left, leftStep, 1, right, N * kWidth, sums, sumStep, add); });
     left += r * leftStep, sums += r * sumStep, rows -= r;
   }
 }

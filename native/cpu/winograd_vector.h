@@ -1,7 +1,7 @@
-// Sixteen floats, as the compiler's vectors. In a nameless namespace for the sake of winograd.h's rule.
+// A register of floats, as the compiler's vectors. In a nameless namespace for the sake of winograd.h's rule.
 #pragma once
 #include <cstdint>
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -9,12 +9,18 @@ namespace tracin::cpu::winograd {
 
 namespace {
 
-constexpr int kLanes = 16;
+// Channels of a block, floats of a register, registers of a block.
+#if defined(__AVX512F__)
+constexpr int kLanes = 16, kWidth = 16;
+#else
+constexpr int kLanes = 16, kWidth = 8;
+#endif
+constexpr int kParts = kLanes / kWidth;
 
-typedef float Vector __attribute__((vector_size(64), aligned(64), may_alias));
+typedef float Vector __attribute__((vector_size(4 * kWidth), aligned(4 * kWidth), may_alias));
 
 inline Vector load(const float* p) { return *reinterpret_cast<const Vector*>(p); }
-// All sixteen or none.
+// All or none.
 using Mask = uint16_t;
 constexpr Mask kAll = 0xffff;
 inline Vector loadIf(Mask mask, const float* p) {
@@ -24,12 +30,14 @@ inline Vector loadIf(Mask mask, const float* p) {
   return mask ? load(p) : Vector{};
 #endif
 }
-// Whether any of the sixteen is not zero.
+// Whether any is not zero.
 inline bool any(const Vector& v) {
 #if defined(__AVX512F__)
   return _mm512_test_epi32_mask(__m512i(v), _mm512_set1_epi32(0x7fffffff)) != 0;
+#elif defined(__AVX__)
+  return _mm256_movemask_ps(_mm256_cmp_ps(__m256(v), __m256{}, _CMP_NEQ_UQ)) != 0;
 #else
-  for (int i = 0; i < kLanes; ++i)
+  for (int i = 0; i < kWidth; ++i)
     if (v[i] != 0.f) return true;
   return false;
 #endif
