@@ -1,125 +1,14 @@
 // The addon: what lib/engine/native.ts calls. Callers have validated every shape; calls of one program come one at a time.
-#include "../core/program.h"
 #include "../core/soundness.h"
+#include "arguments.h"
 #include "engines.h"
+#include "handles.h"
 #include "network.h"
 #include "task.h"
 
 namespace tracin::binding {
 
 namespace {
-
-constexpr napi_type_tag kProgramTag{0x8d1f4c3e5a7b4d21, 0x9b6e2f0c7d8a4e13};
-constexpr napi_type_tag kBlockTag{0x3c5e7a9b1d2f4860, 0xa4b8c2d6e0f41357};
-
-// A core object behind a JavaScript handle; shared with the calls in flight, so a collected handle cannot pull it away.
-template <class T>
-struct Held {
-  std::shared_ptr<T> object;
-  int64_t bytes;      // of this process's memory
-  int lane;           // that runs its calls
-  int64_t available;  // bytes free on the device when it was made; -1: it has no memory of its own
-};
-
-template <class T>
-Napi::Value wrap(Napi::Env env, Held<T> made, const napi_type_tag& tag) {
-  if (made.available >= 0) made.bytes = 0;
-  Napi::MemoryManagement::AdjustExternalMemory(env, made.bytes);
-  auto held = Napi::External<Held<T>>::New(env, new Held<T>(std::move(made)), [](Napi::Env e, Held<T>* h) {
-    if (h->object) Napi::MemoryManagement::AdjustExternalMemory(e, -h->bytes);
-    delete h;
-  });
-  held.TypeTag(&tag);
-  return held;
-}
-
-template <class T>
-Held<T>* held(const Napi::Value& value, const napi_type_tag& tag) {
-  if (!value.IsExternal() || !value.As<Napi::External<Held<T>>>().CheckTypeTag(&tag))
-    throw Napi::TypeError::New(value.Env(), "not a handle of this addon");
-  return value.As<Napi::External<Held<T>>>().Data();
-}
-Held<Program>& heldProgram(const Napi::CallbackInfo& info) {
-  auto* h = held<Program>(info[0], kProgramTag);
-  if (!h->object) throw Napi::Error::New(info.Env(), "the program was disposed");
-  return *h;
-}
-std::shared_ptr<Program> program(const Napi::CallbackInfo& info) { return heldProgram(info).object; }
-// A call of the program that is the first argument.
-Task* taskOf(const Napi::CallbackInfo& info) { return new Task(info.Env(), heldProgram(info).lane); }
-std::shared_ptr<Block> block(const Napi::Value& value) {
-  if (value.IsNull() || value.IsUndefined()) return nullptr;
-  auto b = held<Block>(value, kBlockTag)->object;
-  if (!b) throw Napi::Error::New(value.Env(), "the block was disposed");
-  return b;
-}
-
-template <class T>
-void release(Napi::Env env, const Napi::Value& value, const napi_type_tag& tag) {
-  auto* h = held<T>(value, tag);
-  if (!h->object) return;
-  h->object.reset();
-  Napi::MemoryManagement::AdjustExternalMemory(env, -h->bytes);
-}
-
-Abort abortFlag(Task& task, const Napi::Value& flag) { return {task.array<std::atomic<int32_t>>(flag)}; }
-
-// { name: Float32Array } seen from the other thread
-struct Named {
-  std::string name;
-  float* data;
-  size_t size;
-};
-std::vector<Named> named(Task& task, const Napi::Value& value) {
-  std::vector<Named> all;
-  const auto o = value.As<Napi::Object>();
-  const auto names = o.GetPropertyNames();
-  for (uint32_t i = 0; i < names.Length(); ++i) {
-    const std::string name = names.Get(i).ToString().Utf8Value();
-    const auto typed = o.Get(name).As<Napi::TypedArray>();
-    all.push_back({name, task.array<float>(typed), typed.ElementLength()});
-  }
-  return all;
-}
-Arrays copied(const std::vector<Named>& sources) {
-  Arrays all;
-  for (const auto& s : sources) all[s.name].assign(s.data, s.data + s.size);
-  return all;
-}
-void fill(const std::vector<Named>& targets, const Arrays& arrays) {
-  for (const auto& t : targets) std::copy_n(arrays.at(t.name).data(), t.size, t.data);
-}
-
-struct Regions {
-  RegionBatch batch;
-  RegionLoss loss;
-  float *norms, *losses;
-
-  // { slices, images, targets, masks, boxes?, forwarded, staged, dice, sum, norms, losses }
-  Regions(Task& task, const Napi::Object& o)
-      : batch{o.Get("slices").ToNumber(),          task.array<float>(o.Get("images")),  task.array<uint8_t>(o.Get("targets")),
-              task.array<uint8_t>(o.Get("masks")), task.array<int32_t>(o.Get("boxes")), o.Get("forwarded").ToBoolean(),
-              o.Get("staged").ToNumber()},
-        loss{o.Get("dice").ToBoolean() ? RegionLoss::Kind::dice : RegionLoss::Kind::crossEntropy, o.Get("sum").ToBoolean()},
-        norms(task.array<float>(o.Get("norms"))),
-        losses(task.array<float>(o.Get("losses"))) {}
-
-  void give(const RegionResult& r) const {
-    std::copy(r.norms.begin(), r.norms.end(), norms);
-    std::copy(r.losses.begin(), r.losses.end(), losses);
-  }
-};
-
-// { engine, threads, device, precision }
-Choice choiceOf(const Napi::Value& value) {
-  const auto o = value.As<Napi::Object>();
-  const std::string precision = o.Get("precision").ToString();
-  return {o.Get("engine").ToString().Utf8Value() == "cuda",
-          {o.Get("threads").ToNumber(), o.Get("device").ToNumber(),
-           precision == "bf16"   ? Precision::bf16
-           : precision == "tf32" ? Precision::tf32
-                                 : Precision::f32}};
-}
 
 // compile(network, choice) → program
 Napi::Value compile(const Napi::CallbackInfo& info) {
@@ -148,11 +37,6 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
 
 // quantum(program) → what edges of support boxes are best multiples of
 Napi::Value quantum(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), program(info)->quantum()); }
-
-template <class T>
-std::span<const T> spanOf(Task& task, const Napi::Value& array) {
-  return {task.array<T>(array), array.As<Napi::TypedArray>().ByteLength() / sizeof(T)};
-}
 
 // sound(program, { images, targets, masks }, foreground classes) → whether they can be what they are said to be
 Napi::Value sound(const Napi::CallbackInfo& info) {
@@ -190,14 +74,6 @@ Napi::Value load(const Napi::CallbackInfo& info) {
 
 // keptSlices(program) → of how many slices a forward pass leaves the maps
 Napi::Value keptSlices(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), program(info)->keptSlices()); }
-
-KernelTable tableOf(const Napi::Value& value) {
-  KernelTable table;
-  const auto o = value.As<Napi::Object>();
-  const auto names = o.GetPropertyNames();
-  for (uint32_t i = 0; i < names.Length(); ++i) table[names.Get(i).ToString()] = o.Get(names.Get(i)).ToString();
-  return table;
-}
 
 // chooseKernels(program, { what: kernels }, whether to measure) → { what: kernels }
 Napi::Value chooseKernels(const Napi::CallbackInfo& info) {
@@ -290,26 +166,11 @@ Napi::Value contract(const Napi::CallbackInfo& info) {
 Napi::Value step(const Napi::CallbackInfo& info) {
   auto* task = taskOf(info);
   auto p = program(info);
-  const auto o = info[1].As<Napi::Object>(), opt = info[2].As<Napi::Object>();
-  const int slices = o.Get("slices").ToNumber();
-  const float* images = task->array<float>(o.Get("images"));
-  const uint8_t* targets = task->array<uint8_t>(o.Get("targets"));
-  TrainingLoss loss{o.Get("dice").ToBoolean(), o.Get("crossEntropy").ToBoolean(), {}};
-  const auto weights = o.Get("classWeights").As<Napi::Array>();
-  for (uint32_t i = 0; i < weights.Length(); ++i) loss.classWeights.push_back(weights.Get(i).ToNumber());
-  const auto number = [&](const char* key) { return opt.Has(key) ? opt.Get(key).ToNumber().DoubleValue() : 0.; };
-  const bool sgd = opt.Get("kind").ToString().Utf8Value() == "sgd";
-  const Optimiser optimiser{sgd ? Optimiser::Kind::sgd : Optimiser::Kind::adam,
-                            number("learningRate"),
-                            number("weightDecay"),
-                            number("momentum"),
-                            number("beta1"),
-                            number("beta2"),
-                            number("epsilon"),
-                            number("step")};
+  const Training t(*task, info[1].As<Napi::Object>());
+  const Optimiser optimiser = optimiserOf(info[2].As<Napi::Object>());
   const Abort abort = abortFlag(*task, info[3]);
   auto value = std::make_shared<double>();
-  return task->start([=] { *value = p->step(slices, images, targets, loss, optimiser, abort); },
+  return task->start([=] { *value = p->step(t.slices, t.images, t.targets, t.loss, optimiser, abort); },
                      [=](Napi::Env env) { return Napi::Number::New(env, *value); });
 }
 
