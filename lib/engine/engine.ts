@@ -103,6 +103,7 @@ export interface Block {
   append(batch: RegionBatch, loss: RegionLoss, options?: CallOptions): Promise<RegionNorms>;
   /** Forgets the rows, keeps the room; calls made before still find them. */
   clear(): void;
+  /** Frees the room once calls made before have ended. */
   dispose(): void;
 }
 

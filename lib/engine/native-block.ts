@@ -1,6 +1,6 @@
 /** Gradients that a native program keeps: rows in the addon's memory, counted here. */
 import { TracinError } from '../errors';
-import type { Addon, BlockHandle } from './addon';
+import type { BlockHandle } from './addon';
 import type { Block, CallOptions, RegionBatch, RegionLoss, RegionNorms } from './engine';
 import type { NativeProgram } from './native-program';
 
@@ -14,11 +14,9 @@ export class NativeBlock implements Block {
   clearings = 0;
   #handle: BlockHandle | undefined;
   readonly #program: NativeProgram;
-  readonly #addon: Addon;
 
-  constructor(program: NativeProgram, addon: Addon, handle: BlockHandle, capacity: number) {
+  constructor(program: NativeProgram, handle: BlockHandle, capacity: number) {
     this.#program = program;
-    this.#addon = addon;
     this.#handle = handle;
     this.capacity = capacity;
   }
@@ -37,13 +35,13 @@ export class NativeBlock implements Block {
   }
 
   clear(): void {
-    this.#program.clear(this, this.handle);
+    this.#program.clear(this);
     this.slices = 0;
     this.clearings++;
   }
 
   dispose(): void {
-    if (this.#handle) this.#addon.disposeBlock(this.#handle);
+    if (this.#handle) this.#program.disposeBlock(this.#handle);
     this.#handle = undefined;
   }
 }

@@ -155,17 +155,17 @@ export class NativeProgram implements Program {
   async resident(capacity: number): Promise<Block> {
     checkCapacity(capacity);
     const handle = await this.#run({}, (program) => this.#addon.resident(program, capacity, this.#layout.classes));
-    return new NativeBlock(this, this.#addon, handle, capacity);
+    return new NativeBlock(this, handle, capacity);
   }
 
   /** Block.append: the rows are this program's gradients. */
   async append(block: NativeBlock, batch: RegionBatch, loss: RegionLoss, options: CallOptions): Promise<RegionNorms> {
+    const { handle, clearings } = block;
     const prepared = this.#prepare(batch, loss);
-    const { clearings } = block;
     return this.#compute(options, async (program, abort) => {
       const regions = await prepared;
       checkRoom({ capacity: block.capacity, slices: block.held }, regions.slices);
-      await this.#addon.append(program, block.handle, regions, abort);
+      await this.#addon.append(program, handle, regions, abort);
       block.held += regions.slices;
       if (clearings === block.clearings) block.slices += regions.slices;
       return { norms: regions.norms, losses: regions.losses };
@@ -173,7 +173,8 @@ export class NativeProgram implements Program {
   }
 
   /** Block.clear, in its turn: calls before still find the rows. */
-  clear(block: NativeBlock, handle: BlockHandle): void {
+  clear(block: NativeBlock): void {
+    const { handle } = block;
     const cleared = this.#run({}, () => {
       this.#addon.clearBlock(handle);
       block.held = 0;
@@ -190,6 +191,7 @@ export class NativeProgram implements Program {
   ): Promise<RegionNorms & { products: Floats }> {
     checkBlock(block, (own) => own instanceof NativeBlock && own.isOf(this));
     const resident = block as NativeBlock | undefined;
+    const handle = resident?.handle ?? null;
     const prepared = this.#prepare(batch, loss);
     return this.#compute(options, async (program, abort, images) => {
       const { forwarded = false } = options;
@@ -201,7 +203,7 @@ export class NativeProgram implements Program {
         );
       }
       const products = new Float32Array((resident?.held ?? 0) * this.#layout.classes * regions.norms.length);
-      await this.#addon.contract(program, resident?.handle ?? null, regions, products, abort);
+      await this.#addon.contract(program, handle, regions, products, abort);
       return { products, norms: regions.norms, losses: regions.losses };
     });
   }
@@ -249,6 +251,11 @@ export class NativeProgram implements Program {
     const handle = this.#handle;
     this.#handle = undefined;
     if (handle) void this.#calls.ended().finally(() => this.#addon.disposeProgram(handle));
+  }
+
+  /** Block.dispose: calls made before still find the rows. */
+  disposeBlock(handle: BlockHandle): void {
+    void this.#calls.ended().finally(() => this.#addon.disposeBlock(handle));
   }
 
   /** A batch checked and its boxes made, now: the call before may still be computing. One after another, so that the first is ready first. */

@@ -222,6 +222,22 @@ describe.each(ENGINES)('$name', (engine) => {
     expect((await last).logits).toEqual((await program.forward(batch.images)).logits);
   });
 
+  it('serves what a block was given before it was disposed, and refuses it afterwards', async () => {
+    const regions = regionBatch({ slices: 1, size: SIZE });
+    const kept = await program.resident(1);
+    await kept.append(regions, dice);
+    const { products } = await program.contract(kept, regions, dice);
+    kept.dispose();
+    const block = await program.resident(1);
+    const calls = [block.append(regions, dice), program.contract(block, regions, dice)] as const;
+    block.dispose();
+    const [appended, contracted] = await Promise.all(calls);
+    expect(contracted.products).toEqual(products);
+    expect(contracted.norms).toEqual(appended.norms);
+    for (const late of [() => block.append(regions, dice), () => program.contract(block, regions, dice)])
+      await expect(late()).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE', message: expect.stringContaining('disposed') as string });
+  });
+
   describe('at work on a large batch', () => {
     const size = [48, 64];
     // The engines differ in speed about a hundredfold.
