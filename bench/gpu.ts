@@ -12,8 +12,8 @@ import type { Precision, Program, RegionBatch, RegionLoss } from '../lib/engine/
 import type { Graph } from '../lib/graph/graph';
 import { readOnnx } from '../lib/graph/onnx';
 import { regionMasks } from '../lib/influence/regions';
-import { spearman } from '../lib/statistics';
 import { readNpy } from '../lib/npy';
+import { errorsOf } from './errors';
 import { PYTHON } from './peer';
 import type { Report } from './subject';
 
@@ -197,16 +197,15 @@ export async function run(dir: string): Promise<Report> {
     };
     const own = await ours(problem, precision);
     const exact = (await readNpy(join(dir, 'T-f32.npy'))).data as Float64Array;
-    const largest = exact.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-    const distance = (all: Float64Array): number => all.reduce((most, x, i) => Math.max(most, Math.abs(x - exact[i]!)), 0) / largest;
+    const { error, rank } = errorsOf(own.scores, exact);
     results.push({
       precision,
       peerSeconds: runs,
       seconds: own.seconds,
       ratio: median(runs) / median(own.seconds),
-      error: distance(own.scores),
-      spearman: spearman(own.scores, exact),
-      peerError: distance((await readNpy(file)).data as Float64Array),
+      error,
+      spearman: rank,
+      peerError: errorsOf((await readNpy(file)).data as Float64Array, exact).error,
       memoryMiB: own.memoryMiB,
     });
   }

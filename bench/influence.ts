@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { openEngine } from '../lib/engine';
 import type { Precision } from '../lib/engine/engine';
 import { readNpy } from '../lib/npy';
-import { spearman } from '../lib/statistics';
+import { errorsOf, type Errors } from './errors';
 import { inTurns, secondsOf, type Timing } from './measure';
 import { PEERS, PYTHON } from './peer';
 import { readProfile, type Spent } from './profile';
@@ -36,17 +36,10 @@ interface Comparison {
   readonly label: string;
   readonly ours: Timing;
   readonly peer: Timing;
+  /** Beside scores in float64. */
   readonly errors: { readonly ours: Errors; readonly peer: Errors };
   /** Where our time went. */
   readonly profile: readonly Spent[];
-}
-
-/** Of scores, beside those of float64. */
-interface Errors {
-  /** Largest difference over the largest score. */
-  readonly error: number;
-  /** Rank correlation. */
-  readonly rank: number;
 }
 
 export async function run(dir: string): Promise<Report> {
@@ -122,19 +115,11 @@ async function compare(script: string, network: string, dir: string, { label, pr
     return z.object({ seconds: z.number() }).parse(JSON.parse(stdout)).seconds;
   };
   const timings = await inTurns({ ours, peer: theirs }, TURNS);
-  const errors = {
-    ours: await errorsOf(join(study, 'scores.npy'), exact),
-    peer: await errorsOf(theirScores, exact),
-  };
-  return { label, ...timings, errors, profile: await readProfile(profile) };
-}
-
-async function errorsOf(scores: string, exact: string): Promise<Errors> {
-  const [found, right] = await Promise.all(
-    [scores, exact].map(async (path) => Float64Array.from((await readNpy(path)).data as Float32Array | Float64Array)),
+  const [found, theirFound, right] = await Promise.all(
+    [join(study, 'scores.npy'), theirScores, exact].map(async (path) => (await readNpy(path)).data as Float32Array | Float64Array),
   );
-  const largest = (numbers: Float64Array): number => numbers.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-  return { error: largest(right!.map((x, i) => x - found![i]!)) / largest(right!), rank: spearman(right!, found!) };
+  const errors = { ours: errorsOf(found!, right!), peer: errorsOf(theirFound!, right!) };
+  return { label, ...timings, errors, profile: await readProfile(profile) };
 }
 
 function given(name: string): string {

@@ -24,15 +24,15 @@ bool hasAvx512() { return kX86 && has(dnnl_cpu_isa_avx512_core); }
 
 bool hasAmx() {
 #if defined(__x86_64__) && defined(__linux__)
-  static const bool has = [] {
+  static const bool granted = [] {
     unsigned a, b, c, d, more;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !__get_cpuid_count(7, 1, &more, &b, &c, &b)) return false;
     constexpr unsigned tile = 1u << 24, tileBf16 = 1u << 22, vectorBf16 = 1u << 5;
-    if (!(d & tile) || !(d & tileBf16) || !(more & vectorBf16) || !tracin::cpu::has(dnnl_cpu_isa_avx512_core_amx)) return false;
+    if (!(d & tile) || !(d & tileBf16) || !(more & vectorBf16) || !has(dnnl_cpu_isa_avx512_core_amx)) return false;
     constexpr long request = 0x1023, tileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA of the Linux kernel
     return syscall(SYS_arch_prctl, request, tileData) == 0;
   }();
-  return has;
+  return granted;
 #else
   return false;
 #endif

@@ -58,16 +58,16 @@ inline void fromMap(const Maps& maps, const float* map, int y, int x, Out out) {
 inline bool blank(const Maps& maps, const float* map, int blocks, int y, int x, int side) {
   const int top = most(y, 0), left = most(x, 0), bottom = least(y + side, maps.height), right = least(x + side, maps.width);
   if (top >= bottom || left >= right) return true;
-  const auto other = [&](int r, int c) {
+  const auto anyAt = [&](int r, int c) {
     for (int lane = 0; lane < kLanes; lane += kWidth)
       if (any(load(map + r * maps.line + int64_t(c) * kLanes + lane))) return true;
     return false;
   };
-  if (other((top + bottom) / 2, (left + right) / 2)) return false;
+  if (anyAt((top + bottom) / 2, (left + right) / 2)) return false;
   for (int block = 0; block < blocks; ++block, map += maps.block)
     for (int r = top; r < bottom; ++r)
       for (int c = left; c < right; ++c)
-        if (other(r, c)) return false;
+        if (anyAt(r, c)) return false;
   return true;
 }
 
