@@ -73,7 +73,7 @@ void packInput(const Maps& in, const float* map, const Sides& sides, int top, in
     for (int i = 0; i < kLanes; ++i, w.step()) square[i] = load(at(in, map, top + w.y, left + w.x));
     transpose(square);
     for (int i = 0; i < kLanes; ++i)
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * int64_t(sides.stride) + n), (__m256i)_mm512_cvtneps_pbh(square[i]));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i * int64_t(sides.stride) + n), rounded(square[i]));
   }
 }
 

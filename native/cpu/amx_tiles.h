@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "amx.h"
+#include "bfloat16.h"
 #include "running.h"
 
 namespace tracin::cpu::amx {
@@ -23,16 +24,6 @@ inline int64_t floatsOf(int64_t briefs) { return (briefs + 31) / 32 * 16; }
 // Floats that so many flags take.
 inline int64_t flagFloats(int64_t flags) { return (flags + 63) / 64 * 16; }
 inline __m512 load(const float* p) { return p ? _mm512_load_ps(p) : _mm512_setzero_ps(); }
-
-// Thirty-two numbers, rounded to nearest: the sixteen of `low`, then those of `high`.
-inline __m512i rounded(__m512 low, __m512 high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
-
-// The same in turns: low₀ high₀ low₁ high₁ …
-inline __m512i paired(__m512 low, __m512 high) {
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3,
-                                         18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, rounded(low, high));
-}
 
 // Whether any of thirty-two rounded numbers is not zero. Cotangents are zero outside of what their region reaches, and what is zero on a
 // stretch of positions is not worth multiplying.

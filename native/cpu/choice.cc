@@ -5,21 +5,20 @@
 #include <sstream>
 
 #include "correlation.h"
+#include "processor.h"
 
 namespace tracin::cpu {
 
 namespace {
 
 constexpr Pass kPasses[] = {Pass::forward, Pass::data, Pass::weights};
-constexpr Method kMethods[] = {Method::direct, Method::winograd, Method::tiles};
 const char* const kPassNames[] = {"forward", "data", "weights"};
-const char* const kMethodNames[] = {"direct", "winograd", "tiles"};
+const char* const kMethodNames[] = {"direct", "winograd", "winograd-bf16", "tiles"};
 
 constexpr int kClasses = 5;
 // Rates no longer change beyond so many channels.
 constexpr int kMostChannels = 256;
-// The methods stand in the order in which their rates stop growing with the size of results: one that takes so many times as long as a
-// later one will not catch up on larger results.
+// A method that takes so many times as long as a later one will not catch up on larger results.
 constexpr double kHopeless = 1.25;
 constexpr int kRounds = 3;
 // Of one timing, at least; smaller work is done several times over.
@@ -32,7 +31,17 @@ int classOf(int64_t positions) {
   return c;
 }
 
-Method rule(Precision precision) { return precision == Precision::bf16 ? Method::tiles : Method::winograd; }
+Method rule(Precision precision) {
+  return precision != Precision::bf16 ? Method::winograd : hasAmx() ? Method::tiles : Method::winogradBf16;
+}
+
+bool isPossible(Method method, Precision precision) {
+  if (method == Method::direct || method == Method::winograd) return true;
+  return precision == Precision::bf16 && (method == Method::tiles ? hasAmx() : hasBf16());
+}
+
+// Only what goes backward is rounded.
+Precision precisionOf(Pass pass, Precision precision) { return pass == Pass::forward ? Precision::f32 : precision; }
 
 // One layer on squares of one size.
 class Trial {
@@ -91,7 +100,7 @@ Method Choice::of(Pass pass, int in, int out, int64_t positions, Precision preci
   const auto it = chosen_.find(keyOf(pass, in, out));
   const size_t c = classOf(positions);
   const Method method = it == chosen_.end() || c >= it->second.size() ? rule(precision) : it->second[c];
-  return method == Method::tiles && precision != Precision::bf16 ? rule(precision) : method;
+  return isPossible(method, precision) ? method : rule(precision);
 }
 
 void Choice::take(const KernelTable& table) {
@@ -118,18 +127,19 @@ KernelTable Choice::table(Precision precision) const {
     const auto [pass, in, out] = key;
     std::ostringstream name, methods;
     name << kPassNames[int(pass)] << ' ' << in << ' ' << out;
-    for (int c = 0; c < classes; ++c) methods << (c ? " " : "") << kMethodNames[int(of(pass, in, out, int64_t(16) << 2 * c, precision))];
+    for (int c = 0; c < classes; ++c)
+      methods << (c ? " " : "") << kMethodNames[int(of(pass, in, out, int64_t(16) << 2 * c, precisionOf(pass, precision)))];
     table[name.str()] = methods.str();
   }
   return table;
 }
 
-void Choice::measure(Workspace& work) {
+void Choice::measure(Workspace& work, Precision precision) {
   for (const auto& [key, classes] : expected_) {
     const auto [pass, in, out] = key;
     std::vector<Method>& chosen = chosen_[key];
-    std::vector<Method> candidates{Method::direct, Method::winograd};
-    if (work.precision == Precision::bf16) candidates.push_back(Method::tiles);
+    std::vector<Method> candidates;
+    std::ranges::copy_if(kMethods, std::back_inserter(candidates), [&](Method m) { return isPossible(m, precisionOf(pass, precision)); });
     for (int c = int(chosen.size()); c < classes; ++c) {
       if (candidates.size() == 1) {
         chosen.push_back(candidates[0]);

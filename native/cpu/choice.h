@@ -1,5 +1,6 @@
 // Which kernel computes the 3 × 3 convolutions of stride 1. A choice rests on the pass, the channels and a coarse class of size, never on
-// where a box lies, so programs with equal tables compute equal bytes. Without a table a rule decides: Winograd, or tiles in bf16.
+// where a box lies, so programs with equal tables compute equal bytes. Without a table a rule decides: Winograd, in bf16 on tiles where
+// there are any.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -15,8 +16,10 @@ namespace tracin::cpu {
 struct Workspace;
 
 enum class Pass { forward, data, weights };
-// oneDNN's direct convolution; winograd.h; amx.h
-enum class Method { direct, winograd, tiles };
+// oneDNN's direct convolution; winograd.h in float32 and in bfloat16; amx.h
+enum class Method { direct, winograd, winogradBf16, tiles };
+// In the order in which their rates stop growing with the size of results.
+constexpr Method kMethods[] = {Method::direct, Method::winograd, Method::winogradBf16, Method::tiles};
 
 class Choice {
  public:
@@ -32,7 +35,7 @@ class Choice {
   KernelTable table(Precision) const;
 
   // Times those that the table lacks.
-  void measure(Workspace&);
+  void measure(Workspace&, Precision);
 
  private:
   using Key = std::tuple<Pass, int, int>;  // channels in whole blocks

@@ -69,7 +69,7 @@ Method Correlation::method(Pass pass, const Part& x, const Part& y) const {
 
 template <class Item, class Run>
 void Correlation::byMethod(Pass pass, const std::vector<Item>& items, Run run) {
-  for (Method m : {Method::direct, Method::winograd, Method::tiles}) {
+  for (Method m : kMethods) {
     std::vector<Item> some;
     for (const Item& item : items)
       if (method(pass, item.x, item.y) == m) some.push_back(item);

@@ -141,7 +141,7 @@ class Correlation {
   bool dense(int rows, const Part& x, const Part& y) const {
     return rows == 1 || (step(shape_.in, x) == floats(shape_.in, x) && step(shape_.out, y) == floats(shape_.out, y));
   }
-  Pool::Piece scratch();
+  Pool::Piece scratch(const winograd::Kernels&);
   Method method(Pass, const Part& x, const Part& y) const;
   // run(method, those of the items that are its)
   template <class Item, class Run>

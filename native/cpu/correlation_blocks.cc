@@ -13,9 +13,11 @@ using dnnl::memory;
 
 namespace {
 
-const winograd::Kernels& minimal() {
-  if constexpr (kX86)
+const winograd::Kernels& minimal(Method method) {
+  if constexpr (kX86) {
+    if (method == Method::winogradBf16) return winograd::avx512bf16;
     if (hasAvx512()) return winograd::avx512;
+  }
   return winograd::portable;
 }
 
@@ -35,7 +37,9 @@ winograd::Maps Correlation::maps(int channels, const Part& part) const {
           blocksOf(channels)};
 }
 
-Pool::Piece Correlation::scratch() { return work_.pool.take(omp_get_max_threads() * minimal().scratchFloats); }
+Pool::Piece Correlation::scratch(const winograd::Kernels& kernels) {
+  return work_.pool.take(omp_get_max_threads() * kernels.scratchFloats);
+}
 
 const float* Correlation::inBlocks(const float* numbers, int channels, Buffer& room) const {
   if (!numbers) return nullptr;
@@ -70,8 +74,9 @@ void Correlation::convolve(Method method, const std::vector<Pair>& rows, bool tu
       return amx::convolve(pairs.data(), count, tiles.tiles.data(), offset(1), offset(2), bias, slope, room.data());
     }
   }
-  const Pool::Piece room = scratch();
-  minimal().convolve(pairs.data(), count, kernel, offset(1), offset(2), bias, slope, room.data());
+  const winograd::Kernels& kernels = minimal(method);
+  const Pool::Piece room = scratch(kernels);
+  kernels.convolve(pairs.data(), count, kernel, offset(1), offset(2), bias, slope, room.data());
 }
 
 void Correlation::correlateInBlocks(Method method, const std::vector<Sum>& sums) {
@@ -91,9 +96,10 @@ void Correlation::correlateInBlocks(Method method, const std::vector<Sum>& sums)
                static_cast<const float*>(weights(weightDesc(shape_.out, gradientTag_), false).get_data_handle()), blocks.data()};
   }
   const winograd::Scaling* asked = scaled ? &scaling : nullptr;
-  if (method == Method::winograd) {
-    const Pool::Piece room = work_.pool.take(minimal().correlateFloats(all.data(), number)), own = scratch();
-    minimal().correlate(all.data(), number, -shape_.before[1], -shape_.before[2], asked, room.data(), own.data());
+  if (method != Method::tiles) {
+    const winograd::Kernels& kernels = minimal(method);
+    const Pool::Piece room = work_.pool.take(kernels.correlateFloats(all.data(), number)), own = scratch(kernels);
+    kernels.correlate(all.data(), number, -shape_.before[1], -shape_.before[2], asked, room.data(), own.data());
   } else if constexpr (kX86) {
     const Pool::Piece room = work_.pool.take(amx::correlateFloats(all.data(), number));
     amx::correlate(all.data(), number, -shape_.before[1], -shape_.before[2], asked, room.data());

@@ -22,6 +22,8 @@ bool has(dnnl_cpu_isa_t set) {
 
 bool hasAvx512() { return kX86 && has(dnnl_cpu_isa_avx512_core); }
 
+bool hasBf16() { return kX86 && has(dnnl_cpu_isa_avx512_core_bf16); }
+
 bool hasAmx() {
 #if defined(__x86_64__) && defined(__linux__)
   static const bool granted = [] {

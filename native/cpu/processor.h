@@ -11,6 +11,9 @@ constexpr bool kX86 = false;
 
 bool hasAvx512();
 
+// AVX-512's products of bfloat16.
+bool hasBf16();
+
 // AMX with bfloat16, and the system's leave to use it in this process, asked for here.
 bool hasAmx();
 

@@ -9,20 +9,13 @@
 #include "correlation.h"
 #include "losses.h"
 #include "processor.h"
+#include "residents.h"
 #include "runner.h"
 #include "threads.h"
 
 namespace tracin::cpu {
 
 namespace {
-
-class CpuBlock final : public Block {
- public:
-  int capacity, used = 0;
-  std::vector<Buffer> rows;  // by selected parameter: [capacity · K, floats]
-  int slices() const override { return used; }
-  void clear() override { used = 0; }
-};
 
 // A sink of region gradients, some slices at a time.
 struct RowSink : Sink {
@@ -43,17 +36,17 @@ constexpr int64_t kStartBytes = 8 << 20;
 // Of slices that run together: kernels are better at several than at one, but memory never touched before is slow, too.
 constexpr int64_t kTogetherBytes = int64_t(800) << 20;
 
-// Logits and their tangents are told in float32 whatever the precision: regions are predicted from them.
-struct Exact {
+// Only what goes backward is rounded: regions are predicted from logits, and an error on the way there moves every later number.
+struct Rounding {
   Workspace& work;
-  const Precision before = std::exchange(work.precision, Precision::f32);
-  ~Exact() { work.precision = before; }
+  Rounding(Workspace& w, Precision precision) : work(w) { work.precision = precision; }
+  ~Rounding() { work.precision = Precision::f32; }
 };
 
 class CpuProgram final : public Program {
  public:
-  CpuProgram(Network network, const CompileOptions& options) : network_(std::move(network)), threads_(options.threads), work_(network_) {
-    work_.precision = options.precision;
+  CpuProgram(Network network, const CompileOptions& options)
+      : network_(std::move(network)), threads_(options.threads), precision_(options.precision), work_(network_) {
     useThreads(threads_);
     runner_.emplace(work_);
     together_ = static_cast<int>(std::max<int64_t>(1, kTogetherBytes / sliceBytes()));
@@ -65,13 +58,12 @@ class CpuProgram final : public Program {
     return n;
   }
 
-  // Those of logits are in float32.
-  int keptSlices() const override { return work_.precision == Precision::f32 ? together_ : 0; }
+  int keptSlices() const override { return together_; }
 
   int64_t rowBytes() const override {
     int64_t n = 0;
-    for (const auto& use : runner_->uses()) n += use.floats;
-    return n * int64_t(sizeof(float));
+    for (const auto& use : runner_->uses()) n += Residents::bytes(use.floats, precision_);
+    return n;
   }
 
   int quantum() const override { return work_.anySize ? 1 : 4; }
@@ -83,7 +75,7 @@ class CpuProgram final : public Program {
     for (const auto& op : network_.operations) kernels += op.type == "Conv" || op.type == "ConvTranspose";
     // weights as stored and in the kernels' orders for either direction, folded and not; compiled kernels of each convolution, and the
     // library's
-    return kStartBytes + work_.scratchBytes + 5 * weights * int64_t(sizeof(float)) +
+    return kStartBytes + work_.scratchBytes + Residents::scratchBytes(threads_, precision_) + 5 * weights * int64_t(sizeof(float)) +
            (kernels * int64_t(kMostCompiled) + kLibraryKernels) * kCompiledBytes;
   }
 
@@ -109,17 +101,16 @@ class CpuProgram final : public Program {
   KernelTable chooseKernels(const KernelTable& table, bool measure) override {
     useThreads(threads_);
     work_.choice.take(table);
-    if (measure) work_.choice.measure(work_);
-    return work_.choice.table(work_.precision);
+    if (measure) work_.choice.measure(work_, precision_);
+    return work_.choice.table(precision_);
   }
 
   bool useFloat32() override {
-    work_.precision = Precision::f32;
+    precision_ = Precision::f32;
     return true;
   }
 
   void forward(int slices, const float* images, float* logits, float* features, const Abort& abort) override {
-    const Exact exact{work_};
     useThreads(threads_);
     const int head = network_.operations[network_.head].inputs[0];
     for (int first = 0, n; first < slices; first += n) {
@@ -131,7 +122,6 @@ class CpuProgram final : public Program {
   }
 
   void tangent(int slices, const float* images, const float* direction, float* logits, float* tangents, const Abort& abort) override {
-    const Exact exact{work_};
     const int64_t maps = count(network_.values[network_.logits].dims);
     for (int first = 0, n; first < slices; first += n) {
       n = std::min(together_, slices - first);
@@ -159,44 +149,38 @@ class CpuProgram final : public Program {
   }
 
   std::unique_ptr<Block> resident(int capacity) override {
-    auto block = std::make_unique<CpuBlock>();
-    block->capacity = capacity;
-    for (const auto& use : runner_->uses()) block->rows.emplace_back(size_t(capacity) * network_.foreground() * use.floats);
-    return block;
+    std::vector<int64_t> floats;
+    for (const auto& use : runner_->uses()) floats.push_back(use.floats);
+    return std::make_unique<Residents>(capacity, network_.foreground(), std::move(floats), precision_);
   }
 
   RegionResult append(Block& into, const RegionBatch& batch, const RegionLoss& loss, const Abort& abort) override {
-    auto& block = dynamic_cast<CpuBlock&>(into);
-    if (block.used + batch.slices > block.capacity) throw EngineError("resident block is full");
+    auto& block = dynamic_cast<Residents&>(into);
+    block.makeRoom(batch.slices);
     struct Keep final : RowSink {
-      CpuBlock* block;
-      int64_t first;
+      Residents* block;
       std::vector<bool> present;
       void begin(std::vector<RowOwner> rows) override {
         RowSink::begin(std::move(rows));
         for (size_t r = 0; r < owners.size(); ++r) present[row(r)] = true;
       }
       void take(const Gradient& g) override {
-        float* to = block->rows[g.selected].data();
 #pragma omp parallel for schedule(static)
-        for (int r = 0; r < g.count; ++r) std::copy_n(g.rows + r * g.floats, g.floats, to + (first + row(r)) * g.floats);
+        for (int r = 0; r < g.count; ++r) block->keep(g.selected, row(r), g.rows + r * g.floats);
       }
     } sink;
     const int k = network_.foreground();
-    sink.classes = k, sink.block = &block, sink.first = int64_t(block.used) * k, sink.present.resize(batch.slices * k);
+    sink.classes = k, sink.block = &block, sink.present.resize(batch.slices * k);
     RegionResult result = regions(batch, loss, sink, abort);
     for (size_t r = 0; r < sink.present.size(); ++r)
-      for (size_t s = 0; !sink.present[r] && s < runner_->uses().size(); ++s) {
-        const int64_t n = runner_->uses()[s].floats;
-        std::fill_n(block.rows[s].data() + (sink.first + r) * n, n, 0.f);
-      }
-    block.used += batch.slices;
+      for (size_t s = 0; !sink.present[r] && s < runner_->uses().size(); ++s) block.keep(static_cast<int>(s), r, nullptr);
+    block.add(batch.slices);
     return result;
   }
 
   RegionResult contract(const Block* with, const RegionBatch& batch, const RegionLoss& loss, float* products, const Abort& abort) override {
     struct Contract final : RowSink {
-      const CpuBlock* block = nullptr;
+      const Residents* block = nullptr;
       int residents = 0;
       int64_t columns;
       float* to;
@@ -206,7 +190,7 @@ class CpuProgram final : public Program {
         products.assign(size_t(residents) * owners.size(), 0.);
       }
       void take(const Gradient& g) override {
-        if (residents) addProducts(block->rows[g.selected].data(), residents, g.rows, g.count, g.floats, products.data());
+        if (residents) block->addProducts(g, products.data());
       }
       void end() override {
         for (int r = 0; r < residents; ++r)
@@ -214,7 +198,7 @@ class CpuProgram final : public Program {
       }
     } sink;
     const int k = network_.foreground();
-    if (with) sink.block = dynamic_cast<const CpuBlock*>(with), sink.residents = with->slices() * k;
+    if (with) sink.block = dynamic_cast<const Residents*>(with), sink.residents = sink.block->rows();
     sink.classes = k, sink.columns = int64_t(batch.slices) * k, sink.to = products;
     std::fill_n(products, sink.residents * sink.columns, 0.f);
     return regions(batch, loss, sink, abort);
@@ -246,6 +230,7 @@ class CpuProgram final : public Program {
       Cotangent& seed = cotangents[0][runner_->logits()];
       runner_->open(seed, std::vector<Box>(slices, logits.whole()), logits);
       value = trainingLoss(loss, slices, logits.of(0), logits.shape, targets, seed.room.data());
+      const Rounding rounding(work_, precision_);
       runner_->backward({{0, slices, false}}, cotangents, nullptr, {}, 1, sink, abort);
     } catch (...) {
       for (const auto& [v, data] : before) work_.stored[v] = data;
@@ -271,6 +256,7 @@ class CpuProgram final : public Program {
  private:
   const Network network_;
   const int threads_;
+  Precision precision_;
   Workspace work_;
   std::optional<Runner> runner_;  // made once the thread count is set
   int together_;                  // slices
@@ -337,6 +323,7 @@ class CpuProgram final : public Program {
         next.take(g);
       }
     } measured(sink, owners.size());
+    const Rounding rounding(work_, precision_);
     runner_->backward(units, cotangents, &batch, owners, static_cast<int>(owners.size()), measured, abort);
     for (size_t r = 0; r < owners.size(); ++r) result.norms[owners[r].slice * k + owners[r].label] = static_cast<float>(measured.norms[r]);
     sink.end();
@@ -354,7 +341,7 @@ std::unique_ptr<Program> compile(Network network, const CompileOptions& options)
 std::string missing(Precision precision) {
   if (precision == Precision::f32) return "";
   if (precision == Precision::tf32) return "only cuda has tf32: use f32";
-  return hasAmx() ? "" : "this processor has no AMX, without which bf16 is no faster than f32: use f32";
+  return hasBf16() ? "" : "this processor has no AVX-512 instructions for bfloat16, without which bf16 is no faster than f32: use f32";
 }
 
 std::string describe() {

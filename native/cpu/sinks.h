@@ -20,9 +20,6 @@ class Sink {
   virtual void take(const Gradient&) = 0;
 };
 
-// products[r][row] += Σ left[r][i] · right[row][i], float32 in runs, double between them.
-void addProducts(const float* left, int leftRows, const float* right, int rightRows, int64_t floats, double* products);
-
 // norms[row] += Σ rows[row][i]²
 void addSquaredNorms(const float* rows, int count, int64_t floats, double* norms);
 

@@ -98,25 +98,31 @@ class Target {
 // Rows of [36][rows][width], a little apart so that the 36 do not fall on the same cache lines.
 constexpr int64_t plane(int rows, int width) { return int64_t(rows) * width + kLanes; }
 
-constexpr int64_t kInputs = kPoints * plane(kTiles, kIn), kKernels = kPoints * plane(kIn, kOut), kProducts = kPoints * plane(kTiles, kOut);
-constexpr int64_t kLefts = kPoints * plane(kSpan, kRows), kRights = kPoints * plane(kSpan, kColumns),
+constexpr int kDepth = kIn / kTerms, kTogether = kSpan / kTerms;  // operands that a product's sums run over
+constexpr int64_t kInputs = kPoints * plane(kTiles, kDepth), kKernels = kPoints * plane(kDepth, kOut),
+                  kProducts = kPoints * plane(kTiles, kOut);
+constexpr int64_t kLefts = kPoints * plane(kTogether, kRows), kRights = kPoints * plane(kTogether, kColumns),
                   kSums = kPoints * plane(kRows, kColumns);
 
 // [36][…]: channels of output blocks [from, to) for the input channels of blocks [first, last), in groups of blocks (the last may be
 // smaller)
 void transformKernels(const Kernel& kernel, int first, int last, int from, int to, float* u) {
-  const int depth = (last - first) * kLanes;
-  const int64_t step = plane(kIn, kOut);
+  const int depth = (last - first) * kLanes / kTerms;
+  const int64_t step = plane(kDepth, kOut);
   for (int o = from; o < to; ++o) {
     const int group = (o - from) / kGroup * kGroup, width = least(kGroup, to - from - group);
     for (int i = first; i < last; ++i)
-      for (int l = 0; l < kLanes; ++l)
+      for (int l = 0; l < kLanes; l += kTerms)
         for (int lane = 0; lane < kLanes; lane += kWidth) {
           const float* w = kernel.data + i * kernel.inStride + o * kernel.outStride + l * kLanes + lane;
-          float* at = u + (int64_t(group) * depth + ((i - first) * kLanes + l) * width + (o - from) % kGroup) * kLanes + lane;
-          transform<Taps>(
-              [&](int y, int x) __attribute__((always_inline)) {
-                return load(w + (kernel.turned ? kTaps - 1 - y * 3 - x : y * 3 + x) * kLanes * kLanes);
+          float* at = u + (int64_t(group) * depth + ((i - first) * kLanes + l) / kTerms * width + (o - from) % kGroup) * kLanes + lane;
+          together(
+              [&](int term, auto out) __attribute__((always_inline)) {
+                transform<Taps>(
+                    [&](int y, int x) __attribute__((always_inline)) {
+                      return load(w + term * kLanes + (kernel.turned ? kTaps - 1 - y * 3 - x : y * 3 + x) * kLanes * kLanes);
+                    },
+                    out);
               },
               [&](int y, int x, const Vector& v) __attribute__((always_inline)) { store(at + (y * kWide + x) * step, v); });
         }
@@ -161,24 +167,25 @@ void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, i
           }
       }
       for (int s = 0; s < steps; ++s) {
-        const int first = s * deep, last = least(first + deep, ins), depth = (last - first) * kLanes;
+        const int first = s * deep, last = least(first + deep, ins), depth = (last - first) * kLanes / kTerms;
         if (depth <= 0) continue;
         for (int i = first; i < last; ++i)
           for (int t = 0; t < n; ++t) {
             const auto& [in, out] = pairs[places[t].owner];
             for (int lane = 0; lane < kLanes; lane += kWidth) {
-              float* at = v + int64_t(t) * depth + (i - first) * kLanes + lane;
+              float* at = v + int64_t(t) * depth + ((i - first) * kLanes + lane) / kTerms;
               fromMap<Input>(
                   in, in.data + i * in.block + lane, places[t].y + out.y + offsetY - in.y,
                   places[t].x + out.x + offsetX - in.x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
-                    store(at + (r * kWide + c) * plane(kTiles, kIn), value);
+                    storeTerms(at + (r * kWide + c) * plane(kTiles, kDepth), value);
                   });
             }
           }
         if (kernels != from * steps + s) transformKernels(kernel, first, last, from, to, u), kernels = from * steps + s;
         for (int point = 0; point < kPoints; ++point)
           for (int o = from; o < to; o += kGroup) {
-            const float *left = v + point * plane(kTiles, kIn), *right = u + point * plane(kIn, kOut) + int64_t(o - from) * depth * kLanes;
+            const float *left = v + point * plane(kTiles, kDepth),
+                        *right = u + point * plane(kDepth, kOut) + int64_t(o - from) * depth * kLanes;
             float* sums = m + point * plane(kTiles, kOut) + (o - from) * kLanes;
             withConstant<kGroup>(least(kGroup, to - o),
                                  [&]<int Blocks>() { productRows<Blocks * kParts>(n, depth, left, depth, right, sums, kOut, s > 0); });
@@ -205,7 +212,7 @@ struct Cut {
     rows = ceilDiv(s.in.blocks * kLanes, kRows), high = ceilDiv(s.in.blocks, rows);
     columns = ceilDiv(blocks * kLanes, kColumns), wide = ceilDiv(blocks, columns);
     const int most = least(ceilDiv(8, rows * columns), ceilDiv(tiles, 4 * kSpan));
-    parts = most > 1 ? most : 1, length = ceilDiv(tiles, parts);
+    parts = most > 1 ? most : 1, length = ceilDiv(tiles, parts * kTerms) * kTerms;
     total = int64_t(blocks) * s.in.blocks * kBlock;
   }
   int tasks() const { return parts * rows * columns; }
@@ -243,43 +250,49 @@ void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scali
       };
       bool add = false;
       for (int next = begin; next < end; add = true) {
-        int n = 0;  // tiles with anything in them
-        for (; next < end && n < kSpan; ++next) {
-          places[n] = grid.place(next / grid.tiles(), next % grid.tiles());
+        int n = 0;  // tiles with anything in them, or beside such in an operand
+        for (; next < end && n < kSpan; next += kTerms) {
           bool nothing = true;
-          for (int o = from; nothing && o < to; ++o) nothing = blank(out, mapOf(places[n].owner, o), 1, places[n].y, places[n].x, kTile);
-          n += !nothing;
+          for (int t = n; t < n + kTerms; ++t) {
+            const int tile = next + t - n;
+            places[t] = tile < cut.tiles ? grid.place(tile / grid.tiles(), tile % grid.tiles()) : Place{0, out.height, out.width};
+            for (int o = from; nothing && o < to; ++o) nothing = blank(out, mapOf(places[t].owner, o), 1, places[t].y, places[t].x, kTile);
+          }
+          n += nothing ? 0 : kTerms;
         }
         if (n == 0) break;
         // block by block: a few lines of memory to follow at a time
         for (int i = first; i < last; ++i)
-          for (int t = 0; t < n; ++t) {
-            const auto& [image, y, x] = places[t];
+          for (int t = 0; t < n; t += kTerms)
             for (int lane = 0; lane < kLanes; lane += kWidth) {
-              float* at = left + t * kRows + (i - first) * kLanes + lane;
-              fromMap<Input>(
-                  in, in.data + image * in.image + i * in.block + lane, y + out.y + offsetY - in.y,
-                  x + out.x + offsetX - in.x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
-                    store(at + (r * kWide + c) * plane(kSpan, kRows), value);
-                  });
+              float* at = left + t / kTerms * kRows + (i - first) * kLanes + lane;
+              together(
+                  [&](int term, auto put) __attribute__((always_inline)) {
+                    const auto& [image, y, x] = places[t + term];
+                    fromMap<Input>(in, in.data + image * in.image + i * in.block + lane, y + out.y + offsetY - in.y,
+                                   x + out.x + offsetX - in.x, put);
+                  },
+                  [&](int r, int c, const Vector& value)
+                      __attribute__((always_inline)) { store(at + (r * kWide + c) * plane(kTogether, kRows), value); });
             }
-          }
         for (int o = from; o < to; ++o)
-          for (int t = 0; t < n; ++t) {
-            const auto& [image, y, x] = places[t];
+          for (int t = 0; t < n; t += kTerms)
             for (int lane = 0; lane < kLanes; lane += kWidth) {
-              float* at = right + t * kColumns + (o - from) * kLanes + lane;
-              fromMap<Spread>(
-                  out, mapOf(image, o) + lane, y, x, [&](int r, int c, const Vector& value) __attribute__((always_inline)) {
-                    store(at + (r * kWide + c) * plane(kSpan, kColumns), value);
-                  });
+              float* at = right + t / kTerms * kColumns + (o - from) * kLanes + lane;
+              together(
+                  [&](int term, auto put) __attribute__((always_inline)) {
+                    const auto& [image, y, x] = places[t + term];
+                    fromMap<Spread>(out, mapOf(image, o) + lane, y, x, put);
+                  },
+                  [&](int r, int c, const Vector& value)
+                      __attribute__((always_inline)) { store(at + (r * kWide + c) * plane(kTogether, kColumns), value); });
             }
-          }
         for (int point = 0; point < kPoints; ++point)
           for (int o = 0; o < (to - from) * kLanes; o += kRegisters * kWidth)
             withConstant<kRegisters>(least(kRegisters, (to - from) * kParts - o / kWidth), [&]<int N>() {
               for (int i = 0; i < (last - first) * kLanes; i += kHigh)
-                product<kHigh, N>(n, left + point * plane(kSpan, kRows) + i, 1, kRows, right + point * plane(kSpan, kColumns) + o, kColumns,
+                product<kHigh, N>(n / kTerms, left + point * plane(kTogether, kRows) + i, 1, kRows,
+                                  right + point * plane(kTogether, kColumns) + o, kColumns,
                                   totals + point * plane(kRows, kColumns) + i * kColumns + o, kColumns, add);
             });
       }

@@ -1,8 +1,8 @@
 // 3 × 3 convolutions of stride 1 by Winograd's minimal filtering F(4 × 4, 3 × 3) (Lavin & Gray 2016, arXiv:1509.09308): a quarter of the
-// multiplications. Float32. Sizes are arguments, not compiled in, so any box runs at once; transforms, kernels and products of a task stay
-// in the second-level cache. Results do not depend on the number of threads.
-// The file behind it is compiled for several kinds of processors, so it shares no inline function with others: the linker would keep one
-// copy, perhaps one that this processor cannot run.
+// multiplications. Float32, or, where compiled for bfloat16, transformed numbers rounded to it and multiplied into float32 sums. Sizes are
+// arguments, not compiled in, so any box runs at once; transforms, kernels and products of a task stay in the second-level cache. Results
+// do not depend on the number of threads. The file behind it is compiled for several kinds of processors, so it shares no inline function
+// with others: the linker would keep one copy, perhaps one that this processor cannot run.
 #pragma once
 #include <cstdint>
 
@@ -53,7 +53,7 @@ struct Kernels {
   int64_t (*correlateFloats)(const Sum* sums, int count);
   void (*correlate)(const Sum* sums, int count, int offsetY, int offsetX, const Scaling*, float* room, float* scratch);
 };
-// As compiled for what everything here is compiled for, and for AVX-512 (processor.h: hasAvx512).
-extern const Kernels portable, avx512;
+// As compiled for what everything here is compiled for, for AVX-512 and for its bfloat16 (processor.h: hasAvx512, hasBf16).
+extern const Kernels portable, avx512, avx512bf16;
 
 }  // namespace tracin::cpu::winograd

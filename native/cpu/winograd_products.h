@@ -22,9 +22,9 @@ template <int R, int N>
     for (int n = 0; n < N; ++n) u[n] = load(right + k * rightStep + n * kWidth);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-      const Vector v = left[r * rowStep + k * depthStep] - Vector{};
+      const Vector v = filled(left[r * rowStep + k * depthStep]);
 #pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) s[r][n] += v * u[n];
+      for (int n = 0; n < N; ++n) s[r][n] = multiplyAdd(s[r][n], v, u[n]);
     }
   }
 #pragma GCC unroll 16

@@ -104,6 +104,20 @@ template <class T, class In, class Out>
   }
 }
 
+// Operands of products from kTerms transforms: transformed(term, out) hands the numbers (r, c) of one to `out`.
+template <class Transformed, class Out>
+[[gnu::always_inline]] inline void together(Transformed transformed, Out out) {
+#if defined(__AVX512BF16__)
+  Vector first[kWide][kWide];
+  transformed(
+      0, [&](int r, int c, const Vector& v) __attribute__((always_inline)) { first[r][c] = v; });
+  transformed(
+      1, [&](int r, int c, const Vector& v) __attribute__((always_inline)) { out(r, c, paired(first[r][c], v)); });
+#else
+  transformed(0, out);
+#endif
+}
+
 }  // namespace
 
 }  // namespace tracin::cpu::winograd

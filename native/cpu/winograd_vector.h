@@ -1,7 +1,9 @@
 // A register of floats, as the compiler's vectors. In a nameless namespace for the sake of winograd.h's rule.
 #pragma once
 #include <cstdint>
-#if defined(__AVX__)
+#if defined(__AVX512BF16__)
+#include "bfloat16.h"
+#elif defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -43,6 +45,24 @@ inline bool any(const Vector& v) {
 #endif
 }
 inline void store(float* p, const Vector& v) { *reinterpret_cast<Vector*>(p) = v; }
+
+// What products are of: floats, or in the place of each two bfloat16 numbers, whose products with another two are added up together.
+#if defined(__AVX512BF16__)
+constexpr int kTerms = 2;
+inline Vector paired(const Vector& low, const Vector& high) { return Vector(cpu::paired(__m512(low), __m512(high))); }
+// Those of one vector, one after the other.
+inline void storeTerms(float* p, const Vector& v) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), rounded(__m512(v))); }
+inline Vector filled(float operand) { return Vector(_mm512_set1_ps(operand)); }
+inline Vector multiplyAdd(const Vector& sum, const Vector& a, const Vector& b) {
+  return Vector(_mm512_dpbf16_ps(__m512(sum), __m512bh(a), __m512bh(b)));
+}
+#else
+constexpr int kTerms = 1;
+inline void storeTerms(float* p, const Vector& v) { store(p, v); }
+inline Vector filled(float operand) { return operand - Vector{}; }
+inline Vector multiplyAdd(const Vector& sum, const Vector& a, const Vector& b) { return sum + a * b; }
+#endif
+
 inline int least(int a, int b) { return a < b ? a : b; }
 inline int most(int a, int b) { return a > b ? a : b; }
 inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }

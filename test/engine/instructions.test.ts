@@ -12,7 +12,12 @@ const CHILD = join(__dirname, '..', 'support', 'instructions-child.js');
 ])('with instructions up to %s the cpu engine has the gradients of reference', async (most, instructions) => {
   const env = { ...process.env, ONEDNN_MAX_CPU_ISA: most };
   const { stdout } = await promisify(execFile)(process.execPath, [CHILD], { env });
-  const { description, error } = JSON.parse(stdout) as { description: string; error: number };
+  const { description, error, refused } = JSON.parse(stdout) as { description: string; error: number; refused?: unknown };
   expect(description).toMatch(instructions!);
   expect(error).toBeLessThan(1e-4);
+  expect(refused).toEqual(
+    /bf16|amx/.test(description)
+      ? undefined
+      : { code: 'ERR_TRACIN_ENGINE', message: expect.stringMatching(/no AVX-512 instructions for bfloat16.*use f32$/) as string },
+  );
 });

@@ -274,8 +274,10 @@ void windows() {
   const auto whole = gradientsOf(*program, batch, loss, false);
   check(far(gradientsOf(*program, batch, loss, true), whole) < 1e-5, "windows: gradients as on whole maps",
         far(gradientsOf(*program, batch, loss, true), whole));
-#ifdef TRACIN_TEST_CUDA
   for (const auto& [precision, name, most] : {std::tuple(Precision::tf32, "tf32", 5e-3), std::tuple(Precision::bf16, "bf16", 1e-1)}) {
+#ifndef TRACIN_TEST_CUDA
+    if (!engine::missing(precision).empty()) continue;
+#endif
     auto rounded = compiled(b, precision);
     for (const bool boxed : {false, true}) {
       const double error = far(gradientsOf(*rounded, batch, loss, boxed), whole);
@@ -284,7 +286,6 @@ void windows() {
     const double apart = far(productsOf(*rounded, batch, loss, true), dots(whole, program->parameterCount()));
     check(apart < most && apart > 0, std::string(name) + ": so are the products", apart);
   }
-#endif
 }
 
 #ifdef TRACIN_TEST_CUDA

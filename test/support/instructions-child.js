@@ -1,6 +1,6 @@
 /**
- * A process whose environment says which instructions the cpu engine may use (ONEDNN_MAX_CPU_ISA). Prints the engine's description and how far
- * its gradients of a small U-Net are from the reference engine's, as a share of the largest.
+ * A process whose environment says which instructions the cpu engine may use (ONEDNN_MAX_CPU_ISA). Prints the engine's description, how far
+ * its gradients of a small U-Net are from the reference engine's, as a share of the largest, and why it has no bf16, if so.
  */
 const { join } = require('node:path');
 const dist = join(__dirname, '..', '..', 'dist');
@@ -34,5 +34,12 @@ const REGIONS = [(y, x) => y < 7 && x > 30, (y) => y > 20 && y < 23, () => true]
   const cpu = openNativeEngine('cpu', { threads: 2 });
   const [found, expected] = [await gradientsOf(cpu), await gradientsOf(openReferenceEngine())];
   const largest = (numbers) => numbers.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-  console.log(JSON.stringify({ description: cpu.description, error: largest(expected.map((x, i) => x - found[i])) / largest(expected) }));
+  const error = largest(expected.map((x, i) => x - found[i])) / largest(expected);
+  let refused;
+  try {
+    openNativeEngine('cpu', { precision: 'bf16' });
+  } catch ({ code, message }) {
+    refused = { code, message };
+  }
+  console.log(JSON.stringify({ description: cpu.description, error, refused }));
 })();
