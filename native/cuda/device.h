@@ -110,6 +110,13 @@ class Device : public Handles {
   void upload(void* device, const void* host, int64_t bytes) const {
     check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream), "copy to the device");
   }
+  // Of a buffer of floats, once what was queued before has run.
+  std::vector<float> numbers(const Buffer& buffer) const {
+    std::vector<float> all(buffer.bytes() / sizeof(float));
+    download(all.data(), buffer.floats(), buffer.bytes());
+    synchronize();
+    return all;
+  }
 
   const int index;
   int sharedBytes = 0;  // that a block may ask for

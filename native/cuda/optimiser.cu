@@ -1,5 +1,6 @@
 #include "optimiser.h"
 
+#include "../core/optimiser.h"
 #include "kernels.cuh"
 
 namespace tracin::cuda {
@@ -26,15 +27,16 @@ __global__ void adamKernel(double rate, double beta1, double beta2, double unbia
 
 }  // namespace
 
-void stepSgd(const Device& device, const Optimiser& o, double decay, int64_t n, const float* gradient, float* parameter, float* velocity) {
-  sgdKernel<<<blocksFor(n), kThreads, 0, device.stream>>>(o.learningRate, o.momentum, decay, n, gradient, parameter, velocity);
-  launched();
-}
-
-void stepAdam(const Device& device, const Optimiser& o, double decay, int64_t n, const float* gradient, float* parameter, float* m,
-              float* v) {
-  adamKernel<<<blocksFor(n), kThreads, 0, device.stream>>>(o.learningRate, o.beta1, o.beta2, 1 - std::pow(o.beta1, o.step),
-                                                           1 - std::pow(o.beta2, o.step), o.epsilon, decay, n, gradient, parameter, m, v);
+void update(const Device& device, const Optimiser& o, const Value& value, const float* gradient, float* parameter,
+            std::array<float*, 2> slots) {
+  const int64_t n = count(value.dims);
+  const double decay = decays(value) ? o.weightDecay : 0.;
+  if (o.kind == Optimiser::Kind::sgd)
+    sgdKernel<<<blocksFor(n), kThreads, 0, device.stream>>>(o.learningRate, o.momentum, decay, n, gradient, parameter, slots[0]);
+  else
+    adamKernel<<<blocksFor(n), kThreads, 0, device.stream>>>(o.learningRate, o.beta1, o.beta2, 1 - std::pow(o.beta1, o.step),
+                                                             1 - std::pow(o.beta2, o.step), o.epsilon, decay, n, gradient, parameter,
+                                                             slots[0], slots[1]);
   launched();
 }
 

@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "../core/checkpoint.h"
-#include "../core/optimiser.h"
 #include "losses.h"
 #include "optimiser.h"
 #include "residents.h"
 #include "runner.h"
+#include "slots.h"
 #include "uploads.h"
 
 namespace tracin::cuda {
@@ -29,7 +29,8 @@ class CudaProgram final : public Program {
       : network_(std::move(network)),
         device_(std::make_shared<Device>(options.device)),
         uploads_(*device_),
-        work_(std::make_unique<Workspace>(*device_, network_, options.precision)) {
+        work_(std::make_unique<Workspace>(*device_, network_, options.precision)),
+        slots_(*device_) {
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
       if (value.kind == Value::Kind::activation || value.kind == Value::Kind::derived) continue;
@@ -188,7 +189,7 @@ class CudaProgram final : public Program {
       ~Mode() { training = false; }
     } mode(work_->training);
     std::vector<Buffer> gradients(network_.selected.size());
-    std::vector<std::array<float*, 2>> slots;  // of each selected parameter: velocity, or m and v
+    std::vector<std::array<float*, 2>> slots;  // of each selected parameter
     double value;
     try {
       forwardOf(slices, images, -1, abort);
@@ -209,13 +210,7 @@ class CudaProgram final : public Program {
                   "copy of gradients");
           },
           abort);
-      for (int v : network_.selected) {  // before any parameter moves
-        const Value& parameter = network_.values[v];
-        if (optimiser.kind == Optimiser::Kind::sgd)
-          slots.push_back({slot("velocity", parameter), nullptr});
-        else
-          slots.push_back({slot("m", parameter), slot("v", parameter)});
-      }
+      for (int v : network_.selected) slots.push_back(slots_.of(optimiser, network_.values[v]));  // before any parameter moves
     } catch (...) {
       for (const auto& [v, data] : before) device_->upload(work_->stored[v].floats(), data.data(), bytesOf(data.size()));
       device_->synchronize();
@@ -223,13 +218,7 @@ class CudaProgram final : public Program {
     }
     for (size_t i = 0; i < gradients.size(); ++i) {
       const int v = network_.selected[i];
-      const auto& [first, second] = slots[i];
-      const int64_t n = work_->floats(v);
-      const double decay = decays(network_.values[v]) ? optimiser.weightDecay : 0.;
-      if (optimiser.kind == Optimiser::Kind::sgd)
-        stepSgd(*device_, optimiser, decay, n, gradients[i].floats(), work_->stored[v].floats(), first);
-      else
-        stepAdam(*device_, optimiser, decay, n, gradients[i].floats(), work_->stored[v].floats(), first, second);
+      update(*device_, optimiser, network_.values[v], gradients[i].floats(), work_->stored[v].floats(), slots[i]);
     }
     ++work_->version;
     device_->synchronize();
@@ -241,29 +230,20 @@ class CudaProgram final : public Program {
     Arrays all;
     for (size_t v = 0; v < network_.values.size(); ++v) {
       const Value& value = network_.values[v];
-      if (value.kind == Value::Kind::parameter || value.kind == Value::Kind::statistic) all[value.name] = downloaded(work_->stored[v]);
+      if (value.kind == Value::Kind::parameter || value.kind == Value::Kind::statistic)
+        all[value.name] = device_->numbers(work_->stored[v]);
     }
-    device_->synchronize();
     return all;
   }
 
   const Arrays& optimiserState() const override {
     device_->use();
-    slotsOnHost_.clear();
-    for (const auto& [name, buffer] : slots_) slotsOnHost_[name] = downloaded(buffer);
-    device_->synchronize();
-    return slotsOnHost_;
+    return slotsOnHost_ = slots_.numbers();
   }
 
   void restoreOptimiserState(const Arrays& state) override {
     device_->use();
-    std::map<std::string, Buffer> restored;
-    for (const auto& [name, data] : state) {
-      Buffer& buffer = restored[name] = Buffer(bytesOf(data.size()));
-      device_->upload(buffer.floats(), data.data(), bytesOf(data.size()));
-    }
-    device_->synchronize();
-    slots_ = std::move(restored);
+    slots_.restore(state);
   }
 
  private:
@@ -272,7 +252,7 @@ class CudaProgram final : public Program {
   Uploads uploads_;
   std::unique_ptr<Workspace> work_;
   std::optional<Runner> runner_;
-  std::map<std::string, Buffer> slots_;
+  Slots slots_;
   mutable Arrays slotsOnHost_;
 
   // However a call ends, nothing that it queued still reads what was staged for it.
@@ -286,26 +266,10 @@ class CudaProgram final : public Program {
     runner_->forward(slices, abort);
   }
 
-  float* slot(const char* kind, const Value& parameter) {
-    const std::string name = std::string(kind) + "/" + parameter.name;
-    const auto it = slots_.find(name);
-    if (it != slots_.end()) return it->second.floats();
-    Buffer buffer(bytesOf(count(parameter.dims)));
-    device_->zero(buffer.floats(), buffer.bytes());
-    return (slots_[name] = std::move(buffer)).floats();
-  }
-
-  std::vector<float> downloaded(const Buffer& buffer) const {
-    std::vector<float> data(buffer.bytes() / sizeof(float));
-    device_->download(data.data(), buffer.floats(), buffer.bytes());
-    return data;
-  }
-
   std::vector<std::pair<int, std::vector<float>>> statistics() const {
     std::vector<std::pair<int, std::vector<float>>> all;
     for (size_t v = 0; v < network_.values.size(); ++v)
-      if (network_.values[v].kind == Value::Kind::statistic) all.emplace_back(v, downloaded(work_->stored[v]));
-    device_->synchronize();
+      if (network_.values[v].kind == Value::Kind::statistic) all.emplace_back(v, device_->numbers(work_->stored[v]));
     return all;
   }
 
