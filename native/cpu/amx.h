@@ -18,9 +18,9 @@ using winograd::Sum;
 int64_t kernelFloats(int inBlocks, int outBlocks);
 void pack(const Kernel&, int inBlocks, int outBlocks, float* tiles);
 
-// As in winograd.h; `tiles` from `pack`, `room` of so many floats.
+// As in winograd.h, without bias and activation; `tiles` from `pack`, `room` of so many floats.
 int64_t convolveFloats(const Pair* pairs, int count);
-void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int offsetX, const float* bias, float slope, float* room);
+void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int offsetX, float* room);
 
 int64_t correlateFloats(const Sum* sums, int count);
 void correlate(const Sum* sums, int count, int offsetY, int offsetX, const Scaling*, float* room);

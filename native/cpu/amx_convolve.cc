@@ -54,7 +54,7 @@ int64_t convolveFloats(const Pair* pairs, int count) {
          flagFloats(Running(count, [&](int p) { return Window(pairs[p]).halves * Window(pairs[p]).sixteens(); }).total());
 }
 
-void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int offsetX, const float* bias, float slope, float* room) {
+void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int offsetX, float* room) {
   if (!count) return;
   const int outs = pairs[0].out.blocks, ins = pairs[0].in.blocks, columns = ceilDiv(outs, 2), halves = ceilDiv(ins, 2);
   const Running images(count, [&](int p) { return Window(pairs[p]).image(); });
@@ -126,14 +126,11 @@ void convolve(const Pair* pairs, int count, const float* tiles, int offsetY, int
       for (int part = 0; part < 4; ++part) {
         const int block = o + part % 2;
         if (block >= outs || (part > 1 && !second)) continue;
-        const __m512 shift = load(bias ? bias + block * kLanes : nullptr), zero = _mm512_setzero_ps();
         float* to = out.data + block * out.block;
         Walk w(window.columns, (tile + part / 2) * 16);
         for (int n = 0; n < 16; ++n, w.step()) {
           if (w.x >= out.width || w.y >= out.height) continue;
-          const __m512 z = _mm512_add_ps(_mm512_load_ps(result[part] + n * kLanes), shift);
-          const __mmask16 below = _mm512_cmp_ps_mask(z, zero, _CMP_LE_OQ);
-          _mm512_store_ps(to + w.y * out.line + int64_t(w.x) * kLanes, _mm512_mask_mul_ps(z, below, z, _mm512_set1_ps(slope)));
+          _mm512_store_ps(to + w.y * out.line + int64_t(w.x) * kLanes, _mm512_load_ps(result[part] + n * kLanes));
         }
       }
     }

@@ -97,6 +97,7 @@ void Choice::expect(int in, int out, int64_t positions) {
 
 Method Choice::of(Pass pass, int in, int out, int64_t positions, Precision precision) const {
   if (only_) return *only_;
+  precision = precisionOf(pass, precision);
   const auto it = chosen_.find(keyOf(pass, in, out));
   const size_t c = classOf(positions);
   const Method method = it == chosen_.end() || c >= it->second.size() ? rule(precision) : it->second[c];
@@ -127,8 +128,7 @@ KernelTable Choice::table(Precision precision) const {
     const auto [pass, in, out] = key;
     std::ostringstream name, methods;
     name << kPassNames[int(pass)] << ' ' << in << ' ' << out;
-    for (int c = 0; c < classes; ++c)
-      methods << (c ? " " : "") << kMethodNames[int(of(pass, in, out, int64_t(16) << 2 * c, precisionOf(pass, precision)))];
+    for (int c = 0; c < classes; ++c) methods << (c ? " " : "") << kMethodNames[int(of(pass, in, out, int64_t(16) << 2 * c, precision))];
     table[name.str()] = methods.str();
   }
   return table;

@@ -111,12 +111,11 @@ class Correlation {
   };
   std::list<Packed> packed_;
   Buffer bias_, factorBlocks_;
-  // Kernels as tiles of bfloat16, by direction, and the packed numbers they are from.
+  // The kernel turned round as tiles of bfloat16, and the packed numbers it is from.
   struct Brief {
     Buffer tiles;
     uint64_t version = 0, scaling = 0;
-  };
-  Brief brief_[2];
+  } brief_;
   const float* given_ = nullptr;  // by useKernel
   uint64_t givenVersion_ = 0;
 

@@ -64,14 +64,13 @@ void Correlation::convolve(Method method, const std::vector<Pair>& rows, bool tu
   if constexpr (kX86) {
     if (method == Method::tiles) {
       const auto& [in, out] = pairs[0];
-      Brief& tiles = brief_[turned];
-      if (!tiles.tiles.size()) tiles.tiles = Buffer(amx::kernelFloats(in.blocks, out.blocks));
-      if (tiles.version != kernelVersion() || tiles.scaling != scaling_) {
-        amx::pack(kernel, in.blocks, out.blocks, tiles.tiles.data());
-        tiles.version = kernelVersion(), tiles.scaling = scaling_;
+      if (!brief_.tiles.size()) brief_.tiles = Buffer(amx::kernelFloats(in.blocks, out.blocks));
+      if (brief_.version != kernelVersion() || brief_.scaling != scaling_) {
+        amx::pack(kernel, in.blocks, out.blocks, brief_.tiles.data());
+        brief_.version = kernelVersion(), brief_.scaling = scaling_;
       }
       const Pool::Piece room = work_.pool.take(amx::convolveFloats(pairs.data(), count));
-      return amx::convolve(pairs.data(), count, tiles.tiles.data(), offset(1), offset(2), bias, slope, room.data());
+      return amx::convolve(pairs.data(), count, brief_.tiles.data(), offset(1), offset(2), room.data());
     }
   }
   const winograd::Kernels& kernels = minimal(method);

@@ -1,5 +1,6 @@
 #include "image_correlation.h"
 
+#include "constant.h"
 #include "running.h"
 #include "winograd_vector.h"
 
@@ -8,7 +9,7 @@ namespace tracin::cpu::image_correlation {
 namespace {
 
 using winograd::ceilDiv, winograd::kLanes, winograd::kParts, winograd::kWidth, winograd::least, winograd::load, winograd::store,
-    winograd::Vector, winograd::withConstant;
+    winograd::Vector;
 // Channels and output blocks whose sums are in registers at a time, 4 · 3 · 2 of 32; or 4 · 3 of 16, for half a block.
 constexpr int kChannels = 4, kBlocks = kParts == 1 ? 2 : 1;
 // Lines of a box that are one task, and one part of the sum.

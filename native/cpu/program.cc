@@ -75,7 +75,7 @@ class CpuProgram final : public Program {
     for (const auto& op : network_.operations) kernels += op.type == "Conv" || op.type == "ConvTranspose";
     // weights as stored and in the kernels' orders for either direction, folded and not; compiled kernels of each convolution, and the
     // library's
-    return kStartBytes + work_.scratchBytes + Residents::scratchBytes(threads_, precision_) + 5 * weights * int64_t(sizeof(float)) +
+    return kStartBytes + work_.scratchBytes + 5 * weights * int64_t(sizeof(float)) +
            (kernels * int64_t(kMostCompiled) + kLibraryKernels) * kCompiledBytes;
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "constant.h"
 #include "runs.h"
 
 namespace tracin::cpu {
@@ -17,16 +18,53 @@ Brief rounded(float number) {
   return static_cast<Brief>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+constexpr int kEight = 8;
+typedef float Eight __attribute__((vector_size(kEight * sizeof(float)), aligned(sizeof(float)), may_alias));
+typedef uint32_t Bits __attribute__((vector_size(kEight * sizeof(uint32_t))));
+typedef Brief Briefs __attribute__((vector_size(kEight * sizeof(Brief)), aligned(sizeof(Brief)), may_alias));
+
+float widened(float number) { return number; }
 float widened(Brief number) { return std::bit_cast<float>(uint32_t(number) << 16); }
+Eight eight(const float* from) { return *reinterpret_cast<const Eight*>(from); }
+Eight eight(const Brief* from) { return Eight(__builtin_convertvector(*reinterpret_cast<const Briefs*>(from), Bits) << 16); }
 
-// Rows that a thread widens at a time, a run of each: half a megabyte, for a second-level cache.
-constexpr int kWidened = 8;
+// Rows of either side whose sums stay in registers, and numbers of each for which all the right ones stay in the second-level cache.
+constexpr int kLeft = 2, kRight = 6, kStretch = 1 << 12;
 
-// sums[r][row] += left[r] · right[row], rows so many floats apart
-void addProducts(int leftRows, const float* left, int64_t leftStep, int rightRows, const float* right, int64_t rightStep, int64_t n,
+// sums[l · stride + r] += Σ left[l] · right[r] over n numbers, at most kStretch
+template <int Left, int Right, class Number>
+void addDots(const Number* left, int64_t leftStep, const float* right, int64_t rightStep, int64_t n, float* sums, int stride) {
+  Eight s[Left][Right] = {};
+  int64_t i = 0;
+  for (; i + kEight <= n; i += kEight) {
+    Eight v[Left];
+    for (int l = 0; l < Left; ++l) v[l] = eight(left + l * leftStep + i);
+    for (int r = 0; r < Right; ++r)
+      for (int l = 0; l < Left; ++l) s[l][r] += v[l] * eight(right + r * rightStep + i);
+  }
+  for (int l = 0; l < Left; ++l)
+    for (int r = 0; r < Right; ++r) {
+      float sum = 0;
+      for (int e = 0; e < kEight; ++e) sum += s[l][r][e];
+      for (int64_t rest = i; rest < n; ++rest) sum += widened(left[l * leftStep + rest]) * right[r * rightStep + rest];
+      sums[l * stride + r] += sum;
+    }
+}
+
+// The same for any number of rows and numbers.
+template <class Number>
+void addProducts(const Number* left, int64_t leftStep, int leftRows, const float* right, int64_t rightStep, int rightRows, int64_t n,
                  double* sums) {
   std::vector<float> part(size_t(leftRows) * rightRows);
-  dnnl_sgemm('N', 'T', leftRows, rightRows, n, 1.f, left, leftStep, right, rightStep, 0.f, part.data(), rightRows);
+  for (int64_t i = 0; i < n; i += kStretch)
+    for (int l = 0; l < leftRows; l += kLeft)
+      for (int r = 0; r < rightRows; r += kRight)
+        withConstant<kLeft>(std::min(kLeft, leftRows - l), [&]<int Left>() {
+          withConstant<kRight>(std::min(kRight, rightRows - r), [&]<int Right>() {
+            addDots<Left, Right>(left + l * leftStep + i, leftStep, right + r * rightStep + i, rightStep,
+                                 std::min<int64_t>(kStretch, n - i), part.data() + l * rightRows + r, rightRows);
+          });
+        });
   for (float p : part) *sums++ += p;
 }
 
@@ -56,21 +94,11 @@ void Residents::keep(int selected, int64_t row, const float* gradient) {
 void Residents::addProducts(const Gradient& g, double* products) const {
   const float* all = data_[g.selected].data();
   addRuns(g.floats, size_t(rows()) * g.count, products, [&](int64_t start, int64_t n, double* sums) {
-    if (!brief_) return cpu::addProducts(rows(), all + start, g.floats, g.count, g.rows + start, g.floats, n, sums);
-    thread_local Buffer room(kWidened * kRun);
-    for (int first = 0; first < rows(); first += kWidened) {
-      const int count = std::min(kWidened, rows() - first);
-      for (int r = 0; r < count; ++r) {
-        const Brief* from = reinterpret_cast<const Brief*>(all) + (first + r) * g.floats + start;
-        std::transform(from, from + n, room.data() + r * kRun, widened);
-      }
-      cpu::addProducts(count, room.data(), kRun, g.count, g.rows + start, g.floats, n, sums + first * g.count);
-    }
+    const auto with = [&](const auto* left) {
+      cpu::addProducts(left + start, g.floats, rows(), g.rows + start, g.floats, g.count, n, sums);
+    };
+    brief_ ? with(reinterpret_cast<const Brief*>(all)) : with(all);
   });
-}
-
-int64_t Residents::scratchBytes(int threads, Precision p) {
-  return p == Precision::bf16 ? threads * kWidened * kRun * int64_t(sizeof(float)) : 0;
 }
 
 }  // namespace tracin::cpu

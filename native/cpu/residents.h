@@ -21,9 +21,8 @@ class Residents final : public Block {
   // products[r][row] += row r · the gradient's row
   void addProducts(const Gradient&, double* products) const;
 
-  // Bytes of one row of so many floats; of what products need besides.
+  // Bytes of one row of so many floats.
   static int64_t bytes(int64_t floats, Precision p) { return floats * int64_t(p == Precision::bf16 ? sizeof(Brief) : sizeof(float)); }
-  static int64_t scratchBytes(int threads, Precision);
 
   using Brief = uint16_t;  // bfloat16
 

@@ -1,5 +1,6 @@
 // Products of small matrices whose sums stay in registers. In a nameless namespace for the sake of winograd.h's rule.
 #pragma once
+#include "constant.h"
 #include "winograd_vector.h"
 
 namespace tracin::cpu::winograd {

@@ -67,14 +67,6 @@ inline int least(int a, int b) { return a < b ? a : b; }
 inline int most(int a, int b) { return a > b ? a : b; }
 inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 
-// go.operator()<n>() for an n of 1 to Most: sums that stay in registers need their number at compile time.
-template <int Most, class Go>
-[[gnu::always_inline]] inline void withConstant(int n, const Go& go) {
-  if constexpr (Most > 1)
-    if (n < Most) return withConstant<Most - 1>(n, go);
-  go.template operator()<Most>();
-}
-
 }  // namespace
 
 }  // namespace tracin::cpu::winograd
