@@ -189,18 +189,17 @@ async function recordOf(
 }
 
 /**
- * The last checkpoint, which says what is predicted: by the engine itself where it is fast and tells logits in float32 (cpu does in every
- * precision), for its kernels outdo onnxruntime's; else by onnxruntime, where an output of the network is what it needs.
+ * The last checkpoint, which says what is predicted: by a native engine itself, for its kernels outdo onnxruntime's and what goes forward is
+ * float32 in every precision; else by onnxruntime, where an output of the network is what it needs.
  */
 async function predictorOf(
   { checkpoints, graph, lowered, read, network }: Networks,
   program: Program,
-  { name, precision }: StudyFile['engine'],
+  { name }: StudyFile['engine'],
 ): Promise<Predictor> {
   const last = checkpoints.at(-1)!;
   const output = plainOutput(graph, lowered);
-  const fast = name === 'cpu' || (name !== 'reference' && precision === 'f32');
-  if (output !== undefined && !fast) return openInference(network ? await read(last) : last.file, { output });
+  if (output !== undefined && name === 'reference') return openInference(network ? await read(last) : last.file, { output });
   await program.load(await read(last));
   return programPredictor(program, graph.source, output === undefined ? undefined : 'fast');
 }

@@ -56,6 +56,18 @@ async function productsOf(engine: Engine, graph: Graph, tests: RegionBatch, trai
     );
   });
 
+  it('goes forward in float32', async () => {
+    const graph = buildNetwork({ network: 'attention-unet', width: 16, levels: 3, seed: 3 });
+    const { images } = regionBatch(shape);
+    const logits = [];
+    for (const engine of [cuda!, rounding()]) {
+      const program = await engine.compile(graph, { size: SIZE });
+      logits.push(Float32Array.from((await program.forward(images)).logits));
+      program.dispose();
+    }
+    expect(relativeError(logits[1]!, logits[0]!)).toBe(0);
+  });
+
   describeOracle('oracle', () => {
     it(
       'is near the stored influence, in its order, too',
