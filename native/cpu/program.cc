@@ -156,7 +156,7 @@ class CpuProgram final : public Program {
 
   RegionResult append(Block& into, const RegionBatch& batch, const RegionLoss& loss, const Abort& abort) override {
     auto& block = dynamic_cast<Residents&>(into);
-    block.makeRoom(batch.slices);
+    block.checkRoom(batch.slices);
     struct Keep final : RowSink {
       Residents* block;
       std::vector<bool> present;

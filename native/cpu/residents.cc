@@ -72,10 +72,10 @@ void addProducts(const Number* left, int64_t leftStep, int leftRows, const float
 
 Residents::Residents(int capacity, int classes, std::vector<int64_t> floats, Precision precision)
     : capacity_(capacity), classes_(classes), floats_(std::move(floats)), brief_(precision == Precision::bf16) {
-  for (int64_t n : floats_) data_.emplace_back((capacity * classes * bytes(n, precision) + sizeof(float) - 1) / sizeof(float));
+  for (int64_t n : floats_) data_.emplace_back((int64_t(capacity) * classes * bytes(n, precision) + sizeof(float) - 1) / sizeof(float));
 }
 
-void Residents::makeRoom(int slices) const {
+void Residents::checkRoom(int slices) const {
   if (used_ + slices > capacity_) throw EngineError("resident block is full");
 }
 

@@ -12,9 +12,9 @@ class Residents final : public Block {
   void clear() override { used_ = 0; }
   int rows() const { return used_ * classes_; }
 
-  // Room for more slices; they count once they are added.
-  void makeRoom(int slices) const;
-  // Row `row` of those after the ones that count; null: zeros.
+  // Throws unless so many more slices fit.
+  void checkRoom(int slices) const;
+  // Row `row` of those after the ones that count, which slices do once they are added; null: zeros.
   void keep(int selected, int64_t row, const float* gradient);
   void add(int slices) { used_ += slices; }
 

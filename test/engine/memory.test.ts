@@ -1,7 +1,8 @@
-/** A program holds no more memory than it announced, however many sizes of boxes it meets. */
+/** A program holds no more memory than it announced, however many sizes of boxes it meets, and never less than it was asked for. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { buildNetwork } from '../../models/registry';
 import { cpu } from '../support/engines';
 
 const CHILD = join(__dirname, '..', 'support', 'memory-child.js');
@@ -23,3 +24,9 @@ const NETWORKS = [
   },
   60_000,
 );
+
+(cpu ? it : it.skip)('refuses a block of more rows than 32 bits count, rather than make a small one', async () => {
+  const program = await cpu!.compile(buildNetwork({ network: 'unet', width: 8, levels: 2, seed: 1 }), { size: [16, 16] });
+  await expect(program.resident(Math.ceil(2 ** 32 / 3))).rejects.toMatchObject({ code: 'ERR_TRACIN_MEMORY' });
+  program.dispose();
+});
