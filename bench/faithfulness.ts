@@ -5,9 +5,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { coresHere } from '../lib/cores';
 import { writePhantom } from '../lib/dataset/phantom';
 import { auditResults } from './study/audits';
 import { summarise, type NetworkSummary } from './study/networks';
@@ -32,7 +32,7 @@ export async function run(dir: string): Promise<Report> {
     return !existsSync(result) || !existsSync(paper);
   });
   await Promise.all(
-    Array.from({ length: availableParallelism() }, async () => {
+    Array.from({ length: coresHere() }, async () => {
       for (let unit = waiting.shift(); unit; unit = waiting.shift()) await inProcess(work, unit);
     }),
   );

@@ -3,8 +3,9 @@
  * table between the subject's marks in a page.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
+import { cpus, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import { coresHere } from '../lib/cores';
 import { replaceFile } from '../lib/files';
 import { toJson } from '../lib/json';
 import * as dataset from './dataset';
@@ -25,7 +26,7 @@ const ROOT = resolve(__dirname, '../..');
 
 const machine = {
   processor: cpus()[0]?.model.trim() ?? 'unknown processor',
-  cores: availableParallelism(),
+  cores: coresHere(),
   memoryGiB: Math.round(totalmem() / 2 ** 30),
   node: process.versions.node,
 };

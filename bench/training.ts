@@ -1,7 +1,7 @@
 /** One training step, against PyTorch on the same network, batch, loss and optimiser. */
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { coresHere } from '../lib/cores';
 import { openEngine } from '../lib/engine';
 import type { Optimiser, TrainingLoss } from '../lib/engine/engine';
 import { readOnnx } from '../lib/graph/onnx';
@@ -26,7 +26,7 @@ const NETWORKS: readonly Network[] = [
 const LAYOUTS = ['contiguous', 'channels_last'] as const;
 const LOSS: TrainingLoss = { kind: 'cross-entropy' };
 const OPTIMISER: Optimiser = { kind: 'sgd', learningRate: 0.01, momentum: 0.9, weightDecay: 0 };
-const THREADS = availableParallelism();
+const THREADS = coresHere();
 
 interface Step {
   readonly seconds: number;

@@ -1,6 +1,6 @@
 /** Worker threads of one kind, started when first needed; each call goes to the thread with the fewest waiting. */
 import { setMaxListeners } from 'node:events';
-import { availableParallelism } from 'node:os';
+import { coresHere } from '../cores';
 import { WorkerThread } from '../worker-thread';
 
 interface Busy {
@@ -13,7 +13,7 @@ export class WorkerPool {
   readonly #size: number;
   readonly #threads: Busy[] = [];
 
-  constructor(module: string, size: number = availableParallelism()) {
+  constructor(module: string, size: number = coresHere()) {
     this.#module = module;
     this.#size = size;
   }

@@ -1,5 +1,4 @@
 /** The native module: found, checked, declared. */
-import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { existsSync } from 'node:fs';
 import { TracinError } from '../errors';
@@ -180,5 +179,3 @@ export function locateAddon(engine: AddonChoice['engine']): { readonly addon: Ad
     `${engine}: the addon did not load from ${failures.join(', ')}: build it with ${buildWords(root)}`,
   );
 }
-
-export const defaultThreads = availableParallelism;

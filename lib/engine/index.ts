@@ -16,7 +16,7 @@ export type Device =
 
 /** How an engine computes: its threads and its precision. */
 export interface EngineOptions {
-  /** CPU threads of the `cpu` engine; as many as there are cores when absent. */
+  /** CPU threads of the `cpu` engine; one for each core when absent. */
   readonly threads?: number | undefined;
   /** f32 when absent. tf32 is cuda's; bf16 is for cuda and for processors that multiply it. */
   readonly precision?: Precision | undefined;

@@ -1,8 +1,9 @@
 /** The native engines behind the Engine contract. */
+import { coresHere } from '../cores';
 import { TracinError } from '../errors';
 import type { Graph } from '../graph/graph';
 import { lower } from '../graph/lower';
-import { defaultThreads, loadAddon, type AddonChoice } from './addon';
+import { loadAddon, type AddonChoice } from './addon';
 import type { CompileOptions, Engine, Precision, Program } from './engine';
 import { layoutOf } from './layout';
 import { NativeProgram, rethrown } from './native-program';
@@ -20,14 +21,14 @@ export interface NativeOptions {
 }
 
 /**
- * @param options.threads of the engine's own loops and the library's; as many as there are cores when absent
+ * @param options.threads of the engine's own loops and the library's; one for each core when absent
  * @throws ERR_TRACIN_ENGINE saying where the addon was looked for and how to build it, or why it cannot compute so here
  */
 export function openNativeEngine(name: AddonChoice['engine'], options: NativeOptions = {}): Engine {
   const addon = loadAddon(name);
   const choice: AddonChoice = {
     engine: name,
-    threads: options.threads ?? defaultThreads(),
+    threads: options.threads ?? coresHere(),
     device: options.device ?? 0,
     precision: options.precision ?? 'f32',
   };

@@ -1,6 +1,6 @@
 /** Networks run by onnxruntime, in a thread of its own. */
-import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { coresHere } from '../cores';
 import { TracinError, throwIfAborted } from '../errors';
 import type { Graph, Node, ValueInfo } from '../graph/graph';
 import { readOnnx, serialiseOnnx } from '../graph/onnx';
@@ -49,7 +49,7 @@ export interface Inference {
  *   ERR_TRACIN_GRAPH the file cannot be read or run; ERR_TRACIN_USAGE an unknown provider or thread count
  */
 export async function openInference(network: string | Graph, options: InferenceOptions = {}): Promise<Inference> {
-  const { provider = 'cpu', threads = availableParallelism() } = options;
+  const { provider = 'cpu', threads = coresHere() } = options;
   if (!PROVIDER_CHOICES.includes(provider)) {
     throw new TracinError('ERR_TRACIN_USAGE', `provider ${String(provider)} is unknown: choose one of ${PROVIDER_CHOICES.join(' | ')}`);
   }

@@ -1,5 +1,5 @@
 /** Where onnxruntime can run here. */
-import { availableParallelism } from 'node:os';
+import { coresHere } from '../cores';
 import { TracinError } from '../errors';
 import type { Graph } from '../graph/graph';
 import { serialiseOnnx } from '../graph/onnx';
@@ -41,7 +41,7 @@ export async function listProviders(): Promise<ProviderStatus[]> {
     try {
       const session = await openSession({ source: IDENTITY.source, model, provider: name, threads: 1, outputs: ['logits'] });
       await session.close();
-      const cores = name === 'cpu' ? `, ${availableParallelism()} cores` : '';
+      const cores = name === 'cpu' ? `, ${coresHere()} cores` : '';
       statuses.push({ name, available: true, description: `onnxruntime ${session.version}${cores}` });
     } catch (error) {
       if (!(error instanceof TracinError && error.code === 'ERR_TRACIN_ENGINE')) throw error;

@@ -129,6 +129,19 @@ void transformKernels(const Kernel& kernel, int first, int last, int from, int t
   }
 }
 
+// Tiles of a task: as many as let the threads end soonest. A task transforms its kernels, which takes as long as four tiles do (three in
+// float32, five in bfloat16, as timed), and products of few rows are slow. No tile's numbers depend on the others of its task.
+int tilesOfTask(int tiles, int columns, int threads) {
+  constexpr int kernels = 4, fewest = 7;
+  const int chunks = ceilDiv(tiles, kTiles), most = least(ceilDiv(4 * threads, columns), tiles / fewest);
+  int best = ceilDiv(tiles, chunks), soonest = ceilDiv(columns * chunks, threads) * (best + kernels);
+  for (int n = chunks + 1; n <= most; ++n) {
+    const int length = ceilDiv(tiles, n), end = ceilDiv(columns * n, threads) * (length + kernels);
+    if (end < soonest) best = length, soonest = end;
+  }
+  return best;
+}
+
 constexpr int64_t kForward = kInputs + kKernels + kProducts, kBackward = kLefts + kRights + kSums,
                   kScratch = kForward > kBackward ? kForward : kBackward;
 
@@ -136,9 +149,9 @@ void convolve(const Pair* pairs, int count, const Kernel& kernel, int offsetY, i
               float* scratch) {
   if (!count) return;
   const Running starts(count, [&](int p) { return Grid(pairs[p].out).tiles(); });
-  const int tiles = int(starts.total()), chunks = ceilDiv(tiles, kTiles), length = ceilDiv(tiles, chunks);
   const int ins = pairs[0].in.blocks, outs = pairs[0].out.blocks;
   const int columns = ceilDiv(outs * kLanes, kOut), wide = ceilDiv(outs, columns);
+  const int tiles = int(starts.total()), length = tilesOfTask(tiles, columns, omp_get_max_threads()), chunks = ceilDiv(tiles, length);
   const int steps = ceilDiv(ins * kLanes, kIn), deep = ceilDiv(ins, steps);
 #pragma omp parallel
   {
