@@ -123,9 +123,16 @@ export interface Program {
   readonly parameterCount: number;
   /**
    * Bytes held once it has run: `fixed`, `slice` more for each slice of the largest batch, `row` for each resident row (one class of one slice).
+   * `together`: slices of a batch that it computes at once, where that is a limit; more of them wait, and take no more memory.
    * `device`: bytes that were free on the device when it was compiled, where the engine keeps all that in memory of its own.
    */
-  readonly memory: { readonly fixed: number; readonly slice: number; readonly row: number; readonly device?: number | undefined };
+  readonly memory: {
+    readonly fixed: number;
+    readonly slice: number;
+    readonly row: number;
+    readonly together?: number | undefined;
+    readonly device?: number | undefined;
+  };
 
   /** Slices of which {@link forward} leaves the maps for a {@link contract} of the same images; 0 of an engine that leaves none. */
   readonly keptSlices: number;

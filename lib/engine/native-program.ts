@@ -84,8 +84,10 @@ export class NativeProgram implements Program {
     this.parameters = layout.parameters;
     this.parameterCount = layout.parameterCount;
     const [fixed, slice, row, device] = addon.memory(handle);
-    this.memory = { fixed, slice, row, device: device < 0 ? undefined : device };
     this.keptSlices = addon.keptSlices(handle);
+    // what leaves maps computes no more slices at once than these are of
+    const together = this.keptSlices > 0 ? this.keptSlices : undefined;
+    this.memory = { fixed, slice, row, together, device: device < 0 ? undefined : device };
   }
 
   async load(checkpoint: Graph): Promise<void> {

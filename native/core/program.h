@@ -101,7 +101,8 @@ class Program {
  public:
   virtual ~Program() = default;
   virtual int64_t parameterCount() const = 0;
-  // Slices of which a forward pass leaves the maps for the gradients of the same images; 0: of none.
+  // Slices of which a forward pass leaves the maps for the gradients of the same images, and no more than these are computed at once,
+  // whatever the batch; 0: of none, and all are.
   virtual int keptSlices() const { return 0; }
   // Bytes held once it has run: whatever the batch, more for each slice of it, and for each resident row.
   virtual int64_t fixedBytes() const = 0;

@@ -84,9 +84,36 @@ describe('memory plan', () => {
 
   test('a smaller batch is chosen before giving up, a batch asked for is kept', () => {
     const least = leastMemory(input);
-    expect(layOut({ ...input, memory: least + 2e7 }).batch).toBeGreaterThan(1);
+    expect(layOut({ ...input, memory: least }).batch).toBe(1);
     expect(() => layOut({ ...input, memory: least, batch: 8 })).toThrow(/smaller batch/);
     expect(layOut({ ...input, batch: 5 }).batch).toBe(5);
+  });
+
+  test('a smaller batch is chosen where its room holds test gradients that spare passes', () => {
+    const one = { ...input, programs: [{ fixed: 4e7, slice: 1e8, row: 4e6 }], memory: 1.5e9 };
+    const [chosen, large] = [layOut(one), layOut({ ...one, batch: 8 })];
+    expect(chosen.batch).toBeLessThan(8);
+    expect(chosen.passes).toBeLessThan(large.passes / 2);
+    const bytes = fc.record({ slice: fc.integer({ min: 1e5, max: 2e8 }), row: fc.integer({ min: 1e5, max: 5e7 }) });
+    fc.assert(
+      fc.property(bytes, fc.integer({ min: 3e9, max: 3e10 }), fc.constantFrom(1, 2, 4, 8), (program, memory, batch) => {
+        const any = { ...input, programs: [{ fixed: 4e7, ...program }], memory };
+        expect(layOut(any).slicesToCompute).toBeLessThanOrEqual(1.125 * layOut({ ...any, batch }).slicesToCompute);
+      }),
+    );
+  });
+
+  test('slices of a batch that wait for others take no memory of the engine', () => {
+    const all = { ...input, programs: [{ fixed: 4e7, slice: 3e8, row: 3e7 }], memory: 4e9, batch: 8 };
+    const two = { ...all, programs: [{ ...all.programs[0]!, together: 2 }] };
+    const scratch = (wanted: PlanInput) => layOut(wanted).memory.scratch;
+    expect([scratch(all), scratch(two), scratch({ ...two, batch: 1 })]).toEqual([4e7 + 8 * 3e8, 4e7 + 2 * 3e8, 4e7 + 3e8]);
+    expect(layOut(two).capacity).toBeGreaterThan(2 * layOut(all).capacity);
+  });
+
+  test('a GPU gets larger batches', () => {
+    const gpu = { ...input, programs: [{ ...input.programs[0]!, device: 8e10 }] };
+    expect([layOut(input).batch, layOut(gpu).batch, layOut({ ...gpu, batch: 5 }).batch]).toEqual([8, 32, 5]);
   });
 
   test('shards compute the batches of the whole study, for in others the last digits are others', () => {

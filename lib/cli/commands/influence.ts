@@ -65,7 +65,7 @@ export function addInfluence(program: Command, context: Context): void {
     .addOption(new Option('--reduction <how>', 'of cross-entropy (default: mean)').choices(['mean', 'sum']))
     .addOption(new Option('--preset <name>', 'paper-code: dice, slice, truth, head, every learning rate 1').choices(['paper-code']))
     .option('--memory <amount>', 'such as 4G; less means more passes over the training slices (default: most of what is free)', bytes)
-    .option('--batch <slices>', 'slices computed together (default: what fits, at most 8)', wholeNumber({ least: 1 }))
+    .option('--batch <slices>', 'slices computed together (default: what fits, at most 8; 32 on a GPU)', wholeNumber({ least: 1 }))
     .option('--table', 'also write scores.parquet, a long table for pandas')
     .option('--resume', 'go on with an unfinished study in the folder, or join the shards of one')
     .option(

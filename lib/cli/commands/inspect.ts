@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { openEngine } from '../../engine';
+import type { Program } from '../../engine/engine';
 import { TracinError } from '../../errors';
 import type { ValueInfo } from '../../graph/graph';
 import { inspectGraph, type InspectedNetwork, type Inspection } from '../../graph/inspect';
@@ -16,8 +17,8 @@ interface Flags {
   readonly json?: true;
 }
 
-/** Bytes on an engine: whatever the batch, for each slice of it, for each resident gradient. */
-type Memory = { readonly engine: string; readonly fixed: number; readonly slice: number; readonly row: number };
+/** Bytes on an engine. */
+type Memory = { readonly engine: string } & Program['memory'];
 
 export function addInspect(program: Command, _context: Context): void {
   program
@@ -71,12 +72,13 @@ function networkWords(network: InspectedNetwork, memory: Memory): string[] {
   const sum = [['total', String(kinds.reduce((count, { tensors }) => count + tensors, 0)), String(parameterCount)]];
   const byKind = kinds.map(({ role, tensors, numbers }) => [role, String(tensors), String(numbers)]);
   const each = parameters.map(({ name, role, dims, size: numbers }) => [name, role, shapeOf(dims), String(numbers)]);
+  const together = memory.together === undefined ? '' : ` (no more than ${memory.together} at once)`;
   return [
     `${modalities} modalities, ${logits} classes (background and ${logits - 1}), ${oneSize ? 'images of one size alone:' : 'sizes divisible by'} ${stride.join(' × ')}`,
     `parameters\n${table(each, [3])}by kind\n${table([['kind', 'tensors', 'numbers'], ...byKind, ...sum], [1, 2])}`.trimEnd(),
     `running statistics: ${statistics.length}`,
     `last hidden layer: ${shapeOf(head.features)}, read by ${head.node}${head.kernel === undefined ? '' : ` with ${head.kernel}`}`,
-    `memory at ${size.join(' × ')} on ${memory.engine}: ${formatBytes(memory.fixed)}, ${formatBytes(memory.slice)} for each slice of a batch, ${formatBytes(memory.row)} for each resident region`,
+    `memory at ${size.join(' × ')} on ${memory.engine}: ${formatBytes(memory.fixed)}, ${formatBytes(memory.slice)} for each slice of a batch${together}, ${formatBytes(memory.row)} for each resident region`,
     ...notes.map((note) => `note: ${note}`),
   ];
 }
