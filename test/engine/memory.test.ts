@@ -7,17 +7,19 @@ import { cpu } from '../support/engines';
 
 const CHILD = join(__dirname, '..', 'support', 'memory-child.js');
 
-// side of the kernels, channels, layers, pixels a side, rounds
+// side of the kernels, channels, layers, pixels a side, rounds, slices of the batch
 const NETWORKS = [
-  { what: 'kernels compiled for boxes of many sizes', numbers: [5, 8, 8, 64, 50] },
-  { what: 'what wide kernels write out for the library', numbers: [15, 32, 2, 48, 20] },
+  { what: 'kernels compiled for boxes of many sizes', numbers: [5, 8, 8, 64, 50, 1] },
+  { what: 'what wide kernels write out for the library', numbers: [15, 32, 2, 48, 20, 1] },
+  { what: 'a batch of more slices than are computed at once', numbers: [3, 64, 4, 256, 2, 6] },
 ];
 
 (cpu ? test : test.skip).each(NETWORKS)(
   '$what: within what the cpu engine announces',
   async ({ numbers }) => {
     const { stdout } = await promisify(execFile)(process.execPath, [CHILD, ...numbers.map(String)]);
-    const { announced, grown } = JSON.parse(stdout) as { announced: number; grown: number };
+    const { announced, grown, together } = JSON.parse(stdout) as Record<'announced' | 'grown' | 'together', number>;
+    if (numbers.at(-1)! > 1) expect(together).toBeLessThan(numbers.at(-1)!);
     expect(grown).toBeLessThan(announced);
     // and what is announced is of its order, even for a library whose compiled kernels should take nothing
     expect(grown).toBeGreaterThan(announced / 4);
