@@ -75,15 +75,13 @@ export interface InfluencePlan extends Layout {
   readonly disk: number;
 }
 
-/** Of a batch whose regions share one processor; of one that a GPU computes at once. */
-const DEFAULT_BATCH = 8;
-const DEVICE_BATCH = 32;
 /**
- * Alone a slice takes so much longer than in a large batch, as a share: 0.03 to 0.1 in float32 as timed on a cpu, 0.3 for a network of
- * 8 channels at 96 × 96. Of a GPU it is an estimate: the three regions of one slice leave most of it idle.
+ * Slices of a batch at most when none is told, and as a share so much longer than in a large batch a slice takes `alone`: 0.03 to 0.1 in
+ * float32 as timed on a cpu, 0.3 for a network of 8 channels at 96 × 96.
  */
-const ALONE = 1 / 8;
-const DEVICE_ALONE = 2;
+const CPU_BATCH = { most: 8, alone: 1 / 8 };
+/** On a GPU, not timed: the regions of one slice leave most of it idle. */
+const DEVICE_BATCH = { most: 32, alone: 2 };
 /** Of the memory free now; the rest is for other programs. */
 const DEFAULT_SHARE = 0.6;
 /** Of a device's, which other programs leave alone. */
@@ -151,6 +149,7 @@ function freeShare({ programs, process: held }: PlanInput): number {
 }
 
 const ownMemories = (programs: PlanInput['programs']): number[] => programs.flatMap(({ device }) => device ?? []);
+const onDevices = ({ programs }: PlanInput): boolean => ownMemories(programs).length > 0;
 
 /** Of a slice and its labels. */
 function imageBytes({ modalities, pixels }: PlanInput): number {
@@ -165,7 +164,7 @@ function bytesOf(
 ): Omit<InfluencePlan['memory'], 'budget' | 'devices'> {
   const { tests, trainings, classes, pixels, programs, cached } = input;
   const program = programs[0]!;
-  const own = ownMemories(programs).length > 0;
+  const own = onDevices(input);
   const sharing = own ? 1 : programs.length;
   const rows = capacity * classes;
   const image = imageBytes(input);
@@ -188,17 +187,15 @@ function bytesOf(
 function chosenLayout(input: PlanInput, budget: number): Layout {
   const least = Math.min(1, input.tests);
   const fits = (layout: Layout): boolean => bytesOf(input, layout, budget).total <= budget;
-  const device = ownMemories(input.programs).length > 0;
+  const usual = onDevices(input) ? DEVICE_BATCH : CPU_BATCH;
   // Not of a shard's share: in other batches the last digits are others.
-  const most = Math.min(input.batch ?? (device ? DEVICE_BATCH : DEFAULT_BATCH), Math.max(input.tests, input.trainings));
+  const most = Math.min(input.batch ?? usual.most, Math.max(input.tests, input.trainings));
   const batches = [most];
   if (input.batch === undefined) while (batches.at(-1)! > 1) batches.push(Math.ceil(batches.at(-1)! / 2));
   // Memory that a smaller batch leaves holds more test gradients, which may spare passes.
   const layouts = batches.filter((batch) => fits(tiled(input, least, batch))).map(fullest);
   if (layouts.length === 0) throw tooSmall(input, tiled(input, least, batches.at(-1)!), budget);
-  const costs = layouts.map(
-    (layout) => (input.tests + passesOf(input.tests, layout) * input.trainings) * (1 + (device ? DEVICE_ALONE : ALONE) / layout.batch),
-  );
+  const costs = layouts.map((layout) => (input.tests + passesOf(input.tests, layout) * input.trainings) * (1 + usual.alone / layout.batch));
   return layouts[costs.indexOf(Math.min(...costs))]!;
 
   /** With as many test slices as fit beside a batch; as many passes as that needs, all of about the same size. */
@@ -216,7 +213,7 @@ function chosenLayout(input: PlanInput, budget: number): Layout {
 
 /** The least budget in which a layout fits: with a share of it for decoded slices, or so large that its share holds every one. */
 function leastBudget(input: PlanInput, layout: Layout): number {
-  if (!input.cached || ownMemories(input.programs).length > 0) return bytesOf(input, layout, 0).total;
+  if (!input.cached || onDevices(input)) return bytesOf(input, layout, 0).total;
   const { total, cache } = bytesOf(input, layout, Infinity);
   return Math.ceil(Math.min(bytesOf(input, layout, 0).total / (1 - CACHE_SHARE), Math.max(total, (cache - CHURN) / CACHE_SHARE)));
 }

@@ -23,7 +23,7 @@ test('a network in words', async () => {
   expect(stdout).toContain('3 modalities, 4 classes (background and 3), sizes divisible by 2 × 2\n');
   expect(stdout).toMatch(/^last hidden layer: \[4, 16, 16\], read by .* with head\.weight$/m);
   expect(stdout).toMatch(
-    /^memory at 16 × 16 on (cuda|cpu|reference): .* for each slice of a batch(?: \(no more than \d+ at once\))?, .* for each resident region$/m,
+    /^memory at 16 × 16 on (cpu: .* for each slice of a batch \(no more than \d+ at once\)|(cuda|reference): .* for each slice of a batch), .* for each resident region$/m,
   );
 });
 

@@ -85,6 +85,8 @@ describe('memory plan', () => {
   test('a smaller batch is chosen before giving up, a batch asked for is kept', () => {
     const least = leastMemory(input);
     expect(layOut({ ...input, memory: least }).batch).toBe(1);
+    // with a single test slice there is nothing else to spend memory on
+    expect(layOut({ ...input, tests: 1, memory: least + 2e7 }).batch).toBeGreaterThan(1);
     expect(() => layOut({ ...input, memory: least, batch: 8 })).toThrow(/smaller batch/);
     expect(layOut({ ...input, batch: 5 }).batch).toBe(5);
   });
