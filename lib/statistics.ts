@@ -33,6 +33,7 @@ export function ranks(values: ArrayLike<number>): Float64Array {
 
 /** Pearson's r; NaN where either side is constant. */
 export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  if (isConstant(x) || isConstant(y)) return NaN;
   const [meanX, meanY] = [mean(x), mean(y)];
   let [xy, xx, yy] = [0, 0, 0];
   for (let i = 0; i < x.length; i++) {
@@ -42,6 +43,12 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): number {
     yy += dy * dy;
   }
   return xx === 0 || yy === 0 ? NaN : Math.max(-1, Math.min(1, xy / Math.sqrt(xx * yy)));
+}
+
+/** Told from the numbers themselves: the mean of equal ones may differ from them in its last digit. */
+function isConstant(values: ArrayLike<number>): boolean {
+  for (let i = 1; i < values.length; i++) if (values[i] !== values[0]) return false;
+  return true;
 }
 
 /** Spearman's ρ; NaN where either side is constant. */
@@ -110,11 +117,12 @@ export interface MannWhitney {
   readonly effect: number;
 }
 
-/** Mann and Whitney's test of two samples; NaN where one is empty. */
+/** Mann and Whitney's test of two samples; NaN where one is empty or holds NaN. */
 export function mannWhitney(x: ArrayLike<number>, y: ArrayLike<number>): MannWhitney {
   const [n, m] = [x.length, y.length];
-  if (n === 0 || m === 0) return { u: NaN, p: NaN, effect: NaN };
-  const all = ranks([...Array.from(x), ...Array.from(y)]);
+  const values = [...Array.from(x), ...Array.from(y)];
+  if (n === 0 || m === 0 || values.some(Number.isNaN)) return { u: NaN, p: NaN, effect: NaN };
+  const all = ranks(values);
   const u = all.subarray(0, n).reduce((sum, rank) => sum + rank, 0) - (n * (n + 1)) / 2;
   const times = new Map<number, number>();
   for (const rank of all) times.set(rank, (times.get(rank) ?? 0) + 1);

@@ -21,6 +21,9 @@ test('a constant side has no correlation', () => {
   for (const correlation of [pearson, spearman, kendall]) {
     expect(correlation([1, 2, 3], [4, 4, 4])).toBeNaN();
     expect(correlation([4, 4, 4], [1, 2, 3])).toBeNaN();
+    // 0.1 + 0.1 + 0.1 is not 3 · 0.1
+    expect(correlation([0.1, 0.1, 0.1], [1, 2, 4])).toBeNaN();
+    expect(correlation([1, 2, 4], [0.1, 0.1, 0.1])).toBeNaN();
   }
 });
 
