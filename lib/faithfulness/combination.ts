@@ -60,12 +60,16 @@ export function combine(patients: readonly PatientScores[], { weights }: Combina
   return standardised(patients).map((row) => row.reduce((sum, value, i) => sum + weights[COMBINED[i]!] * value, 0));
 }
 
-/** The combined score of each patient by a fit to all others. */
+/**
+ * The combined score of each patient by a fit to all others. Without the intercept, as {@link combine} has none: it is lower where a faulty
+ * patient is left out than where a sound one is, and would tell them apart the wrong way round.
+ */
 export function combineLeavingOut(patients: readonly PatientScores[], faulty: readonly boolean[]): number[] {
   const rows = standardised(patients);
   return rows.map((row, out) => {
     const others = <T>(values: readonly T[]): T[] => values.filter((_, i) => i !== out);
-    return dot(fitLogistic(others(rows), others(faulty)), [1, ...row]);
+    const [, ...weights] = fitLogistic(others(rows), others(faulty));
+    return dot(weights, row);
   });
 }
 

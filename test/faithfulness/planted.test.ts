@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import type { PatientScores } from '../../lib/faithfulness/audit-scores';
 import { COMBINED, combine, combineLeavingOut, fitCombination, fitLogistic } from '../../lib/faithfulness/combination';
 import { evaluatePlanted } from '../../lib/faithfulness/planted';
+import { auroc, mean } from '../../lib/statistics';
 import { uniform } from '../support/numbers';
 
 const patient = (name: string, scores: Partial<PatientScores['scores']>): PatientScores => ({
@@ -63,4 +64,17 @@ test('a combination takes from each score what it is worth; leaving out never us
   expect(combineLeavingOut(patients, flipped)[6]).toBe(combineLeavingOut(patients, faulty)[6]);
   expect(combineLeavingOut(patients, flipped)[5]).not.toBe(combineLeavingOut(patients, faulty)[5]);
   expect(COMBINED).toContain('loss');
+});
+
+test('a combination of scores that tell nothing is no worse than chance when patients are left out', () => {
+  // One faulty patient alone: a fit without it knows of no fault at all.
+  const alike = faulty.map((_, i) => patient(`P${i}`, {}));
+  expect(new Set(combineLeavingOut(alike, faulty.map((__, i) => i === 0))).size).toBe(1); // prettier-ignore
+  const next = uniform(4);
+  const found = Array.from({ length: 40 }, () => {
+    const some = Array.from({ length: 24 }, (_, i) => patient(`P${i}`, { loss: next(), softMinimum: next(), opposition: next(), selfInfluence: next() })); // prettier-ignore
+    const planted = some.map((_, i) => i < 6);
+    return auroc(combineLeavingOut(some, planted), planted);
+  });
+  expect(mean(found)).toBeGreaterThan(0.45);
 });
