@@ -32,19 +32,21 @@ export function thirds(n: number): { readonly first: readonly [number, number]; 
   return { first: [0, one], middle: [one, two] };
 }
 
-/** Mean over the first third of ranks minus mean over the middle third; NaN below three ranks. `curve` by rank. */
-export function contrast(curve: ArrayLike<number>): number {
-  return Array.from(rankWeights(curve.length) ?? [NaN]).reduce((sum, weight, rank) => sum + weight * curve[rank]!, 0);
+/** The contrast, mean over the first third of n ranks minus mean over the middle third, as a sum over ranks by weights / scale. */
+export interface RankWeights {
+  /** Whole numbers, so that no rounding sets a feature that is the same everywhere above its own shuffles. */
+  readonly weights: Int32Array;
+  readonly scale: number;
 }
 
-/** The contrast as a weighted sum over ranks. */
-function rankWeights(n: number): Float64Array | undefined {
+/** Undefined below three ranks. */
+export function rankWeights(n: number): RankWeights | undefined {
   const parts = thirds(n);
   if (!parts) return undefined;
   const { first, middle } = parts;
-  return Float64Array.from({ length: n }, (_, rank) =>
-    rank < first[1] ? 1 / (first[1] - first[0]) : rank < middle[1] ? -1 / (middle[1] - middle[0]) : 0,
-  );
+  const [ofFirst, ofMiddle] = [middle[1] - middle[0], first[1] - first[0]];
+  const weights = Int32Array.from({ length: n }, (_, rank) => (rank < first[1] ? ofFirst : rank < middle[1] ? -ofMiddle : 0));
+  return { weights, scale: ofFirst * ofMiddle };
 }
 
 export interface ImportanceShape {
@@ -83,21 +85,21 @@ export class ImportanceSums {
   readonly #shape: ImportanceShape;
   /** [K, N, F], by rank. */
   readonly #sums: Float64Array;
-  /** [K, shuffles, F] */
-  readonly #shuffled: Float64Array;
+  /** Contrasts times scale and regions, as ranked and then shuffled, [K, 1 + shuffles, F]: summed alike, since what is equal must not differ. */
+  readonly #contrasts: Float64Array;
   /** Ranked test regions of each class, [K]. */
   readonly #regions: number[];
   /** Training regions of each class, [K]. */
   readonly #candidates: number[];
-  readonly #weights: (Float64Array | undefined)[];
-  /** [K][shuffles]: for each training region, whose rank it takes. */
+  readonly #weights: (RankWeights | undefined)[];
+  /** [K][1 + shuffles]: for each training region, whose rank it takes; its own at first. */
   readonly #places: Int32Array[][];
 
   constructor(shape: ImportanceShape) {
     const { tests, trainings, classes, features, ranks, shuffles, seed } = shape;
     this.#shape = shape;
     this.#sums = new Float64Array(classes * trainings * features);
-    this.#shuffled = new Float64Array(classes * shuffles * features);
+    this.#contrasts = new Float64Array(classes * (1 + shuffles) * features);
     const each = <T>(make: (k: number) => T): T[] => Array.from({ length: classes }, (_, k) => make(k));
     const rowOf = (test: number, k: number): Int32Array =>
       ranks.subarray((test * classes + k) * trainings, (test * classes + k + 1) * trainings);
@@ -108,8 +110,10 @@ export class ImportanceSums {
     this.#candidates = present.map((rows) => rows.length);
     this.#weights = this.#candidates.map(rankWeights);
     this.#places = each((k) =>
-      Array.from({ length: shuffles }, (_, shuffle) => {
-        const order = shuffledOrder(present[k]!.length, generatorAt(seed, SHUFFLE, k, shuffle));
+      [
+        [...present[k]!.keys()],
+        ...Array.from({ length: shuffles }, (_, shuffle) => shuffledOrder(present[k]!.length, generatorAt(seed, SHUFFLE, k, shuffle))),
+      ].map((order) => {
         const places = new Int32Array(trainings).fill(-1);
         present[k]!.forEach((row, i) => (places[row] = present[k]![order[i]!]!));
         return places;
@@ -125,13 +129,13 @@ export class ImportanceSums {
     if (rank < 0) return;
     const at = (k * trainings + rank) * features;
     for (let f = 0; f < features; f++) this.#sums[at + f]! += similarity[f]!;
-    const weights = this.#weights[k];
+    const weights = this.#weights[k]?.weights;
     if (!weights) return;
-    for (let shuffle = 0; shuffle < shuffles; shuffle++) {
-      const weight = weights[ranks[first + this.#places[k]![shuffle]![training]!]!]!;
+    for (const [i, places] of this.#places[k]!.entries()) {
+      const weight = weights[ranks[first + places[training]!]!]!;
       if (weight === 0) continue;
-      const to = (k * shuffles + shuffle) * features;
-      for (let f = 0; f < features; f++) this.#shuffled[to + f]! += weight * similarity[f]!;
+      const to = (k * (1 + shuffles) + i) * features;
+      for (let f = 0; f < features; f++) this.#contrasts[to + f]! += weight * similarity[f]!;
     }
   }
 
@@ -155,19 +159,18 @@ export class ImportanceSums {
 
   /** [K][F] */
   scores(): FeatureScore[][] {
-    const { shuffles, features, trainings } = this.#shape;
-    const curves = this.importance();
+    const { shuffles, features } = this.#shape;
     return this.#regions.map((regions, k) =>
       Array.from({ length: features }, (_, feature): FeatureScore => {
-        const from = (k * features + feature) * trainings;
-        const value = contrast(curves.subarray(from, from + this.#candidates[k]!));
-        if (!Number.isFinite(value)) return { feature, contrast: null, threshold: null, selected: false };
-        const chance = Float64Array.from(
-          { length: shuffles },
-          (_, shuffle) => this.#shuffled[(k * shuffles + shuffle) * features + feature]! / regions,
+        const scale = this.#weights[k]?.scale ?? NaN;
+        const all = Float64Array.from(
+          { length: 1 + shuffles },
+          (_, i) => this.#contrasts[(k * (1 + shuffles) + i) * features + feature]! / (scale * regions),
         );
-        const threshold = quantile(chance, LEVEL);
-        return { feature, contrast: value, threshold, selected: value > threshold };
+        const [contrast = NaN] = all;
+        if (!Number.isFinite(contrast)) return { feature, contrast: null, threshold: null, selected: false };
+        const threshold = quantile(all.subarray(1), LEVEL);
+        return { feature, contrast, threshold, selected: contrast > threshold };
       }),
     );
   }

@@ -1,16 +1,17 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { contrast, ImportanceSums, ranksOf, thirds, type ImportanceShape } from '../../lib/explanation/importance';
+import { ImportanceSums, ranksOf, rankWeights, thirds, type ImportanceShape } from '../../lib/explanation/importance';
+import { generatorAt, shuffledOrder } from '../../lib/random';
 import { writeStudy } from '../influence/support/studies';
 
-test('thirds and their contrast', () => {
+test('thirds and the weights of their contrast', () => {
   expect(thirds(2)).toBeUndefined();
   expect(thirds(3)).toEqual({ first: [0, 1], middle: [1, 2] });
   expect(thirds(10)).toEqual({ first: [0, 3], middle: [3, 7] });
-  expect(contrast([5, 2, 9])).toBe(3);
-  expect(contrast([4, 6, 1, 2, 7, 7])).toBe(3.5);
-  expect(contrast([1, 2])).toBeNaN();
+  expect(rankWeights(5)).toEqual({ weights: Int32Array.of(1, 1, -2, 0, 0), scale: 2 });
+  expect(rankWeights(10)).toEqual({ weights: Int32Array.of(4, 4, 4, -3, -3, -3, -3, 0, 0, 0), scale: 12 });
+  expect(rankWeights(2)).toBeUndefined();
 });
 
 /** Two test regions of one class that rank nine training regions alike, but for one swap; the training slice at row 4 is absent. */
@@ -83,4 +84,25 @@ test('fewer than three training regions tell nothing', () => {
   sums.add(0, 0, 0, Float64Array.of(1));
   sums.add(0, 0, 1, Float64Array.of(0));
   expect(sums.scores()).toEqual([[{ feature: 0, contrast: null, threshold: null, selected: false }]]);
+});
+
+/** What becomes of one feature of one class, whose training regions are ranked anew for every test region. */
+function scoreOf(tests: number, trainings: number, seed: number, similarity: (training: number) => number) {
+  const orders = Array.from({ length: tests }, (_, test) => shuffledOrder(trainings, generatorAt(seed, test)));
+  const shape = { tests, trainings, classes: 1, features: 1, ranks: Int32Array.from(orders.flat()), shuffles: 200, seed };
+  const sums = new ImportanceSums(shape);
+  for (let row = 0; row < trainings; row++)
+    for (let test = 0; test < tests; test++) sums.add(test, 0, row, Float64Array.of(similarity(row)));
+  return sums.scores()[0]![0]!;
+}
+
+test('a feature that is the same in every region is never selected', () => {
+  const scores = Array.from({ length: 20 }, (_, seed) => scoreOf(5, 10, seed, () => 1));
+  expect(scores).toEqual(scores.map(() => ({ feature: 0, contrast: 0, threshold: 0, selected: false })));
+});
+
+test('three training regions have too few orders for any to stand out', () => {
+  const scores = Array.from({ length: 50 }, (_, seed) => scoreOf(1, 3, seed, (row) => 1 / (3 + row + seed)));
+  expect(scores.some(({ contrast, threshold }) => contrast === threshold)).toBe(true);
+  expect(scores.filter(({ selected }) => selected)).toEqual([]);
 });
