@@ -1,4 +1,5 @@
 /** Which feature maps of the last hidden layer explain a study: FI by rank, the features it selects, and the exact split of T. */
+import { rm } from 'node:fs/promises';
 import type { SliceSource } from '../dataset/slices';
 import { openedEngine, type Engine, type Program } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
@@ -201,6 +202,8 @@ async function write(
   const [tests, trainings, classes] = [study.tests.slices.length, study.trainings.slices.length, study.classes.length];
   const curves = [classes, head.features, trainings];
   const table = await worker.call<Uint8Array>('table', { features: found, ...result }, { signal });
+  // Of features computed before: it must not speak of arrays of which some are new.
+  await rm(paths.features, { force: true });
   await writeNpy(paths.importance, curves, result.importance);
   await writeNpy(paths.split, curves, result.split);
   await writeNpy(paths.similarity, [tests, classes, trainings], result.similarity);

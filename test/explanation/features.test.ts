@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '../../lib/engine/engine';
@@ -175,4 +175,14 @@ test('an interrupted computation leaves no features behind', async () => {
   const running = computeFeatures({ ...settings(study, reference), signal: stop.signal, onProgress: () => stop.abort() });
   await expect(running).rejects.toMatchObject({ code: 'ERR_TRACIN_ABORTED' });
   await expect(readFeatures(study)).rejects.toMatchObject({ code: 'ERR_TRACIN_STUDY', message: /explain .* --features/ });
+});
+
+test('features computed again are whole or not there', async () => {
+  const study = await studyOf('again', { region: 'truth' }, reference);
+  await computeFeatures(settings(study, reference));
+  const paths = featurePaths(study.dir);
+  await rm(paths.similarity);
+  await mkdir(paths.similarity); // in the way of what comes after the first arrays
+  await expect(computeFeatures({ ...settings(study, reference), similarity: 'cosine' })).rejects.toMatchObject({ code: 'ERR_TRACIN_IO' });
+  await expect(readFeatures(study)).rejects.toMatchObject({ code: 'ERR_TRACIN_STUDY', message: /holds no features/ });
 });
