@@ -119,7 +119,8 @@ function compareLists(
 ): (Pick<RegionStability, 'overlap' | 'stable' | 'listed'> & { readonly chance: number }) | undefined {
   const { slices } = studies[0]!.trainings;
   const keyOf = ({ row }: Candidate): string => (by === 'patient' ? slices[row]!.patient : String(row));
-  const all = studies.map((study, i) => byFalling(candidatesOf(study, influences[i]!, k, [k], by)));
+  // What scores 0 is no proponent, and would stand on every list in the same place.
+  const all = studies.map((study, i) => byFalling(candidatesOf(study, influences[i]!, k, [k], by).filter(({ score }) => score !== 0)));
   const keys = all.map((candidates) => new Set(candidates.map(keyOf)));
   const common = all.map((candidates) => candidates.filter((one) => keys.every((known) => known.has(keyOf(one)))));
   const candidates = common[0]!.length;

@@ -83,6 +83,16 @@ test('three trainings: pairs are averaged, and only what every list has is stabl
   expect(found.verdict.words).toMatch(/^not stable: .* by chance 0\.600/);
 });
 
+test('training regions without a gradient are on no list', async () => {
+  // Two proponents of ten, which the trainings do not share; five regions score 0 in both.
+  const [one, other] = [await studyOf([2, 1, 0, 0, 0, 0, 0, -1, -2, -3], 'a'), await studyOf([-1, -2, 0, 0, 0, 0, 0, -3, 1, 2], 'b')];
+  const found = await testStability({ studies: [one, other], top: 2, resamples: 20 });
+  expect(found.lists[0]).toMatchObject({ overlap: of(0), chance: expect.closeTo(0.4, 9) });
+  const longer = await testStability({ studies: [one, other], top: 5, resamples: 20 });
+  expect(longer.regions[0]!.listed).toBe(5);
+  expect(longer.regions[0]!.stable.map(({ case: name }) => name)).toEqual(['A', 'B', 'H', 'I', 'J']);
+});
+
 test('lists that agree beyond chance in rankings that otherwise do not are partly stable', async () => {
   const found = await testStability({ studies: [await studyOf(FALLING, 'a'), await studyOf([10, 9, 1, 2, 3, 4, 5, 6, 7, 8], 'b')], top: 2, resamples: 20 }); // prettier-ignore
   expect(found.verdict).toMatchObject({ level: 'partly stable', warning: true });
