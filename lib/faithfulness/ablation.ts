@@ -38,7 +38,7 @@ export interface AblationOptions {
 /** A class under ablation. */
 export interface ClassAblation {
   readonly class: string;
-  /** Hard Dice over all held-out slices, nothing silenced; null where the class does not occur. */
+  /** Hard Dice over all held-out slices, nothing silenced; null where no label is of the class. */
   readonly dice: number | null;
   /** drop_{k,c} = Dice_c − Dice_c without feature k, [F]. */
   readonly drops: readonly (number | null)[];
@@ -153,15 +153,16 @@ function randomSets(count: number, size: number, draws: number, [seed, purpose, 
   return Array.from({ length: draws }, (_, draw) => shuffledOrder(count, generatorAt(seed, purpose, c, draw)).slice(0, size));
 }
 
-/** Dice of class c over the patients of a sample; NaN where the class does not occur. */
+/** Dice of class c over the patients of a sample; NaN where none of them has the class, however much of it is predicted. */
 function diceOf(patients: PatientCounts, c: number, sample: Int32Array): number {
-  let [both, sum] = [0, 0];
+  let [predicted, truth, both] = [0, 0, 0];
   for (const i of sample) {
-    const { predicted, truth, both: shared } = patients[i]!;
-    both += shared[c]!;
-    sum += predicted[c]! + truth[c]!;
+    const counts = patients[i]!;
+    predicted += counts.predicted[c]!;
+    truth += counts.truth[c]!;
+    both += counts.both[c]!;
   }
-  return sum === 0 ? NaN : (2 * both) / sum;
+  return truth === 0 ? NaN : (2 * both) / (predicted + truth);
 }
 
 /** Predicts the held-out slices with features silenced: the numbers of the head's kernel that read them are zero. */

@@ -61,8 +61,8 @@ export function faithfulnessPaths(dir: string) {
     correlations: join(folder, 'correlations.csv'),
     /** One file for each retraining, so that an interrupted run goes on. */
     retrainings: join(folder, 'retrainings'),
-    /** Run and study of labels corrupted on request. */
-    planted: join(folder, 'planted'),
+    /** Run and study of the labels of a share of the patients corrupted on request. */
+    planted: (share: number, seed: number) => join(folder, 'planted', `share-${share}-seed-${seed}`),
   };
 }
 

@@ -84,6 +84,8 @@ export interface PlantOptions {
   readonly train: SliceSource;
   readonly test: SliceSource;
   readonly definition: Definition;
+  /** Of whose checkpoints influence is computed; of all when absent. */
+  readonly epochs: readonly number[] | undefined;
   readonly faults: ReadonlyMap<string, PatientFault>;
   /** Folder for the run and the study of the corrupted data. */
   readonly folder: string;
@@ -98,6 +100,7 @@ export async function studyOfFaults({
   train: source,
   test,
   definition,
+  epochs,
   faults,
   folder,
   signal,
@@ -118,7 +121,7 @@ export async function studyOfFaults({
   return computeInfluence({
     train: corrupted,
     test,
-    networks: { run: planted },
+    networks: { run: planted, checkpoints: epochs },
     definition,
     out: join(folder, 'study'),
     engine,

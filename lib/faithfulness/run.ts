@@ -8,7 +8,9 @@ import { replaceFile } from '../files';
 import { selectParameters } from '../graph/parameters';
 import { toJson } from '../json';
 import { callback, check, kindOf, list, oneOf, optional, shape, whole, type Kinds } from '../kinds';
+import { matchNetwork } from '../influence/checks';
 import { reopenNetworks, reopenSides } from '../influence/reopen';
+import type { Run } from '../training/run';
 import { VERSION } from '../version';
 import { WorkerThread } from '../worker-thread';
 import { ablate, ablationPasses, type ClassAblation } from './ablation';
@@ -16,7 +18,7 @@ import { scorePatients } from './audit';
 import type { PatientScores } from './audit-scores';
 import { classCorrelations, encodeCorrelations, readFeatureArrays, type RegionCorrelation } from './correlation';
 import { trainHalves, type DatamodelResult } from './datamodel';
-import { FORMAT_VERSION, PARTS, faithfulnessPaths, readKept, type Faithfulness, type Part } from './files';
+import { FORMAT_VERSION, PARTS, faithfulnessPaths, readKept, type Faithfulness, type Part, type Tested } from './files';
 import { patientTable } from './patient-influence';
 import { drawFaults, studyOfFaults, withFaults } from './plant';
 import type { PlantedResult } from './planted';
@@ -97,7 +99,7 @@ export interface Setting extends FaithfulnessOptions, Budget {
 }
 
 /**
- * Writes STUDY/faithfulness/faithfulness.json and the tables beside it; features are computed first where the study has none.
+ * Writes STUDY/faithfulness/faithfulness.json, part by part, and the tables beside it; features are computed first where the study has none.
  * @throws ERR_TRACIN_USAGE options that cannot be meant;
  *   otherwise, where data or checkpoints are gone or have changed, ERR_TRACIN_DATA or ERR_TRACIN_CHECKPOINT
  */
@@ -113,18 +115,34 @@ export async function testFaithfulness(options: FaithfulnessOptions): Promise<Fa
     batch: options.batch ?? 8,
     onNotice: options.onNotice ?? (() => undefined),
   };
-  const kept = await readKept(study.dir, parts);
-  const wants = (part: Part): boolean => parts.includes(part);
-  const features = parts.some((part) => part !== 'faults') ? await featuresOf(setting) : null;
-  const results = {
-    ...(wants('correlation') && { correlation: await correlate(setting) }),
-    ...(wants('ablation') && { ablation: await ablateHeldOut(setting, features!) }),
-    ...(wants('faults') && { faults: await findFaults(setting) }),
-    ...(wants('retraining') && { retraining: await retrain(setting) }),
-  } as const;
   const tested = { mode, seed, resamples: setting.resamples };
+  let result = await withResults(study.dir, {}, tested, null);
+  const features = parts.some((part) => part !== 'faults') ? await featuresOf(setting) : null;
+  const tests: Record<Part, () => Promise<Faithfulness[Part]>> = {
+    correlation: () => correlate(setting),
+    ablation: () => ablateHeldOut(setting, features!),
+    faults: () => findFaults(setting),
+    retraining: () => retrain(setting),
+  };
+  // Retraining takes hours: what was found before it stays when it is interrupted.
+  for (const part of PARTS.filter((one) => parts.includes(one))) {
+    result = await withResults(study.dir, { [part]: await tests[part]() }, tested, features);
+    await replaceFile(faithfulnessPaths(study.dir).result, toJson(result));
+  }
+  return result;
+}
+
+/** What the file of a study has, with parts that are tested now in place of what it says of them. */
+async function withResults(
+  dir: string,
+  results: Pick<Faithfulness, Part>,
+  tested: Tested,
+  features: Features | null,
+): Promise<Faithfulness> {
+  const parts = PARTS.filter((part) => part in results);
+  const kept = await readKept(dir, parts);
   const claims = [...kept.verdict, ...verdictOf(results)];
-  const result: Faithfulness = {
+  return {
     formatVersion: FORMAT_VERSION,
     tool: `tracin-seg ${VERSION}`,
     ...tested,
@@ -134,8 +152,6 @@ export async function testFaithfulness(options: FaithfulnessOptions): Promise<Fa
     tested: { ...kept.tested, ...Object.fromEntries(parts.map((part) => [part, tested])) },
     verdict: PARTS.flatMap((part) => claims.filter((claim) => claim.part === part)),
   };
-  await replaceFile(faithfulnessPaths(study.dir).result, toJson(result));
-  return result;
 }
 
 function pick({ similarity, normalize, shuffles, seed }: Features): Faithfulness['features'] {
@@ -174,11 +190,13 @@ async function correlate({ study, resamples, seed, signal, onProgress }: Setting
 
 async function ablateHeldOut(setting: Setting, features: Features): Promise<Faithfulness['ablation']> {
   const { study, engine, batch, draws, together, resamples, seed, signal, onProgress } = setting;
-  const heldOut = setting.heldOut ?? (await validationOf(setting));
-  if (!heldOut) return { skipped: await withoutHeldOut(setting) };
+  const run = await runOf(study, setting.run);
+  const slices = setting.heldOut ?? (run && (await validationOf(run, setting)));
+  if (!slices) return { skipped: withoutHeldOut(run) };
   try {
-    checkHeldOut(heldOut, study);
+    checkHeldOut(slices, study, run);
     const networks = await reopenNetworks(study, setting);
+    const heldOut = matchNetwork({ test: slices, train: slices }, networks.lowered, networks.graph.source, study.classes).test;
     const head = featureHead(networks.lowered, networks.graph.source);
     const { size, output } = study.record;
     const program = await engine.compile(networks.graph, { size, output, parameters: [head.kernel] });
@@ -195,7 +213,7 @@ async function ablateHeldOut(setting: Setting, features: Features): Promise<Fait
       program.dispose();
     }
   } finally {
-    if (!setting.heldOut) await heldOut.close();
+    if (!setting.heldOut) await slices.close();
   }
 }
 
@@ -221,10 +239,12 @@ async function plantFaults(setting: Setting, share: number): Promise<Faithfulnes
     const source = await openRunCases(run, run.split.train, setting);
     try {
       const faults = drawFaults([...new Set(source.slices.map(({ patient }) => patient))], share, seed);
-      const folder = faithfulnessPaths(study.dir).planted;
+      const folder = faithfulnessPaths(study.dir).planted(share, seed);
       const test = sides.test.source;
-      const { definition } = study;
-      const planted = await studyOfFaults({ run, engine, train: source, test, definition, faults, folder, signal, onProgress });
+      const { definition, checkpoints } = study;
+      const known = checkpoints.flatMap(({ epoch }) => (epoch === null ? [] : [epoch]));
+      const epochs = known.length === checkpoints.length ? known : undefined;
+      const planted = await studyOfFaults({ run, engine, train: source, test, definition, epochs, faults, folder, signal, onProgress });
       const patients = await scorePatients({
         ...setting,
         study: planted,
@@ -304,13 +324,15 @@ async function inWorker<T>(method: string, argument: object, signal: AbortSignal
   }
 }
 
-async function withoutHeldOut({ study, run }: Setting): Promise<string> {
-  if (await runOf(study, run)) return 'no held-out slices: the run has no validation cases; name cases that had no part in the study';
-  return 'no held-out slices: the networks of this study come from no run of ours, which would have validation cases';
+function withoutHeldOut(run: Run | undefined): string {
+  if (!run) return 'no held-out slices: the networks of this study come from no run of ours, which would have validation cases';
+  return 'no held-out slices: the run has no validation cases but those that the study is about; name cases that had no part in it';
 }
 
-/** The validation cases of the run that a study is about. */
-async function validationOf(setting: Setting): Promise<SliceSource | undefined> {
-  const run = await runOf(setting.study, setting.run);
-  return run && run.split.validation.length > 0 ? openRunCases(run, run.split.validation, setting) : undefined;
+/** The validation cases of the run that a study is about, but those that it asks about; undefined where there are none. */
+async function validationOf(run: Run, setting: Setting): Promise<SliceSource | undefined> {
+  const { tests, trainings } = setting.study;
+  const known = new Set([...tests.slices, ...trainings.slices].map((slice) => slice.case));
+  const cases = run.split.validation.filter((name) => !known.has(name));
+  return cases.length > 0 ? openRunCases(run, cases, setting) : undefined;
 }

@@ -65,13 +65,27 @@ export async function openRunCases(
   return openRecorded({ ...place, cases: [...cases] }, { signal });
 }
 
-/** @throws ERR_TRACIN_DATA where slices held out have no labels, or are of a patient that the study is about */
-export function checkHeldOut(heldOut: SliceSource, study: Study): void {
+/**
+ * @param run the study's, if it is of one
+ * @throws ERR_TRACIN_DATA where slices held out have no labels or another size, or are of a patient that the study is about or a case
+ *   that the run was trained on
+ */
+export function checkHeldOut(heldOut: SliceSource, study: Study, run: Run | undefined): void {
   if (!heldOut.labelled) throw new TracinError('ERR_TRACIN_DATA', 'the held-out slices have no labels to take Dice against: add them');
+  const { size } = study.record;
+  if (heldOut.size.join() !== size.join()) {
+    const message = `the held-out slices have size ${heldOut.size.join(', ')}, those of ${study.dir} ${size.join(', ')}: prepare both alike`;
+    throw new TracinError('ERR_TRACIN_DATA', message);
+  }
   const known = new Set([...study.tests.slices, ...study.trainings.slices].map(({ patient }) => patient));
   const shared = heldOut.slices.find(({ patient }) => known.has(patient));
   if (shared) {
     const message = `patient ${shared.patient} is held out and part of ${study.dir}: features are tested on patients that had no part in selecting them`;
+    throw new TracinError('ERR_TRACIN_DATA', message);
+  }
+  const trained = heldOut.slices.find((slice) => run?.split.train.includes(slice.case));
+  if (trained) {
+    const message = `case ${trained.case} is held out and ${run!.dir} was trained on it: name cases that had no part in training`;
     throw new TracinError('ERR_TRACIN_DATA', message);
   }
 }

@@ -8,6 +8,7 @@ import type { Features } from '../../lib/explanation/files';
 import { readFindings } from '../../lib/faithfulness/findings';
 import type { Faithfulness } from '../../lib/faithfulness/files';
 import type { Audit } from '../../lib/faithfulness/audit';
+import { openStudy } from '../../lib/influence/study';
 import { refusal, tracin } from '../support/cli';
 
 // Many processes, each with an engine to open.
@@ -74,10 +75,34 @@ test('faithfulness of a run, every part; what is done is not done again', async 
 });
 
 test('faults are planted into clean labels on request', async () => {
+  expect(await done('faithfulness run/study --only faults --plant 0.5 --seed 2')).toMatch(/3 of 6 patients have planted faults/);
   const words = await done('faithfulness run/study --only faults --plant 0.3 --seed 2');
   expect(words).toMatch(/2 of 6 patients have planted faults/);
-  expect(readdirSync(join(cwd, 'run', 'study', 'faithfulness', 'planted')).sort()).toEqual(['run', 'study']);
+  const planted = join(cwd, 'run', 'study', 'faithfulness', 'planted');
+  expect(readdirSync(join(planted, 'share-0.3-seed-2')).sort()).toEqual(['run', 'study']);
+  expect(readdirSync(planted).sort()).toEqual(['share-0.3-seed-2', 'share-0.5-seed-2']);
   expect(await refusal(['faithfulness', 'run/study', '--plant', '1.5'], cwd)).toMatch(/--plant/);
+});
+
+test('a study of some epochs looks for planted faults at those, and is not ablated on cases that it asks about or was trained on', async () => {
+  const { train, validation } = JSON.parse(readFileSync(join(cwd, 'patients', 'split.json'), 'utf8')) as Record<string, string[]>;
+  await done(
+    `influence --run run --region truth --checkpoints 1 --train ${train!.slice(1).join()} --test ${validation!.join()} --out early`,
+  );
+  const words = await done('faithfulness early --only ablation,faults --plant 0.3');
+  expect(words).toMatch(/not tested: no held-out slices: the run has no validation cases but those that the study is about/);
+  const { checkpoints } = await openStudy(join(cwd, 'early', 'faithfulness', 'planted', 'share-0.3-seed-1', 'study'));
+  expect(checkpoints.map(({ epoch }) => epoch)).toEqual([1]);
+  const asked = ['faithfulness', 'early', '--only', 'correlation,ablation', '--seed', '7', '--held-out'];
+  expect(await refusal([...asked, validation![0]!], cwd)).toMatch(/is held out and part of/);
+  expect(await refusal([...asked, train![0]!], cwd)).toMatch(new RegExp(`case ${train![0]} is held out and .* was trained on it`));
+  // What was found before the refusal is kept, and so is what is found by earlier tests.
+  expect(await readFindings(join(cwd, 'early'))).toMatchObject({
+    seed: 7,
+    correlation: expect.arrayContaining([]),
+    ablation: { skipped: expect.any(String) },
+    faults: { faulty: 2 },
+  });
 });
 
 test('audit writes a table and pictures for the annotators', async () => {

@@ -1,11 +1,16 @@
 /** Features silenced one by one, against logits worked out by hand from the maps. */
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SliceSource } from '../../lib/dataset/slices';
+import { withClasses } from '../../lib/dataset/views';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import type { Features } from '../../lib/explanation/files';
 import { featureHead } from '../../lib/explanation/head';
 import { ablate, ablationPasses, scoreAblation } from '../../lib/faithfulness/ablation';
-import { hardDice } from '../../lib/inference/dice';
-import { openTiny, SIZE, tinyNetwork, type Tiny } from '../influence/support/tiny';
+import { testFaithfulness } from '../../lib/faithfulness/run';
+import { DiceCounts, hardDice } from '../../lib/inference/dice';
+import { computeInfluence } from '../../lib/influence/run';
+import { CLASSES as CLASS_NAMES, openTiny, SIZE, tinyNetwork, type Tiny } from '../influence/support/tiny';
 
 const PIXELS = SIZE[0]! * SIZE[1]!;
 const [SLICES, FEATURES, CLASSES] = [5, 3, 3];
@@ -89,4 +94,44 @@ test('patients are what is resampled', async () => {
   expect(classes[0]!.difference.n).toBe(SLICES);
   const { low, value, high } = classes[0]!.difference;
   expect(low! <= value! && value! <= high!).toBe(true);
+});
+
+test('a class that no held-out patient has says nothing, though it is predicted', () => {
+  const counted = (predicted: number, truth: number): DiceCounts => {
+    const counts = new DiceCounts(1);
+    [counts.predicted[0], counts.truth[0]] = [predicted, truth];
+    return counts;
+  };
+  // Without feature 0 it is not predicted any more, without feature 1 it is.
+  const [class0] = scoreAblation({
+    whole: [counted(4, 0)],
+    single: [[counted(0, 0)], [counted(3, 0)], [counted(4, 0)]],
+    classes: [{ class: 'ET', selected: [1], unselected: [0, 2], sets: [[0], [1], [2]], together: undefined }],
+    resampling: { resamples: 10, seed: 1 },
+  });
+  expect(class0).toMatchObject({
+    dice: null,
+    drops: [null, null, null],
+    test: { u: null, p: null, effect: null },
+    random: { quantiles: [null, null, null], beaten: null },
+  });
+});
+
+test('held-out slices are taken with the classes of the study, or refused', async () => {
+  const engine = openReferenceEngine();
+  const { test: asked, train, networks, dir } = tiny;
+  const study = await computeInfluence({ train, test: asked, networks, engine, definition: { region: 'truth' }, out: join(dir, 'study') });
+  const slices = train.slices.map(({ index }, i) => ({ case: `held ${i}`, patient: `held ${i}`, index }));
+  const ablationOf = async (changed: Partial<SliceSource>) => {
+    const heldOut = { ...withClasses(train, train.classes), slices, ...changed };
+    const budget = { resamples: 20, draws: 5, together: 1 };
+    return (await testFaithfulness({ study, engine, test: asked, train, heldOut, budget, parts: ['ablation'] })).ablation;
+  };
+  const whole = await ablationOf({});
+  expect(whole).toMatchObject({ patients: SLICES, classes: CLASS_NAMES.map((name) => ({ class: name, dice: expect.any(Number) })) });
+  // Classes that are numbers are as many as occur in the labels.
+  expect(await ablationOf({ classes: ['1', '2'] })).toEqual(whole);
+  const refused = (message: RegExp) => ({ code: 'ERR_TRACIN_DATA', message });
+  await expect(ablationOf({ classes: ['lesion'] })).rejects.toMatchObject(refused(/tells 3 foreground classes apart/));
+  await expect(ablationOf({ size: [5, 6] })).rejects.toMatchObject(refused(/size 5, 6, those of .* 6, 5: prepare both alike/));
 });
