@@ -1,7 +1,7 @@
 /** Slices that come as numpy arrays: images float32 [N, M, H, W], labels uint8 [N, H, W]. A case, and a patient, is a row number. */
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { TracinError, throwIfAborted } from '../errors';
 import { firstNotFinite } from '../finite';
@@ -111,6 +111,7 @@ class Arrays implements SliceSource {
   readonly size: readonly number[];
   readonly slices: readonly SliceId[];
   readonly labelled: boolean;
+  readonly files: readonly string[];
   readonly #images: NpyFile;
   readonly #labels: NpyFile | undefined;
 
@@ -123,6 +124,7 @@ class Arrays implements SliceSource {
     this.size = [h, w];
     this.slices = Array.from({ length: n }, (_, row) => ({ case: String(row), patient: String(row), index: 0 }));
     this.labelled = labels !== undefined;
+    this.files = [images, ...(labels ? [labels] : [])].map(({ path }) => resolve(path));
   }
 
   async read(positions: readonly number[], { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<SliceBatch> {

@@ -104,6 +104,14 @@ export class Dataset implements SliceSource {
     );
   }
 
+  /** Images and segmentations of its cases. */
+  get files(): readonly string[] {
+    return this.cases.flatMap(({ case: name }) => {
+      const { images, segmentation } = this.#entry(name).files;
+      return [...images.map(({ path }) => path), ...(segmentation === undefined ? [] : [segmentation])];
+    });
+  }
+
   get cache(): SliceCache {
     return this.#store.cache;
   }

@@ -34,6 +34,8 @@ export interface SliceSource {
   readonly size: readonly number[];
   readonly slices: readonly SliceId[];
   readonly labelled: boolean;
+  /** Absolute paths of what is read; absent where slices come from no files. */
+  readonly files?: readonly string[] | undefined;
   /** Absent where nothing is kept between reads. */
   readonly cache?: SliceCache | undefined;
   /** Images and labels of the slices at these positions of `slices`, in that order. */
@@ -52,6 +54,7 @@ export const sliceSource: Kind<SliceSource> = shape<SliceSource>(
     size: list(whole(1)),
     slices: alike(shape<SliceId>({ case: text, patient: text, index: whole() })),
     labelled: flag,
+    files: optional(list(text)),
     cache: anything,
     read: callback,
     fingerprint: callback,

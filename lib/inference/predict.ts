@@ -1,5 +1,6 @@
 /** Predictions of a trained network as files: label volumes (or an array), and how well they agree with the labels there are. */
-import { join, resolve } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { Dataset } from '../dataset/dataset';
 import { writeLabelDescription } from '../dataset/label-description';
 import { sliceSource, type SliceSource } from '../dataset/slices';
@@ -78,7 +79,8 @@ export interface Prediction {
  *  - arrays: `labels.npy`, uint8 [N, H, W] in 0..K
  *  - where there are labels: `dice.json` and `dice.csv`, hard Dice of each case (all its slices together) and class. It counts the
  *    pixels inside the crop: tumour outside of it is neither predicted nor missed.
- * @throws ERR_TRACIN_DATA other classes, modalities or sizes than the network's; ERR_TRACIN_USAGE a dataset without all its slices;
+ * @throws ERR_TRACIN_DATA other classes, modalities or sizes than the network's; ERR_TRACIN_USAGE a dataset without all its slices, or a
+ *   folder where a file of the data would be replaced;
  *   ERR_TRACIN_ENGINE onnxruntime-node or the provider is missing; ERR_TRACIN_ABORTED (volumes already written stay)
  */
 export async function predict(options: PredictOptions): Promise<Prediction> {
@@ -92,11 +94,14 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
     await makeFolder(out).catch((error: unknown) => {
       throw fileError(error, 'make folder', out);
     });
+    const files = labelFiles(data, out);
+    await assertApart(files, data);
     const predicted =
-      data instanceof Dataset ? await predictVolumes(predictor, data, out, options) : await predictArray(predictor, data, out, options);
+      data instanceof Dataset ? await predictVolumes(predictor, data, files, options) : await predictArray(predictor, data, files, options);
+    if (data instanceof Dataset) await writeLabelDescription(out, data.layout.classes);
     const mean = meanDice(predicted.dice, data.classes.length);
     const { notes, provider } = predictor;
-    const prediction: Prediction = { out, checkpoint, provider, notes, classes: data.classes, mean, ...predicted };
+    const prediction: Prediction = { out, files, checkpoint, provider, notes, classes: data.classes, mean, ...predicted };
     if (prediction.dice.length > 0) await writeDice(prediction);
     return prediction;
   } finally {
@@ -167,15 +172,40 @@ function assertWhole(data: Dataset): void {
   }
 }
 
-type Predicted = Pick<Prediction, 'files' | 'dice'>;
+/** One for each case in their order, or the one array. */
+function labelFiles(data: SliceSource, out: string): string[] {
+  if (!(data instanceof Dataset)) return [join(out, 'labels.npy')];
+  return data.cases.map(({ case: name }) => join(out, `${name}${data.endings(name).labels}`));
+}
 
-async function predictVolumes(predictor: Predictor, data: Dataset, out: string, options: PredictOptions): Promise<Predicted> {
+/** In the folder of the labels predictions may well have their names; nobody wants those replaced. */
+async function assertApart(files: readonly string[], data: SliceSource): Promise<void> {
+  const folders = new Map<string, Promise<string>>();
+  const real = async (path: string): Promise<string> => {
+    const folder = dirname(path);
+    if (!folders.has(folder)) folders.set(folder, realpath(folder).catch(() => folder));
+    return join(await folders.get(folder)!, basename(path));
+  };
+  const own = new Set(await Promise.all((data.files ?? []).map(real)));
+  for (const file of files) {
+    if (!own.has(await real(file))) continue;
+    throw new TracinError('ERR_TRACIN_USAGE', `${file} is part of the data and would be replaced: choose another folder`);
+  }
+}
+
+type Predicted = Pick<Prediction, 'dice'>;
+
+async function predictVolumes(
+  predictor: Predictor,
+  data: Dataset,
+  volumes: readonly string[],
+  options: PredictOptions,
+): Promise<Predicted> {
   const { batch, signal, onProgress } = options;
   const pixels = data.size[0] * data.size[1];
-  const files: string[] = [];
   const dice: CaseDice[] = [];
   let done = 0;
-  for (const { case: name, patient } of data.cases) {
+  for (const [row, { case: name, patient }] of data.cases.entries()) {
     const source = data.subset([name]);
     try {
       const perSlice = new Map<number, Uint8Array>();
@@ -186,20 +216,22 @@ async function predictVolumes(predictor: Predictor, data: Dataset, out: string, 
         done += positions.length;
         onProgress?.({ stage: 'predict', done, total: data.slices.length });
       }
-      const file = join(out, `${name}${data.endings(name).labels}`);
-      await data.writeLabels(name, file, perSlice);
-      files.push(file);
+      await data.writeLabels(name, volumes[row]!, perSlice);
       if (source.labelled) dice.push({ case: name, patient, dice: counts.dice() });
     } finally {
       await source.close();
     }
   }
-  await writeLabelDescription(out, data.layout.classes);
-  return { files, dice };
+  return { dice };
 }
 
 /** A case of arrays is a row. */
-async function predictArray(predictor: Predictor, data: SliceSource, out: string, options: PredictOptions): Promise<Predicted> {
+async function predictArray(
+  predictor: Predictor,
+  data: SliceSource,
+  [file]: readonly string[],
+  options: PredictOptions,
+): Promise<Predicted> {
   const pixels = data.size.reduce((product, n) => product * n, 1);
   const all = new Uint8Array(data.slices.length * pixels);
   const dice: CaseDice[] = [];
@@ -211,9 +243,8 @@ async function predictArray(predictor: Predictor, data: SliceSource, out: string
       dice.push({ case: name, patient, dice: new DiceCounts(data.classes.length).add(part(predicted), part(labels!)).dice() });
     }
   }
-  const file = join(out, 'labels.npy');
-  await writeNpy(file, [data.slices.length, ...data.size], all);
-  return { files: [file], dice };
+  await writeNpy(file!, [data.slices.length, ...data.size], all);
+  return { dice };
 }
 
 async function writeDice({ out, checkpoint, provider, classes, dice, mean }: Prediction): Promise<void> {

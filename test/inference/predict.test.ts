@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openArrays } from '../../lib/dataset/arrays';
@@ -115,6 +115,41 @@ describe('predict', () => {
     expect(unlabelled.dice).toEqual([]);
     expect(await readdir(unlabelled.out)).toEqual(['labels.npy']);
     await arrays.close();
+  });
+
+  it('replaces no file of the data', async () => {
+    const nnunet = join(dir, 'nnunet');
+    const labels = join(nnunet, 'labelsTr');
+    await Promise.all([mkdir(join(nnunet, 'imagesTr'), { recursive: true }), mkdir(labels, { recursive: true })]);
+    for (const [i, name] of ['t1', 't1ce', 't2', 'flair'].entries())
+      await copyFile(join(dir, `patients/Phantom_001/Phantom_001_${name}.nii.gz`), join(nnunet, `imagesTr/one_000${i}.nii.gz`));
+    await copyFile(join(dir, 'patients/Phantom_001/Phantom_001_seg.nii.gz'), join(labels, 'one.nii.gz'));
+    const channels = { 0: 'T1', 1: 'T1ce', 2: 'T2', 3: 'FLAIR' };
+    const description = { channel_names: channels, labels: { background: 0, NCR: 1, ED: 2, ET: 4 }, numTraining: 1, file_ending: '.nii.gz' };
+    await writeFile(join(nnunet, 'dataset.json'), JSON.stringify(description));
+    await symlink(labels, join(dir, 'link'));
+    const before = await readFile(join(labels, 'one.nii.gz'));
+    const data = await openDataset({ dir: nnunet, size: 24, slices: 'all' });
+    for (const out of [labels, join(dir, 'link')]) {
+      await expect(predict({ network: { checkpoint }, data, out })).rejects.toMatchObject({
+        code: 'ERR_TRACIN_USAGE',
+        message: `${join(out, 'one.nii.gz')} is part of the data and would be replaced: choose another folder`,
+      });
+    }
+    await data.close();
+    expect(await readdir(labels)).toEqual(['one.nii.gz']);
+    expect(await readFile(join(labels, 'one.nii.gz'))).toEqual(before);
+
+    const arrays = join(dir, 'own');
+    await mkdir(arrays);
+    await writeNpy(join(arrays, 'images.npy'), [1, 4, 16, 16], new Float32Array(1024));
+    await writeNpy(join(arrays, 'labels.npy'), [1, 16, 16], new Uint8Array(256).fill(3));
+    const rows = await openArrays({ images: join(arrays, 'images.npy'), labels: join(arrays, 'labels.npy') });
+    await expect(predict({ network: { checkpoint }, data: rows, out: arrays })).rejects.toMatchObject({
+      message: `${join(arrays, 'labels.npy')} is part of the data and would be replaced: choose another folder`,
+    });
+    await rows.close();
+    expect((await readdir(arrays)).sort()).toEqual(['images.npy', 'labels.npy']);
   });
 
   it('leaves whole files only when it is stopped', async () => {
