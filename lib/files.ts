@@ -30,14 +30,26 @@ export function fileError(error: unknown, doing: string, path: string): TracinEr
 
 /** Makes a folder and those above it; fails with Node's error, see {@link fileError}. @returns the first that was not there */
 export async function makeFolder(path: string): Promise<string | undefined> {
+  // One by one: Node's `recursive` tries for ever where a folder that is there can hold no other, as in /proc or under an automount, and says
+  // ENOENT of much else that stands against it, such as a read-only file system or a full quota.
   try {
-    return await mkdir(path, { recursive: true });
+    return (await makeOne(path)) ? path : undefined;
   } catch (error) {
-    // Node says so of much that stands against it, such as a read-only file system or a full quota: the first folder that is missing tells.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
-    const first = await makeFolder(dirname(path));
+  }
+  const first = await makeFolder(dirname(path));
+  return (await makeOne(path)) ? (first ?? path) : first;
+}
+
+/** Whether it was made; false where it is there. */
+async function makeOne(path: string): Promise<boolean> {
+  try {
     await mkdir(path);
-    return first ?? path;
+    return true;
+  } catch (error) {
+    const there = await stat(path).catch(() => undefined);
+    if (there?.isDirectory()) return false;
+    throw error;
   }
 }
 

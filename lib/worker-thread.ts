@@ -13,7 +13,7 @@ interface Call {
 interface Answer {
   readonly id: number;
   readonly result?: unknown;
-  readonly error?: { readonly code: ErrorCode; readonly message: string; readonly stack: string };
+  readonly error?: { readonly code: ErrorCode; readonly message: string; readonly stack: string; readonly errno?: string | undefined };
 }
 const STOP = 'stop';
 
@@ -26,6 +26,13 @@ export function compiledModule(module: string): string {
   if (existsSync(built)) return built;
   const advice = existsSync(join(root, 'scripts', 'build.mjs')) ? 'run `npm run build`' : 'the package is incomplete, install it again';
   throw new TracinError('ERR_TRACIN_ENGINE', `${module} is not compiled (looked for ${here}, ${built}): ${advice}`);
+}
+
+/** As it was thrown in the thread; the cause has its stack and, where a file could not be reached, Node's code. */
+function failureOf({ code, message, stack, errno }: NonNullable<Answer['error']>): TracinError {
+  return new TracinError(code, message, {
+    cause: Object.assign(new Error(message), { stack }, errno === undefined ? {} : { code: errno }),
+  });
 }
 
 export class WorkerThread {
@@ -44,7 +51,7 @@ export class WorkerThread {
       // While it is being closed its end is waited for.
       if (this.#waiting.size === 0 && !this.#closing) this.#worker.unref();
       if (!call) return;
-      if (answer.error) call.reject(new TracinError(answer.error.code, answer.error.message, { cause: answer.error.stack }));
+      if (answer.error) call.reject(failureOf(answer.error));
       else call.resolve(answer.result);
     });
     const end = (error: Error): void => {
@@ -131,7 +138,8 @@ export function serve(create: (data: unknown) => Record<string, (argument: never
       } catch (error) {
         const failure = error instanceof Error ? error : new Error(String(error));
         const code = failure instanceof TracinError ? failure.code : 'ERR_TRACIN_INTERNAL';
-        port.postMessage({ id, error: { code, message: failure.message, stack: failure.stack ?? '' } } satisfies Answer);
+        const errno = (failure.cause as NodeJS.ErrnoException | undefined)?.code;
+        port.postMessage({ id, error: { code, message: failure.message, stack: failure.stack ?? '', errno } } satisfies Answer);
       }
     });
   });

@@ -183,7 +183,11 @@ async function assertApart(files: readonly string[], data: SliceSource): Promise
   const folders = new Map<string, Promise<string>>();
   const real = async (path: string): Promise<string> => {
     const folder = dirname(path);
-    if (!folders.has(folder)) folders.set(folder, realpath(folder).catch(() => folder));
+    if (!folders.has(folder))
+      folders.set(
+        folder,
+        realpath(folder).catch(() => folder),
+      );
     return join(await folders.get(folder)!, basename(path));
   };
   const own = new Set(await Promise.all((data.files ?? []).map(real)));

@@ -151,6 +151,8 @@ describe('influence', () => {
       /region slice has no meaning with loss cross-entropy/,
     );
     expect(await refusal(influence(a, '0.1', '--parameters', 'nothing*'))).toMatch(/nothing\*/);
+    const spot = join(root, 'spot.nii.gz');
+    expect(await refusal(influence(a, '0.1', '--region-mask', spot))).toBe(`cannot read ${spot}: it does not exist: check the path`);
     expect(await refusal(influence(a, '0.1', '--class-names', 'ED,ET'))).toMatch(/class names ED, ET: give 3/);
     expect(await refusal(influence(a, '0.1', '--test-images', 'x.npy'))).toBe(
       '--data belongs to a data folder and has no meaning for arrays: leave it out',

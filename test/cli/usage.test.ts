@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { refusal, tracin } from '../support/cli';
@@ -68,7 +68,15 @@ test.each([
   [['train', '--run', 'r', '--network', 'unet'], 'no data: name a folder with --data'],
   [
     ['train', '--run', 'r', '--data', 'd'],
-    'no network: choose one with --network from unet, deepseg, resunet, attention-unet, or name an ONNX file',
+    'no network: choose one with --network from unet, deepseg, resunet, attention-unet, or name an ONNX file (.onnx)',
+  ],
+  [
+    ['train', '--run', 'r', '--data', 'd', '--network', 'unett'],
+    'unknown network unett: choose from unet, deepseg, resunet, attention-unet, or name an ONNX file (.onnx)',
+  ],
+  [
+    ['train', '--run', '/nowhere', '--resume'],
+    '/nowhere holds no run to go on with: name the folder of one, or begin it with --data and --network',
   ],
   [
     ['train', '--run', 'r', '--shares', '0.5,0.1,0.2'],
@@ -117,6 +125,12 @@ test('a folder that is not there', async () => {
   expect(await refusal(['rank', '/nowhere/study', '--test', 'a', '--class', 'ET'])).toMatch(/^\/nowhere\/study holds no study/);
   const error = await refusal(['train', '--data', '/nowhere', '--network', 'unet', '--run', '/nowhere/run']);
   expect(error).toBe('cannot read /nowhere: it does not exist: check the path');
+});
+
+// /proc takes no folders and says that there is none of that name.
+(existsSync('/proc/self') ? test : test.skip)('a folder that can hold no other', async () => {
+  const error = await refusal(['phantom', '/proc/none', '--cases', '1', '--size', '16']);
+  expect(error).toMatch(/^cannot write \/proc\/none\/.*: it does not exist: check the path$/);
 });
 
 test('a folder whose links lead in a circle', async () => {

@@ -125,7 +125,12 @@ describe('predict', () => {
       await copyFile(join(dir, `patients/Phantom_001/Phantom_001_${name}.nii.gz`), join(nnunet, `imagesTr/one_000${i}.nii.gz`));
     await copyFile(join(dir, 'patients/Phantom_001/Phantom_001_seg.nii.gz'), join(labels, 'one.nii.gz'));
     const channels = { 0: 'T1', 1: 'T1ce', 2: 'T2', 3: 'FLAIR' };
-    const description = { channel_names: channels, labels: { background: 0, NCR: 1, ED: 2, ET: 4 }, numTraining: 1, file_ending: '.nii.gz' };
+    const description = {
+      channel_names: channels,
+      labels: { background: 0, NCR: 1, ED: 2, ET: 4 },
+      numTraining: 1,
+      file_ending: '.nii.gz',
+    };
     await writeFile(join(nnunet, 'dataset.json'), JSON.stringify(description));
     await symlink(labels, join(dir, 'link'));
     const before = await readFile(join(labels, 'one.nii.gz'));

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { CaseInfo } from '../../dataset/dataset';
 import { recordOf } from '../../dataset/record';
@@ -45,6 +46,8 @@ type Flags = DatasetFlags &
     readonly seed?: number;
   };
 
+/** What --network takes. */
+const CHOICE = `${NETWORKS.join(', ')}, or name an ONNX file (.onnx)`;
 const DEFAULTS = configurationSchema.parse({});
 const count = wholeNumber({ least: 1 });
 const rate = decimal({ least: 0, above: true });
@@ -60,7 +63,11 @@ export function addTrain(program: Command, context: Context): void {
     .option('--levels <n>', "resolutions (default: the paper's)", count);
   addSplitFlags(addDatasetFlags(command))
     .option('--validation <cases>', 'cases whose Dice is watched, separated by commas', words)
-    .option('--shares <a,b,c>', 'without named cases: shares of patients for training, validation and test', shares, [0.7, 0.1, 0.2])
+    .addOption(
+      new Option('--shares <a,b,c>', 'without named cases: shares of patients for training, validation and test')
+        .argParser(shares)
+        .default([0.7, 0.1, 0.2], '0.7,0.1,0.2'),
+    )
     .addOption(new Option('--loss <loss>', `what is minimised (default: ${DEFAULTS.loss})`).choices(['dice', 'cross-entropy', 'dice+ce']))
     .option('--class-weights <w,…>', 'of the cross-entropy, background first (default: all 1)', listOf(rate))
     .addOption(new Option('--optimiser <name>', `how (default: ${DEFAULTS.optimiser.kind})`).choices(['sgd', 'adam']))
@@ -107,6 +114,9 @@ function shares(text: string): number[] {
 async function runTraining(flags: Flags, { signal, reporter }: Context): Promise<void> {
   const { onProgress } = reporter;
   const before = flags.resume ? await readRunFile(flags.run) : undefined;
+  if (flags.resume && !before && flags.data === undefined) {
+    throw usage(`${resolve(flags.run)} holds no run to go on with: name the folder of one, or begin it with --data and --network`);
+  }
   const options = folderOptions(flags, recordedIn(before));
   const network = await networkOf(flags, before);
   const { engine, notes } = await openEngine(flags.device ?? (before?.engine.name as Flags['device']) ?? 'auto', {
@@ -142,8 +152,11 @@ async function runTraining(flags: Flags, { signal, reporter }: Context): Promise
 
 async function networkOf(flags: Flags, before: RunFile | undefined): Promise<TrainOptions['network']> {
   const name = flags.network ?? before?.network.name;
-  if (name === undefined) throw usage(`no network: choose one with --network from ${NETWORKS.join(', ')}, or name an ONNX file`);
-  if (!name.endsWith('.onnx')) return { name, width: flags.width ?? before?.network.width, levels: flags.levels ?? before?.network.levels };
+  if (name === undefined) throw usage(`no network: choose one with --network from ${CHOICE}`);
+  if (!name.endsWith('.onnx')) {
+    if (!NETWORKS.some((one) => one === name)) throw usage(`unknown network ${name}: choose from ${CHOICE}`);
+    return { name, width: flags.width ?? before?.network.width, levels: flags.levels ?? before?.network.levels };
+  }
   if (flags.width ?? flags.levels) throw usage(`--width and --levels have no meaning for ${name}: leave them out`);
   return readOnnx(name);
 }
