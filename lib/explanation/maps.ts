@@ -114,6 +114,7 @@ export async function computeMaps(options: MapOptions): Promise<MapEntry[]> {
     trainClass: neighbour.class,
   }));
   const { wanted, known, missing } = await wantedMaps(study, pairs);
+  const made: MapEntry[] = [];
   if (missing.length > 0) {
     throwIfAborted(signal);
     const sides = await reopenSides(study, { ...options.sources, data: options.data, signal });
@@ -121,14 +122,16 @@ export async function computeMaps(options: MapOptions): Promise<MapEntry[]> {
       const slices = sliceReader(sides, study, signal);
       const computed = await compute(missing, slices, options);
       for (const one of computed) {
-        const entry = await write(one, sides, slices, options);
-        known.set(mapKey(entry), entry);
+        made.push(await write(one, sides, slices, options));
       }
     } finally {
       await sides.close();
     }
-    await replaceFile(mapPaths(study.dir).index, toJson([...known.values()]));
+    // Maps of other questions may have come meanwhile.
+    const all = new Map([...(await readMaps(study)), ...made].map((entry) => [mapKey(entry), entry]));
+    await replaceFile(mapPaths(study.dir).index, toJson([...all.values()]));
   }
+  for (const entry of made) known.set(mapKey(entry), entry);
   return wanted.map(({ entry }) => known.get(mapKey(entry))!);
 }
 

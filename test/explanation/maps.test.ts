@@ -93,4 +93,13 @@ describe('a folder of maps', () => {
     await expect(late).rejects.toMatchObject({ code: 'ERR_TRACIN_ABORTED' });
     expect(await files()).toEqual(before);
   });
+
+  it('keeps the maps of two questions asked at once', async () => {
+    const [one, other] = await Promise.all([
+      computeMaps({ ...settings, class: 'class 1' }),
+      computeMaps({ ...settings, class: 'class 3' }),
+    ]);
+    expect(one.length * other.length).toBeGreaterThan(0);
+    expect(await readMaps(asked.study)).toEqual(expect.arrayContaining([...one, ...other]));
+  });
 });
