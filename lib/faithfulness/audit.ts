@@ -8,6 +8,7 @@ import { combine } from './combination';
 import { labelQuality } from './label-quality';
 import { FOUND_BY, plantedSchema, type FoundBy, type PlantedResult } from './planted';
 import { SUBJECT, type SubjectOptions } from './subject';
+import { above } from './verdict';
 
 /** Progress comes as the stage `audit`, in training slices. */
 export interface AuditOptions extends SubjectOptions {
@@ -150,7 +151,7 @@ function chosenOrder(asked: FoundBy | undefined, evidence: PlantedResult | undef
       'no planted faults were looked for in this study; on synthetic patients the loss found most unless the network had learnt its faulty labels by heart, where self-influence found as many or more';
     return { order: 'loss', words };
   }
-  const best = evidence.scores.find(({ overBaseline }) => (overBaseline?.low ?? 0) > 0);
+  const best = evidence.scores.find(({ overBaseline }) => overBaseline && above(overBaseline, 0));
   const order = best?.score ?? evidence.baseline;
   const { auroc } = evidence.scores.find(({ score }) => score === order)!;
   const digits = (value: number | null): string => value?.toFixed(2) ?? '-';

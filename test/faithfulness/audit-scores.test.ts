@@ -1,9 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openReferenceEngine } from '../../lib/engine/reference';
+import { audit } from '../../lib/faithfulness/audit';
 import { patientScores } from '../../lib/faithfulness/audit-scores';
 import { labelLikelihood, softMinimum } from '../../lib/faithfulness/label-quality';
+import { computeInfluence } from '../../lib/influence/run';
 import { writeStudy } from '../influence/support/studies';
+import { openTiny } from '../influence/support/tiny';
 
 let dir: string;
 beforeAll(async () => void (dir = await mkdtemp(join(tmpdir(), 'tracin-audit-'))));
@@ -62,4 +66,26 @@ test('likelihood of the labels, and the soft minimum over it', () => {
   const oneWrong = new Float64Array(100).fill(1);
   oneWrong[7] = 0;
   expect(softMinimum(oneWrong)).toBeLessThan(0.005);
+});
+
+test('the order follows a score that beat the baseline on enough patients, else the baseline', async () => {
+  const tiny = await openTiny();
+  const { test: asked, train, networks } = tiny;
+  const engine = openReferenceEngine();
+  const study = await computeInfluence({ train, test: asked, networks, engine, definition: { region: 'truth' }, out: join(dir, 'tiny') });
+  const orderOn = async (patients: number): Promise<string> => {
+    const estimate = { value: 0.9, low: 0.8, high: 1, n: patients };
+    const found = { auroc: estimate, recall10: estimate, recall20: estimate };
+    const evidence = {
+      ...{ patients, faulty: 2, baseline: 'loss' as const },
+      scores: [
+        { score: 'selfInfluence' as const, baseline: false, ...found, overBaseline: { ...estimate, low: 0.1 } },
+        { score: 'loss' as const, baseline: true, ...found, overBaseline: null },
+      ],
+      combination: { weights: { loss: 1, softMinimum: 0, opposition: 0, selfInfluence: 0 } },
+    };
+    return (await audit({ study, engine, test: asked, train, evidence })).order;
+  };
+  expect([await orderOn(5), await orderOn(6)]).toEqual(['loss', 'selfInfluence']);
+  await tiny.close();
 });
