@@ -14,6 +14,7 @@ import { regionLoss } from '../influence/definition';
 import type { Study } from '../influence/study';
 import { readJson, toJson } from '../json';
 import { mean } from '../statistics';
+import { sha256Of } from '../training/network';
 import type { TrainOptions } from '../training/options';
 import type { Run } from '../training/run';
 import { train } from '../training/train';
@@ -48,9 +49,15 @@ export interface RetrainerOptions {
   readonly onShare: (share: number) => void;
 }
 
-/** The network a run began with: of the zoo, or the file it was read from. */
-export async function startOf({ network: { name, width, levels } }: Run): Promise<TrainOptions['network']> {
-  return (NETWORKS as readonly string[]).includes(name) ? { name, width, levels } : readOnnx(name);
+/**
+ * The network a run began with: of the zoo, or the file it was read from.
+ * @throws ERR_TRACIN_IO a file that is no more; ERR_TRACIN_CHECKPOINT one that has changed since
+ */
+export async function startOf({ dir, network: { name, width, levels, sha256 } }: Run): Promise<TrainOptions['network']> {
+  if ((NETWORKS as readonly string[]).includes(name)) return { name, width, levels };
+  const graph = await readOnnx(name);
+  if ((await sha256Of(graph)) === sha256) return graph;
+  throw new TracinError('ERR_TRACIN_CHECKPOINT', `${name} is not the network any more that ${dir} began with: put that one back`);
 }
 
 /**
@@ -84,7 +91,7 @@ export class Retrainer {
     this.#network = network;
   }
 
-  /** @throws ERR_TRACIN_IO for a run that began from a file that is no more */
+  /** @throws as {@link startOf} */
   static async open(options: RetrainerOptions): Promise<Retrainer> {
     return new Retrainer(options, await startOf(options.run));
   }

@@ -81,7 +81,7 @@ const OPTIONS: Kinds<FaithfulnessOptions> = {
       subjects: count,
       removals: count,
       subsets: count,
-      seeds: count,
+      seeds: optional(whole(1)),
     }),
   ),
   seed: optional(whole(0)),

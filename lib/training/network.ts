@@ -42,7 +42,7 @@ function checkChannels(graph: Graph, what: string, has: number, needs: number, n
 }
 
 /** Of the bytes of its ONNX file. */
-async function sha256Of(graph: Graph): Promise<string> {
+export async function sha256Of(graph: Graph): Promise<string> {
   const hash = createHash('sha256');
   for (const chunk of encodeModel(graph)) await updateInTurns(hash, chunk);
   return hash.digest('hex');

@@ -1,12 +1,18 @@
 /** Removal and datamodel tests on a world where the loss is known: a sum over the patients trained on. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openReferenceEngine } from '../../lib/engine/reference';
 import { scoreDatamodel, trainHalves } from '../../lib/faithfulness/datamodel';
 import { patientTable, type PatientTable } from '../../lib/faithfulness/patient-influence';
 import { chooseSubjects, testRemoval } from '../../lib/faithfulness/removal';
+import { startOf } from '../../lib/faithfulness/retrainer';
+import { testFaithfulness } from '../../lib/faithfulness/run';
+import { readOnnx } from '../../lib/graph/onnx';
 import type { Study } from '../../lib/influence/study';
+import { train } from '../../lib/training/train';
 import { writeStudy } from '../influence/support/studies';
+import { blobs } from '../support/blobs';
 
 const NAMES = ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J'];
 /** Of each training patient on both test regions. */
@@ -91,4 +97,22 @@ test('the datamodelling score of a linear world is 1; of what has nothing to do 
   expect(of('pixels').value).toBeNull();
   const clean = scoreDatamodel(await trainHalves({ study, table, losses, subsets: 4, seeds: 1, faulty: undefined, resampling }));
   expect(clean.scores.map(({ predictor }) => predictor)).toEqual(['influence', 'pixels', 'similarity']);
+});
+
+test('a run that began with a file is trained again from that file alone', async () => {
+  const engine = openReferenceEngine();
+  const data = { train: blobs({ slices: 4, side: 16, role: 'train' }) };
+  const epochs = await train({ data, network: { name: 'unet', width: 2, levels: 2 }, run: join(dir, 'before'), engine, epochs: 2 });
+  const [first, second] = epochs.checkpoints.map(({ file }) => file);
+  const start = join(dir, 'start.onnx');
+  await copyFile(first!, start);
+  const run = await train({ data, network: await readOnnx(start), run: join(dir, 'after'), engine, epochs: 1 });
+  expect(await startOf(run)).toMatchObject({ source: start });
+  await copyFile(second!, start);
+  await expect(startOf(run)).rejects.toMatchObject({ code: 'ERR_TRACIN_CHECKPOINT', message: /start\.onnx is not the network any more/ });
+});
+
+test('retraining with no seed at all is refused', async () => {
+  const asked = testFaithfulness({ study, engine: openReferenceEngine(), parts: [], budget: { seeds: 0 } });
+  await expect(asked).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE', message: /seeds/ });
 });
