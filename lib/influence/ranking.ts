@@ -55,7 +55,7 @@ export interface Ranking {
   /** Regions or patients ranked; absent regions are not among them. */
   readonly candidates: number;
   /**
-   * The gradient of the test region is zero at every checkpoint, so nothing influences it and both lists are empty. It is there and has
+   * The gradient of the test region is zero at every checkpoint of an η above 0, so nothing influences it and both lists are empty. It is there and has
    * pixels; a region without pixels is absent and cannot be ranked.
    */
   readonly zeroGradient: boolean;
@@ -92,7 +92,9 @@ export async function rank(study: Study, query: RankQuery, painted?: RegionInflu
     by,
     normalize,
     candidates: candidates.length,
-    zeroGradient: painted ? painted.norms.every((norm) => norm === 0) : !(await influencedRegions(study))[row]![testClass],
+    zeroGradient: painted
+      ? painted.norms.every((norm, t) => norm * study.learningRates[t]! === 0)
+      : !(await influencedRegions(study))[row]![testClass],
     proponents: listed(study, byFalling(influential), normalize, top),
     opponents: listed(study, byRising(influential), normalize, top),
     dominance: await dominance(study, { testClass, trainClasses, by, normalize }),

@@ -152,6 +152,9 @@ describe('rank', () => {
       const some = await writeStudy(join(dir, `some-${normalize}`), { ...NUMBERS, testNorms: [0, 0, 1, 1, 16, 0, 1, 1] });
       expect(await rank(some, { ...query, test: test10 })).toMatchObject({ zeroGradient: false });
       expect(await rank(some.reweighted([1, 0]), { ...query, test: test10 })).toMatchObject({ zeroGradient: true });
+      const painted = { row: 0, k: 0, pixels: 4, products: NUMBERS.products.map(() => new Float32Array(8)), norms: [0, 1] };
+      expect(await rank(some, { ...query, test: test10 }, painted)).toMatchObject({ zeroGradient: false });
+      expect(await rank(some.reweighted([1, 0]), { ...query, test: test10 }, painted)).toMatchObject({ zeroGradient: true });
     },
   );
 
