@@ -37,6 +37,7 @@ export function dominance(study: Study, query: DominanceQuery): Promise<Dominanc
   known.set(study, ofStudy);
   const found = ofStudy.get(key) ?? count(study, query);
   ofStudy.set(key, found);
+  found.catch(() => ofStudy.delete(key)); // told to who asked; the files may be there the next time
   return found;
 }
 

@@ -115,6 +115,7 @@ export class Study {
   #once(path: string): Promise<Float32Array> {
     const known = this.#read.get(path) ?? (this.#rows(path, 0, this.checkpoints.length) as Promise<Float32Array>);
     this.#read.set(path, known);
+    known.catch(() => this.#read.delete(path)); // told to who asked; the file may be there the next time
     return known;
   }
 

@@ -1,7 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { dominance } from '../../lib/influence/dominance';
+import { studyPaths } from '../../lib/influence/folder';
 import { rank, type Ranking } from '../../lib/influence/ranking';
 import type { Study } from '../../lib/influence/study';
 import { writeStudy, type Numbers } from './support/studies';
@@ -157,6 +159,19 @@ describe('rank', () => {
       expect(await rank(some.reweighted([1, 0]), { ...query, test: test10 }, painted)).toMatchObject({ zeroGradient: true });
     },
   );
+
+  test('a file that could not be read is read when it is there again', async () => {
+    const { norms, products } = studyPaths(join(dir, 'away'));
+    for (const path of [norms('test'), products(1)]) {
+      const own = await writeStudy(join(dir, 'away'), NUMBERS);
+      const query = { test: test10, class: 'ED', normalize: 'cosine' as const };
+      await rename(path, `${path}.away`);
+      await expect(rank(own, query)).rejects.toMatchObject({ code: 'ERR_TRACIN_STUDY' });
+      await expect(dominance(own, { testClass: 0, trainClasses: [0], by: 'slice', normalize: 'cosine' })).rejects.toThrow('missing');
+      await rename(`${path}.away`, path);
+      expect((await rank(own, query)).dominance).toEqual((await rank(study, query)).dominance);
+    }
+  });
 
   test('dominance: share of the test regions in whose leading tenth a patient occurs', async () => {
     // four candidates: the first one alone; slice 10: B (4, before C of the same score), slice 11: C (4)
