@@ -44,12 +44,15 @@ export async function beginRun(dir: string, file: RunFile, resume: boolean): Pro
   return { state, metrics: metrics.slice(0, epochs) };
 }
 
-/** Whatever decides the bytes must be the same; the version and the words about the engine may differ. */
+/** Whatever decides the bytes must be the same; the version, the words about the engine and where the data lie may differ. */
 function assertSameRun(before: RunFile, now: RunFile, path: string): void {
-  const deciding = ({ engine, network, classes, modalities, size, training, data, split }: RunFile): unknown =>
-    JSON.parse(
-      JSON.stringify({ engine: engine.name, precision: engine.precision, network, classes, modalities, size, training, data, split }),
+  const deciding = ({ engine, network, classes, modalities, size, training, data, split }: RunFile): unknown => {
+    const options = isObject(data.options) ? { ...data.options, dir: undefined } : data.options;
+    const { name, precision } = engine;
+    return JSON.parse(
+      JSON.stringify({ engine: name, precision, network, classes, modalities, size, training, data: { ...data, options }, split }),
     );
+  };
   const difference = firstDifference(deciding(before), deciding(now), '');
   if (!difference) return;
   const { field, was, is } = difference;

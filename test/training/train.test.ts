@@ -124,6 +124,14 @@ describe('train', () => {
     expect(await contents(join(dir, 'run'))).toEqual(before);
   });
 
+  it('goes on where the data have moved', async () => {
+    const told = (dir: string) => ({ epochs: 1, data: { ...data, options: { dir, slices: 'all' } } });
+    await train(options(told('/here')));
+    expect((await train(options({ ...told('/there'), resume: true }))).finished).toBe(true);
+    const other = train(options({ ...told('/here'), data: { ...data, options: { dir: '/here', slices: [1, 2] } }, resume: true }));
+    await expect(other).rejects.toThrow('data.options.slices');
+  });
+
   it('refuses a folder that holds a run, and to resume another one, naming the field', async () => {
     await train(options({ epochs: 1 }));
     const before = await contents(join(dir, 'run'));
