@@ -115,6 +115,10 @@ test.each([
     ['influence', '--out', 's', '--slices', '9-3'],
     "option '--slices <rule>' argument '9-3' is invalid. Expected a range whose first number is not above its last.",
   ],
+  [
+    ['explain', 's', '--maps', '--test', 'a', '--class', 'ET', '--features', '--json'],
+    '--json tells of one thing at a time: ask for --maps and for --features by themselves',
+  ],
   [['predict', '--out', 'o'], 'name the network with either --run or --checkpoints'],
   [['rank', 's', '--class', 'ET'], "required option '--test <case[:slice]>' not specified"],
 ])('%j', async (words, message) => {

@@ -58,6 +58,8 @@ export function addExplain(program: Command, context: Context): void {
 async function runExplain(dir: string, flags: Flags, context: Context): Promise<void> {
   checkMapFlags(flags);
   if (!flags.maps && !flags.features) throw usage('nothing to explain: say what with --maps or --features');
+  if (flags.maps && flags.features && flags.json)
+    throw usage('--json tells of one thing at a time: ask for --maps and for --features by themselves');
   const study = await openStudy(dir);
   const { engine, notes } = await openEngine(flags.device ?? 'auto', { threads: flags.threads });
   notes.forEach((line) => context.reporter.note(line));
