@@ -34,7 +34,7 @@ export function addFaithfulness(program: Command, context: Context): void {
         'errors found (faults), does training without influential patients hurt (retraining). What was not shown is said to be not shown.',
     )
     .argument('<study>', 'study folder, or the folder of a run whose study is computed first')
-    .addOption(new Option('--quick', 'few resamples and retrainings: minutes on a small study (default)').conflicts('full'))
+    .addOption(new Option('--quick', 'few resamples, at most about 40 retrainings: minutes on a small study (default)').conflicts('full'))
     .option('--full', 'more of everything')
     .option('--only <parts>', `some of ${PARTS.join(', ')}, separated by commas (default: all)`, words)
     .option('--held-out <cases>', "cases to ablate on, of the run's data (default: its validation cases)", words)
