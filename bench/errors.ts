@@ -18,3 +18,14 @@ export function errorsOf(found: Scores, right: Scores): Errors {
   }
   return { error: difference / largest, rank: spearman(found, right) };
 }
+
+/** Errors of both sides, in a table's columns. */
+export interface ErrorsOfBoth {
+  readonly ours: Errors;
+  readonly peer: Errors;
+}
+export const ERROR_COLUMNS = ['error (PyTorch’s)', 'rank correlation (PyTorch’s)'] as const;
+
+export function errorCells({ ours, peer }: ErrorsOfBoth): string[] {
+  return [`${ours.error.toExponential(1)} (${peer.error.toExponential(1)})`, `${ours.rank.toFixed(5)} (${peer.rank.toFixed(5)})`];
+}

@@ -1,6 +1,6 @@
 /**
  * The cuda engine beside PyTorch's best loop on the same GPU, by the peer's own networks, slices and definition: seconds of the scores alone,
- * how far from the peer's float32 scores, device memory. TRACIN_BENCH_PEER names torch_peer.py; TRACIN_RATES and TRACIN_ERRORS name what
+ * how far from the peer's scores in float64, device memory. TRACIN_BENCH_PEER names torch_peer.py; TRACIN_RATES and TRACIN_ERRORS name what
  * tracin-cuda-rates printed and what the conformance tests recorded.
  */
 import { execFile } from 'node:child_process';
@@ -13,8 +13,8 @@ import type { Graph } from '../lib/graph/graph';
 import { readOnnx } from '../lib/graph/onnx';
 import { regionMasks } from '../lib/influence/regions';
 import { readNpy } from '../lib/npy';
-import { errorsOf } from './errors';
-import { PYTHON } from './peer';
+import { ERROR_COLUMNS, errorCells, errorsOf } from './errors';
+import { exactScores, PYTHON } from './peer';
 import type { Report } from './subject';
 
 export const PAGE = 'docs/performance.md';
@@ -47,10 +47,14 @@ interface Slices {
   readonly labels: Uint8Array;
 }
 
+function script(): string {
+  const given = process.env.TRACIN_BENCH_PEER;
+  if (!given) throw new Error('set TRACIN_BENCH_PEER to the path of torch_peer.py');
+  return given;
+}
+
 async function peer(...args: readonly string[]): Promise<string> {
-  const script = process.env.TRACIN_BENCH_PEER;
-  if (!script) throw new Error('set TRACIN_BENCH_PEER to the path of torch_peer.py');
-  return (await command(PYTHON, [script, ...args], { maxBuffer: 1 << 26 })).stdout;
+  return (await command(PYTHON, [script(), ...args], { maxBuffer: 1 << 26 })).stdout;
 }
 
 async function slices(dir: string, side: string): Promise<Slices> {
@@ -189,6 +193,7 @@ async function conformance(): Promise<Record<string, Record<string, number>>> {
 export async function run(dir: string): Promise<Report> {
   const problem = await prepare(dir);
   const { engine } = await openEngine('cuda');
+  const exact = await exactScores(script(), dir, '--device', 'cuda');
   const results = [];
   for (const { precision, flags } of PRECISIONS) {
     const file = join(dir, `T-${precision}.npy`);
@@ -196,16 +201,13 @@ export async function run(dir: string): Promise<Report> {
       runs: number[];
     };
     const own = await ours(problem, precision);
-    const exact = (await readNpy(join(dir, 'T-f32.npy'))).data as Float64Array;
-    const { error, rank } = errorsOf(own.scores, exact);
+    const theirs = (await readNpy(file)).data as Float64Array;
     results.push({
       precision,
       peerSeconds: runs,
       seconds: own.seconds,
       ratio: median(runs) / median(own.seconds),
-      error,
-      spearman: rank,
-      peerError: errorsOf((await readNpy(file)).data as Float64Array, exact).error,
+      errors: { ours: errorsOf(own.scores, exact), peer: errorsOf(theirs, exact) },
       memoryMiB: own.memoryMiB,
     });
   }
@@ -222,22 +224,20 @@ export async function run(dir: string): Promise<Report> {
       conformance: await conformance(),
     },
     rows: [
-      ['precision', 'PyTorch', 'cuda engine', 'ratio', 'max error of T', 'the same of PyTorch', 'rank correlation', 'device memory'],
+      ['precision', 'PyTorch', 'cuda engine', 'ratio', ...ERROR_COLUMNS, 'device memory'],
       ...results.map((r) => [
         r.precision,
         seconds(r.peerSeconds),
         seconds(r.seconds),
         `${r.ratio.toFixed(1)} ×`,
-        r.error.toExponential(1),
-        r.peerError.toExponential(1),
-        r.spearman.toFixed(5),
+        ...errorCells(r.errors),
         `${(r.memoryMiB / 1024).toFixed(1)} GiB`,
       ]),
     ],
     others: rated.length > 0 ? [{ title: 'Rates beside NVIDIA’s libraries', rows: rateTable(rated) }] : [],
     about: [
       `U-Net of the peer's default size (7.8 M weights, 240 × 240), ${TRAININGS} training and ${TESTS} test slices, ${problem.rates.length} checkpoints, scores alone`,
-      'errors against PyTorch in float32, as a share of the largest T',
+      'errors against PyTorch in float64, as a share of the largest T',
       engine.description,
       ...(rated.length > 0
         ? [

@@ -11,9 +11,9 @@ import { z } from 'zod';
 import { openEngine } from '../lib/engine';
 import type { Precision } from '../lib/engine/engine';
 import { readNpy } from '../lib/npy';
-import { errorsOf, type Errors } from './errors';
+import { ERROR_COLUMNS, errorCells, errorsOf, type ErrorsOfBoth } from './errors';
 import { inTurns, secondsOf, type Timing } from './measure';
-import { PEERS, PYTHON } from './peer';
+import { exactScores, PYTHON } from './peer';
 import { readProfile, type Spent } from './profile';
 import type { Report } from './subject';
 import { inWords, ratio } from './table';
@@ -37,7 +37,7 @@ interface Comparison {
   readonly ours: Timing;
   readonly peer: Timing;
   /** Beside scores in float64. */
-  readonly errors: { readonly ours: Errors; readonly peer: Errors };
+  readonly errors: ErrorsOfBoth;
   /** Where our time went. */
   readonly profile: readonly Spent[];
 }
@@ -57,21 +57,19 @@ export async function run(dir: string): Promise<Report> {
   );
   if (bf16 === undefined) ways.push({ label: 'bf16', precision: 'bf16' });
   else console.error(bf16);
-  const exact = join(dir, 'exact.npy');
-  await execute(PYTHON, [join(PEERS, 'float64.py'), script, 'run', network, '--repeat', '1', '--out', exact]);
+  const exact = await exactScores(script, network);
   const comparisons: Comparison[] = [];
   for (const way of ways) comparisons.push(await compare(script, network, dir, way, exact));
   return {
     results: { engine: engine.description, comparisons },
     rows: [
-      ['', 'PyTorch, scores alone', '`tracin-seg influence`, whole command', 'ratio', 'error (PyTorch’s)', 'rank correlation (PyTorch’s)'],
+      ['', 'PyTorch, scores alone', '`tracin-seg influence`, whole command', 'ratio', ...ERROR_COLUMNS],
       ...comparisons.map(({ label, ours, peer, errors }) => [
         label,
         inWords(peer),
         inWords(ours),
         ratio(peer, ours),
-        `${errors.ours.error.toExponential(1)} (${errors.peer.error.toExponential(1)})`,
-        `${errors.ours.rank.toFixed(5)} (${errors.peer.rank.toFixed(5)})`,
+        ...errorCells(errors),
       ]),
     ],
     about: [
@@ -81,7 +79,13 @@ export async function run(dir: string): Promise<Report> {
   };
 }
 
-async function compare(script: string, network: string, dir: string, { label, precision, env }: Way, exact: string): Promise<Comparison> {
+async function compare(
+  script: string,
+  network: string,
+  dir: string,
+  { label, precision, env }: Way,
+  exact: Float64Array,
+): Promise<Comparison> {
   const [study, profile] = [join(dir, 'study'), join(dir, 'profile.jsonl')];
   const theirScores = join(dir, 'peer.npy');
   const { learningRates } = z
@@ -115,10 +119,10 @@ async function compare(script: string, network: string, dir: string, { label, pr
     return z.object({ seconds: z.number() }).parse(JSON.parse(stdout)).seconds;
   };
   const timings = await inTurns({ ours, peer: theirs }, TURNS);
-  const [found, theirFound, right] = await Promise.all(
-    [join(study, 'scores.npy'), theirScores, exact].map(async (path) => (await readNpy(path)).data as Float32Array | Float64Array),
+  const [found, theirFound] = await Promise.all(
+    [join(study, 'scores.npy'), theirScores].map(async (path) => (await readNpy(path)).data as Float32Array | Float64Array),
   );
-  const errors = { ours: errorsOf(found!, right!), peer: errorsOf(theirFound!, right!) };
+  const errors = { ours: errorsOf(found!, exact), peer: errorsOf(theirFound!, exact) };
   return { label, ...timings, errors, profile: await readProfile(profile) };
 }
 

@@ -1,7 +1,9 @@
 /** A Python program that does the same work as we: started once and told when to go, so that both sides can take turns. */
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { execFile, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+import { readNpy } from '../lib/npy';
 
 /** With torch, numpy and nibabel; TRACIN_BENCH_PYTHON names another. */
 export const PYTHON = process.env.TRACIN_BENCH_PYTHON ?? 'python3';
@@ -44,4 +46,14 @@ export class Peer {
       throw new Error(`the peer ended: see its own message; TRACIN_BENCH_PYTHON (now ${PYTHON}) names a Python that has its packages`);
     return JSON.parse(line.value) as Answer;
   }
+}
+
+/**
+ * The scores of torch_peer.py's problem in `dir`, by that script in float64, against which errors are told: float32's own are larger than ours.
+ * @param flags of the script's `run`
+ */
+export async function exactScores(script: string, dir: string, ...flags: readonly string[]): Promise<Float64Array> {
+  const out = join(dir, 'T-f64.npy');
+  await promisify(execFile)(PYTHON, [join(PEERS, 'float64.py'), script, 'run', dir, '--repeat', '1', '--out', out, ...flags]);
+  return (await readNpy(out)).data as Float64Array;
 }

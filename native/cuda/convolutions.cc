@@ -220,11 +220,11 @@ Convolutions::~Convolutions() = default;
 
 namespace {
 
-// Which of cuDNN's proposals serves each shape on a device, chosen once in a process: measured again, another might win, and programs of
-// one process would no longer give the same bits. Plans are made one at a time: beside each other, times would say little.
+// Which of cuDNN's proposals serves each shape on a kind of device, chosen once in a process: measured again, another might win, and
+// programs of one process would no longer give the same bits. Plans are made one at a time: beside each other, times would say little.
 struct Choices {
   std::mutex one;
-  std::map<std::pair<int, Convolutions::Key>, int> chosen;
+  std::map<std::pair<std::string, Convolutions::Key>, int> chosen;
 };
 
 Choices& choices() {
@@ -242,7 +242,7 @@ Convolutions::Plan& Convolutions::plan(const Key& key, void* input, void* kernel
   const bool last = precision != Precision::f32;
   const Descriptor graph = operationGraph(device_, pass, c, precision == Precision::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT, last);
   auto& all = choices().chosen;
-  const auto before = all.find({device_.index, key});
+  const auto before = all.find({device_.kind, key});
   const int* chosen = before == all.end() ? nullptr : &before->second;
   std::unique_ptr<Plan> best;
   double least = INFINITY;
@@ -276,7 +276,7 @@ Convolutions::Plan& Convolutions::plan(const Key& key, void* input, void* kernel
     }
   }
   if (!best) throw EngineError("cuda: cuDNN has no plan for a " + describe(pass, c));
-  if (!chosen) all.emplace(std::pair(device_.index, key), choice);
+  if (!chosen) all.emplace(std::pair(device_.kind, key), choice);
   return *(known = std::move(best));
 }
 

@@ -94,6 +94,9 @@ Handles claimed(int device) {
 
 Device::Device(int i) : index(i) {
   use();
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, index), "asking the device");
+  kind = properties.name;
   check(cudaDeviceGetAttribute(&sharedBytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, index), "asking the device");
   static_cast<Handles&>(*this) = claimed(index);
 }

@@ -119,6 +119,7 @@ class Device : public Handles {
   }
 
   const int index;
+  std::string kind;     // the name that devices alike have in common
   int sharedBytes = 0;  // that a block may ask for
   Pool pool;
 };

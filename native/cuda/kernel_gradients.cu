@@ -5,6 +5,8 @@
 #include "kernels.cuh"
 #include "layout.h"
 #include "lines.cuh"
+#include "timing.h"
+#include "winograd_choice.h"
 
 namespace tracin::cuda {
 
@@ -221,11 +223,19 @@ void kernelGradients(const Device& device, Pool& pool, Precision precision, cons
   if (c.in <= 4) return tiled(directKernel<4>, 4, kLineWarps * kOuts);
   if (c.in <= 8) return tiled(directKernel<8>, 8, kLineWarps * kOuts);
   if (precision != Precision::f32) return tiled(tensorKernel<Geometry>, tensor::kTile, tensor::kTile);
-  const int64_t tiles = (c.output[1] + 1) / 2 * int64_t(c.output[2] + 1) / 2, parts = tiles / (8 * winograd::kDepth);
-  const auto kernel = winogradKernel<Geometry>;
-  if (!winograd::fits(device, kernel)) return columns();
-  run(device, pool, {kernel, winograd::kSide, winograd::kSide, winograd::kBlock, winograd::kSharedBytes, parts}, c, input, output,
-      gradient);
+  const auto tilesOf = [&](int tile) { return int64_t(c.output[1] + tile - 1) / tile * ((c.output[2] + tile - 1) / tile); };
+  const auto by = [&](int tile) {
+    using namespace winograd;
+    const int64_t parts = tilesOf(tile) / (8 * kDepth);
+    run(device, pool,
+        tile == 4 ? Tiled{largeTilesKernel<Geometry>, kSide, kSide, Block<4>::kThreads, kLargeTilesBytes, parts}
+                  : Tiled{winogradKernel<Geometry>, kSide, kSide, Block<2>::kThreads, Block<2>::kBytes, parts},
+        c, input, output, gradient);
+  };
+  if (!winograd::fits(device, winogradKernel<Geometry>, winograd::Block<2>::kBytes)) return columns();
+  if (!winograd::fits(device, largeTilesKernel<Geometry>, kLargeTilesBytes)) return by(2);
+  const auto time = [&](int tile) { return milliseconds(device, 2, [&] { by(tile); }); };
+  by(winograd::chosenTile(device, winograd::Work::gradient, c.in, c.out, c.rows * tilesOf(4) / winograd::kDepth, time));
 }
 
 }  // namespace tracin::cuda

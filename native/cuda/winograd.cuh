@@ -1,41 +1,50 @@
-// Winograd's minimal filtering for 3 × 3 kernels (Lavin & Gray 2016): maps in tiles of 2 × 2, each seen with its border as 4 × 4 numbers,
-// 16 multiplications in place of 36 both for convolutions, F(2×2, 3×3), and for what is transposed to them, the kernel's gradient. Of the
-// three transforms the input's is the same; each of 16 frequencies is then a matrix product.
+// Winograd's minimal filtering for 3 × 3 kernels: maps in tiles of kTile × kTile, each seen with its border, take (kTile + 2)²
+// multiplications in place of 9 kTile² both for convolutions, F(kTile², 3 × 3), and for what is transposed to them, the kernel's gradient.
+// Of the three transforms the input's is the same; each of the frequencies is then a matrix product.
 //
 // A block multiplies operands of 32 rows and 32 columns at all frequencies, 8 terms at a time: while these are multiplied, the next ones
-// are fetched, transformed and put into the other half of its shared memory.
+// are fetched, transformed and put into the other half of its shared memory. Tiles of 4 take 1.8 times fewer multiplications than tiles of
+// 2 and move as much less through shared memory, but a multiprocessor holds one of their blocks in place of two, and maps must be cut
+// into four times as many tiles before all are busy: which is faster is measured (winograd_choice.h).
 #pragma once
 #include "kernels.cuh"
+#include "winograd_transforms.cuh"
 
 namespace tracin::cuda::winograd {
 
-constexpr int kFrequencies = 16;
-constexpr int kSide = 32;    // rows, and columns, of a block's products
-constexpr int kDepth = 8;    // terms at a time
-constexpr int kBlock = 256;  // threads: a warp has two frequencies, a thread 8 × 8 numbers at one of them
+constexpr int kSide = 32;  // rows, and columns, of a block's products
+constexpr int kDepth = 8;  // terms at a time
 
-// An operand in shared memory is [terms][frequencies][kSide]; terms lie so that lanes which put eight terms of four neighbours fall on 32
-// banks. A block has both operands, each twice.
-constexpr int kTermPitch = kFrequencies * kSide + 4;
-constexpr int kOperand = kDepth * kTermPitch, kBuffer = 2 * kOperand;
-constexpr int kSharedBytes = 2 * kBuffer * static_cast<int>(sizeof(float));
+template <int kTile>
+struct Block {
+  static constexpr int kSeen = kTile + 2, kFrequencies = kSeen * kSeen;
+  static constexpr int kThreads = 16 * kFrequencies;    // a warp has two frequencies, a thread 8 × 8 numbers at one of them
+  static constexpr int kResident = kTile == 2 ? 2 : 1;  // on a multiprocessor
+
+  // An operand in shared memory is [terms][frequencies][kSide]; terms lie so that lanes which put eight terms of four neighbours fall on
+  // 32 banks. A block has both operands, each twice.
+  static constexpr int kTermPitch = kFrequencies * kSide + 4;
+  static constexpr int kOperand = kDepth * kTermPitch, kBuffer = 2 * kOperand;
+  static constexpr int kBytes = 2 * kBuffer * static_cast<int>(sizeof(float));
+};
+
+// The first lanes of a block fetch and transform a tile each. One of 4 is too large for the registers that are left: its numbers lie in
+// shared memory behind the operands, each so many floats from the next.
+constexpr int kLanes = kDepth * kSide;
 
 // Shared memory beyond 48 KiB has to be asked for; false where the device has less.
 template <class Kernel>
-bool fits(const Device& device, Kernel* kernel) {
-  if (device.sharedBytes < kSharedBytes) return false;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes), "cudaFuncSetAttribute");
+bool fits(const Device& device, Kernel* kernel, int bytes) {
+  if (device.sharedBytes < bytes) return false;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "cudaFuncSetAttribute");
   return true;
 }
 
-// Bᵀ · d, along one axis
-__device__ inline void transformInput(float& a, float& b, float& c, float& d) {
-  const float first = a - c, second = b + c, third = c - b, fourth = b - d;
-  a = first, b = second, c = third, d = fourth;
-}
-
 // The products of a block, spread over its threads.
+template <int kTile>
 class Products {
+  using B = Block<kTile>;
+
  public:
   __device__ Products() {
     const int lane = threadIdx.x % 32;
@@ -47,9 +56,9 @@ class Products {
   __device__ void add(const float* left, const float* right) {
     left += frequency_ * kSide + row_, right += frequency_ * kSide + column_;
 #pragma unroll
-    for (int term = kFrom; term < kTo; ++term, left += kTermPitch, right += kTermPitch) {
+    for (int term = kFrom; term < kTo; ++term, left += B::kTermPitch, right += B::kTermPitch) {
       float a[8], b[8];
-      load(left + kFrom * kTermPitch, a), load(right + kFrom * kTermPitch, b);
+      load(left + kFrom * B::kTermPitch, a), load(right + kFrom * B::kTermPitch, b);
 #pragma unroll
       for (int i = 0; i < 8; ++i)
 #pragma unroll
@@ -60,7 +69,7 @@ class Products {
   // take(row, column, numbers by frequency), each pair once, lanes along columns; the block's shared memory is needed for it.
   template <class Take>
   __device__ void finish(float* shared, Take take) const {
-    static_assert(kFrequencies * kSide * kSide <= 2 * kBuffer);
+    static_assert(B::kFrequencies * kSide * kSide <= 2 * B::kBuffer);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const auto at = [](int f, int r, int c) { return (f * kSide + r) * kSide + (c ^ (r % 8 * 4)); };  // 32 banks for whoever writes
     __syncthreads();
@@ -72,10 +81,10 @@ class Products {
         *reinterpret_cast<float4*>(shared + at(frequency_, row_ + place(i), column_ + place(j))) = {s[0], s[1], s[2], s[3]};
       }
     __syncthreads();
-    for (int r = warp; r < kSide; r += kBlock / 32) {
-      float numbers[kFrequencies];
+    for (int r = warp; r < kSide; r += B::kThreads / 32) {
+      float numbers[B::kSeen][B::kSeen];
 #pragma unroll
-      for (int f = 0; f < kFrequencies; ++f) numbers[f] = shared[at(f, r, lane)];
+      for (int f = 0; f < B::kFrequencies; ++f) numbers[f / B::kSeen][f % B::kSeen] = shared[at(f, r, lane)];
       take(r, lane, numbers);
     }
   }
@@ -91,5 +100,30 @@ class Products {
     to[0] = a.x, to[1] = a.y, to[2] = a.z, to[3] = a.w, to[4] = b.x, to[5] = b.y, to[6] = b.z, to[7] = b.w;
   }
 };
+
+// A tile with its border, `number` by line and column, transformed along lines and then, to where frequencies are kSide floats apart, along
+// columns.
+template <int kTile, class Number>
+__device__ inline void storeInput(Number number, float* at) {
+  constexpr int kSeen = kTile + 2;
+#pragma unroll
+  for (int l = 0; l < kSeen; ++l) {
+    float line[kSeen];
+#pragma unroll
+    for (int c = 0; c < kSeen; ++c) line[c] = number(l, c);
+    Transforms<kTile>::input(line);
+#pragma unroll
+    for (int c = 0; c < kSeen; ++c) number(l, c) = line[c];
+  }
+#pragma unroll
+  for (int c = 0; c < kSeen; ++c) {
+    float column[kSeen];
+#pragma unroll
+    for (int l = 0; l < kSeen; ++l) column[l] = number(l, c);
+    Transforms<kTile>::input(column);
+#pragma unroll
+    for (int l = 0; l < kSeen; ++l) at[(kSeen * l + c) * kSide] = column[l];
+  }
+}
 
 }  // namespace tracin::cuda::winograd

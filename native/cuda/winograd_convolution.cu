@@ -1,7 +1,10 @@
 #include "winograd_convolution.h"
 
 #include <cuda_pipeline.h>
+
+#include "timing.h"
 #include "winograd.cuh"
+#include "winograd_choice.h"
 
 namespace tracin::cuda {
 
@@ -19,43 +22,47 @@ struct Shape {
   int kernelTo, kernelFrom;  // floats of a kernel array from one channel to the next
   bool flipped;
 
-  Shape(Pass pass, const Correlation& c) : flipped(pass == Pass::data) {
+  Shape(Pass pass, const Correlation& c, int tile) : flipped(pass == Pass::data) {
     const bool forward = pass == Pass::forward;
     const Extent &source = forward ? c.input : c.output, &target = forward ? c.output : c.input;
     from = forward ? c.in : c.out, to = forward ? c.out : c.in;
     height = source[1], width = source[2], toHeight = target[1], toWidth = target[2];
     for (int a = 0; a < 2; ++a) before[a] = forward ? c.before[a + 1] : 2 - c.before[a + 1];
-    const int lines = (toHeight + 1) / 2, line = (toWidth + 1) / 2;
+    const int lines = (toHeight + tile - 1) / tile, line = (toWidth + tile - 1) / tile;
     columns = Divider(line), perMap = Divider(int64_t(lines) * line);
     tiles = static_cast<unsigned>(within(int64_t(c.rows) * lines * line));
     blocks = (to + kSide - 1) / kSide;
     kernelTo = 9 * (forward ? c.in : 1), kernelFrom = 9 * (forward ? 1 : c.in);
   }
   int terms() const { return (from + kDepth - 1) / kDepth * kDepth; }
+  int64_t allBlocks() const { return (int64_t(tiles) + kSide - 1) / kSide * blocks; }
 };
 
 // transformed [blocks][terms][frequencies][kSide] = G · g · Gᵀ, zero where there are no channels
+template <int kTile>
 __global__ void transformKernel(const float* kernel, const __grid_constant__ Shape s, int terms, float* transformed) {
+  constexpr int kSeen = Block<kTile>::kSeen;
   TRACIN_EACH(i, int64_t(s.blocks) * terms * kSide) {
     const int place = i % kSide, term = i / kSide % terms, to = static_cast<int>(i / kSide / terms) * kSide + place;
-    float* out = transformed + i / kSide * kFrequencies * kSide + place;
+    float* out = transformed + i / kSide * Block<kTile>::kFrequencies * kSide + place;
     const bool there = to < s.to && term < s.from;
     const float* g = kernel + int64_t(to) * s.kernelTo + int64_t(term) * s.kernelFrom;
-    float lines[4][3];
+    float lines[kSeen][3];
 #pragma unroll
     for (int c = 0; c < 3; ++c) {
-      float tap[3];
+      float tap[3], seen[kSeen];
 #pragma unroll
       for (int l = 0; l < 3; ++l) tap[l] = there ? g[s.flipped ? 8 - (3 * l + c) : 3 * l + c] : 0.f;
-      const float ends = .5f * (tap[0] + tap[2]), middle = .5f * tap[1];
-      lines[0][c] = tap[0], lines[1][c] = ends + middle, lines[2][c] = ends - middle, lines[3][c] = tap[2];
+      Transforms<kTile>::taps(tap, seen);
+#pragma unroll
+      for (int l = 0; l < kSeen; ++l) lines[l][c] = seen[l];
     }
 #pragma unroll
-    for (int l = 0; l < 4; ++l) {
-      const float ends = .5f * (lines[l][0] + lines[l][2]), middle = .5f * lines[l][1];
-      const float numbers[4] = {lines[l][0], ends + middle, ends - middle, lines[l][2]};
+    for (int l = 0; l < kSeen; ++l) {
+      float seen[kSeen];
+      Transforms<kTile>::taps(lines[l], seen);
 #pragma unroll
-      for (int c = 0; c < 4; ++c) out[(4 * l + c) * kSide] = numbers[c];
+      for (int c = 0; c < kSeen; ++c) out[(kSeen * l + c) * kSide] = seen[c];
     }
   }
 }
@@ -63,6 +70,7 @@ __global__ void transformKernel(const float* kernel, const __grid_constant__ Sha
 constexpr int kLeast = 16;  // channels below which blocks are too empty
 
 // A tile of the result and where what it reads of the source begins.
+template <int kTile>
 struct Tile {
   bool there;
   int map, y, x;
@@ -70,17 +78,18 @@ struct Tile {
   __device__ Tile(const Shape& s, unsigned tile) : there(tile < s.tiles) {
     map = s.perMap.quotient(tile);
     const unsigned inMap = tile - map * s.perMap.divisor, line = s.columns.quotient(inMap);
-    y = 2 * line, x = 2 * (inMap - line * s.columns.divisor);
+    y = kTile * line, x = kTile * (inMap - line * s.columns.divisor);
   }
-  // bit 4 · line + column of the tile with its border
-  __device__ unsigned inside(const Shape& s) const {
-    unsigned bits = 0;
+  // bit kSeen · line + column of the tile with its border
+  __device__ uint64_t inside(const Shape& s) const {
+    constexpr int kSeen = Block<kTile>::kSeen;
+    uint64_t bits = 0;
 #pragma unroll
-    for (int l = 0; l < 4; ++l)
+    for (int l = 0; l < kSeen; ++l)
 #pragma unroll
-      for (int c = 0; c < 4; ++c)
+      for (int c = 0; c < kSeen; ++c)
         if (there && unsigned(y - s.before[0] + l) < unsigned(s.height) && unsigned(x - s.before[1] + c) < unsigned(s.width))
-          bits |= 1u << (4 * l + c);
+          bits |= uint64_t(1) << (kSeen * l + c);
     return bits;
   }
   __device__ int start(const Shape& s, int channel) const {
@@ -90,80 +99,129 @@ struct Tile {
 
 // A block: kSide channels of kSide tiles, of whichever maps they are. Left operand: the kernel; right: tiles; terms: channels of the
 // source.
-__global__ void __launch_bounds__(kBlock, 2)
+template <int kTile>
+__global__ void __launch_bounds__(Block<kTile>::kThreads, Block<kTile>::kResident)
     convolutionKernel(const float* maps, const float* kernel, const __grid_constant__ Shape s, int terms, Finish finish, float* to) {
+  using B = Block<kTile>;
+  constexpr int kSeen = B::kSeen;
   extern __shared__ __align__(16) float shared[];
 
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const unsigned block = blockIdx.x % s.blocks, first = blockIdx.x / s.blocks * kSide;
-  const Tile own(s, first + lane);
-  const unsigned inside = own.inside(s);
+  const bool fetches = B::kThreads == kLanes || threadIdx.x < kLanes;
+  const Tile<kTile> own(s, first + lane);
+  const uint64_t inside = fetches ? own.inside(s) : 0;
   int source = own.start(s, warp);
-  const auto* weights = reinterpret_cast<const float4*>(kernel + int64_t(block) * terms * kFrequencies * kSide) + threadIdx.x;
+  const auto* weights = reinterpret_cast<const float4*>(kernel + int64_t(block) * terms * B::kFrequencies * kSide) + threadIdx.x;
 
-  float numbers[4][4];
+  [[maybe_unused]] float tile[kSeen][kSeen];
+  [[maybe_unused]] float* const staged = shared + 2 * B::kBuffer + threadIdx.x;
   const auto fetchTile = [&](int term) {
-    const unsigned there = term + warp < s.from ? inside : 0;
+    const uint64_t there = term + warp < s.from ? inside : 0;
 #pragma unroll
-    for (int l = 0; l < 4; ++l)
+    for (int l = 0; l < kSeen; ++l)
 #pragma unroll
-      for (int c = 0; c < 4; ++c) numbers[l][c] = there >> (4 * l + c) & 1 ? maps[source + l * s.width + c] : 0.f;
+      for (int c = 0; c < kSeen; ++c) {
+        const bool reads = there >> (kSeen * l + c) & 1;
+        const float* number = maps + source + l * s.width + c;
+        if constexpr (kTile == 2)
+          tile[l][c] = reads ? *number : 0.f;
+        else
+          __pipeline_memcpy_async(staged + (kSeen * l + c) * kLanes, number, sizeof(float), reads ? 0 : sizeof(float));
+      }
     source += kDepth * s.height * s.width;
   };
-  const auto storeTile = [&](float* buffer) {
-    float* at = buffer + kOperand + warp * kTermPitch + lane;
-#pragma unroll
-    for (int l = 0; l < 4; ++l) transformInput(numbers[l][0], numbers[l][1], numbers[l][2], numbers[l][3]);
-#pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      transformInput(numbers[0][c], numbers[1][c], numbers[2][c], numbers[3][c]);
-#pragma unroll
-      for (int l = 0; l < 4; ++l) at[(4 * l + c) * kSide] = numbers[l][c];
-    }
-  };
   // straight into shared memory, as no register is left for it
-  constexpr int kCopies = kDepth * kFrequencies * kSide / 4 / kBlock, kTerms = kDepth / kCopies;  // terms that the block copies at once
+  constexpr int kCopies = kDepth * B::kFrequencies * kSide / 4 / B::kThreads, kTerms = kDepth / kCopies;  // terms copied at once
   const auto copyKernel = [&](float* buffer) {
-    float* at = buffer + threadIdx.x / (kBlock / kTerms) * kTermPitch + threadIdx.x % (kBlock / kTerms) * 4;
+    float* at = buffer + threadIdx.x / (B::kThreads / kTerms) * B::kTermPitch + threadIdx.x % (B::kThreads / kTerms) * 4;
 #pragma unroll
-    for (int i = 0; i < kCopies; ++i) __pipeline_memcpy_async(at + i * kTerms * kTermPitch, weights + i * kBlock, sizeof(float4));
-    weights += kCopies * kBlock;
+    for (int i = 0; i < kCopies; ++i) __pipeline_memcpy_async(at + i * kTerms * B::kTermPitch, weights + i * B::kThreads, sizeof(float4));
+    weights += kCopies * B::kThreads;
+  };
+  const auto fetch = [&](float* buffer, int term) {
+    copyKernel(buffer);
+    if (fetches) fetchTile(term);
     __pipeline_commit();
   };
+  const auto store = [&](float* buffer) {
+    if (!fetches) return;
+    float* at = buffer + B::kOperand + warp * B::kTermPitch + lane;
+    if constexpr (kTile == 2) {
+      storeInput<kTile>([&](int l, int c) -> float& { return tile[l][c]; }, at);
+    } else {
+      __pipeline_wait_prior(0);
+      storeInput<kTile>([&](int l, int c) -> float& { return staged[(kSeen * l + c) * kLanes]; }, at);
+    }
+  };
 
-  Products products;
-  copyKernel(shared);
-  fetchTile(0);
-  storeTile(shared);
+  Products<kTile> products;
+  fetch(shared, 0);
+  store(shared);
   for (int term = 0; term < terms; term += kDepth) {
-    const float* now = shared + term / kDepth % 2 * kBuffer;
-    float* then = shared + (term / kDepth + 1) % 2 * kBuffer;
+    const float* now = shared + term / kDepth % 2 * B::kBuffer;
+    float* then = shared + (term / kDepth + 1) % 2 * B::kBuffer;
     const bool more = term + kDepth < terms;
     __pipeline_wait_prior(0);
     __syncthreads();
-    if (more) copyKernel(then), fetchTile(term + kDepth);
-    products.add<0, kDepth / 2>(now, now + kOperand);
-    if (more) storeTile(then);
-    products.add<kDepth / 2, kDepth>(now, now + kOperand);
+    if (more) fetch(then, term + kDepth);
+    products.template add<0, kDepth / 2>(now, now + B::kOperand);
+    if (more) store(then);
+    products.template add<kDepth / 2, kDepth>(now, now + B::kOperand);
   }
 
-  products.finish(shared, [&](int o, int t, const float(&m)[kFrequencies]) {  // Aᵀ · m · A
+  products.finish(shared, [&](int o, int t, const float(&m)[kSeen][kSeen]) {  // Aᵀ · m · A
     const int channel = block * kSide + o;
-    const Tile tile(s, first + t);
+    const Tile<kTile> tile(s, first + t);
     if (channel >= s.to || !tile.there) return;
     const float bias = finish.bias ? finish.bias[channel] : 0.f;
     const auto finished = [&](float v) { return v + bias > 0.f ? v + bias : (v + bias) * finish.slope; };
-    float lines[2][4];
+    float half[kTile][kSeen];
 #pragma unroll
-    for (int c = 0; c < 4; ++c) lines[0][c] = m[c] + m[4 + c] + m[8 + c], lines[1][c] = m[4 + c] - m[8 + c] - m[12 + c];
+    for (int c = 0; c < kSeen; ++c) {
+      float column[kSeen], y[kTile];
+#pragma unroll
+      for (int l = 0; l < kSeen; ++l) column[l] = m[l][c];
+      Transforms<kTile>::output(column, y);
+#pragma unroll
+      for (int l = 0; l < kTile; ++l) half[l][c] = y[l];
+    }
     float* at = to + ((int64_t(tile.map) * s.to + channel) * s.toHeight + tile.y) * s.toWidth + tile.x;
 #pragma unroll
-    for (int l = 0; l < 2; ++l) {
+    for (int l = 0; l < kTile; ++l) {
       if (tile.y + l >= s.toHeight) break;
-      at[l * s.toWidth] = finished(lines[l][0] + lines[l][1] + lines[l][2]);
-      if (tile.x + 1 < s.toWidth) at[l * s.toWidth + 1] = finished(lines[l][1] - lines[l][2] - lines[l][3]);
+      float y[kTile];
+      Transforms<kTile>::output(half[l], y);
+#pragma unroll
+      for (int c = 0; c < kTile; ++c) y[c] = finished(y[c]);
+      float* line = at + l * s.toWidth;
+      if (kTile == 4 && s.toWidth % 4 == 0) {
+        *reinterpret_cast<float4*>(line) = {y[0], y[1], y[kTile - 2], y[kTile - 1]};
+        continue;
+      }
+#pragma unroll
+      for (int c = 0; c < kTile; ++c)
+        if (tile.x + c < s.toWidth) line[c] = y[c];
     }
   });
+}
+
+template <int kTile>
+constexpr int kBytes = Block<kTile>::kBytes + (kTile == 2 ? 0 : kLanes * Block<kTile>::kFrequencies * static_cast<int>(sizeof(float)));
+
+template <int kTile>
+void convolve(Device& device, Pass pass, const Correlation& c, float* input, float* kernel, float* output, const Finish& finish) {
+  using B = Block<kTile>;
+  const Shape s(pass, c, kTile);
+  const int terms = s.terms();
+  const Pool::Piece transformed = device.pool.takeFloats(int64_t(s.blocks) * terms * B::kFrequencies * kSide);
+  transformKernel<kTile>
+      <<<blocksFor(int64_t(s.blocks) * terms * kSide), kThreads, 0, device.stream>>>(kernel, s, terms, transformed.floats());
+  launched();
+  const bool forward = pass == Pass::forward;
+  convolutionKernel<kTile><<<static_cast<unsigned>(s.allBlocks()), B::kThreads, kBytes<kTile>, device.stream>>>(
+      forward ? input : output, transformed.floats(), s, terms, finish, forward ? output : input);
+  launched();
 }
 
 }  // namespace
@@ -171,21 +229,15 @@ __global__ void __launch_bounds__(kBlock, 2)
 bool isWinograd(const Device& device, Pass pass, const Correlation& c) {
   if (pass == Pass::weights || !c.isPlain3x3() || std::min(c.in, c.out) < kLeast) return false;
   const int64_t largest = std::max(c.in * volume(c.input), c.out * volume(c.output));
-  return c.rows * largest <= INT32_MAX && fits(device, convolutionKernel);  // places are counted in 31 bits
+  return c.rows * largest <= INT32_MAX && fits(device, convolutionKernel<2>, kBytes<2>);  // places are counted in 31 bits
 }
 
 void winogradConvolution(Device& device, Pass pass, const Correlation& c, float* input, float* kernel, float* output,
                          const Finish& finish) {
-  const Shape s(pass, c);
-  const int terms = s.terms();
-  const Pool::Piece transformed = device.pool.takeFloats(int64_t(s.blocks) * terms * kFrequencies * kSide);
-  transformKernel<<<blocksFor(int64_t(s.blocks) * terms * kSide), kThreads, 0, device.stream>>>(kernel, s, terms, transformed.floats());
-  launched();
-  const unsigned blocks = (s.tiles + kSide - 1) / kSide * s.blocks;
-  const bool forward = pass == Pass::forward;
-  convolutionKernel<<<blocks, kBlock, kSharedBytes, device.stream>>>(forward ? input : output, transformed.floats(), s, terms, finish,
-                                                                     forward ? output : input);
-  launched();
+  const auto run = [&](int tile) { (tile == 4 ? convolve<4> : convolve<2>)(device, pass, c, input, kernel, output, finish); };
+  const auto time = [&](int tile) { return milliseconds(device, 2, [&] { run(tile); }); };
+  const bool large = fits(device, convolutionKernel<4>, kBytes<4>);
+  run(large ? chosenTile(device, Work::convolution, c.in, c.out, Shape(pass, c, 4).allBlocks(), time) : 2);
 }
 
 }  // namespace tracin::cuda

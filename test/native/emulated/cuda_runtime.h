@@ -81,6 +81,7 @@ auto start(Kernel kernel, const Shape& shape) {
 }  // namespace emulated
 
 inline void __syncthreads(int line = __builtin_LINE()) { emulated::waitForBlock(line); }
+inline void __syncwarp(int line = __builtin_LINE()) { emulated::exchange("", 1, 0xffffffffu, line); }
 
 template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int step, int line = __builtin_LINE()) {

@@ -25,7 +25,7 @@ function rewritten(text) {
     /extern __shared__ (?:__align__\(\d+\) )?(\w+) (\w+)\[\];/g,
     '$1* const $2 = static_cast<$1*>(::emulated::dynamicShared());',
   );
-  const launch = /([A-Za-z_]\w*(?:<[^<>;(){}]*>)?)<<<([^;]*?)>>>\s*\(/;
+  const launch = /([A-Za-z_]\w*(?:<[^<>;(){}]*>)?)\s*<<<([^;]*?)>>>\s*\(/;
   for (;;) {
     const found = launch.exec(text);
     if (!found) break;
