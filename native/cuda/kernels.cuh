@@ -54,6 +54,13 @@ __device__ void eachReadOfPlane(unsigned n, Read read, Use use) {
 // Threads of a block that sums n numbers by eachRead.
 inline unsigned threadsFor(int64_t n) { return static_cast<unsigned>(std::clamp<int64_t>((n / 4 + 31) / 32 * 32, 64, kThreads)); }
 
+// The size of a map as kernels see it.
+struct MapSize {
+  int size[3];
+  explicit MapSize(const Extent& e) : size{e[0], e[1], e[2]} {}
+  __device__ int64_t volume() const { return int64_t(size[0]) * size[1] * size[2]; }
+};
+
 // A window as kernels see it.
 struct WindowView {
   int size[3];

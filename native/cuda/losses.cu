@@ -26,15 +26,10 @@ struct Pixel {
   __device__ double crossEntropy(int label) const { return top + log - double(logits[label * step]); }
 };
 
-struct Map {
-  int size[3];
-  explicit Map(const Extent& e) : size{e[0], e[1], e[2]} {}
-  __device__ int64_t volume() const { return int64_t(size[0]) * size[1] * size[2]; }
-};
-
 // One block a row. D = 1 − 2A / B with A = Σ y p, B = Σ (y² + p²) + 1e-7; dD/dp = −2 (y B − 2 A p) / B²; dp/df_j = p (δ − p_j)
-__global__ void regionKernel(bool dice, bool sum, const float* logits, int classes, Map map, const uint8_t* targets, const uint8_t* masks,
-                             const int* images, const int* labels, WindowView window, float* cotangents, double* losses) {
+__global__ void regionKernel(bool dice, bool sum, const float* logits, int classes, MapSize map, const uint8_t* targets,
+                             const uint8_t* masks, const int* images, const int* labels, WindowView window, float* cotangents,
+                             double* losses) {
   __shared__ double shared[32];
   const int row = blockIdx.x, image = images[row], foreground = classes - 1, n = window.volume();
   const int label = labels[row] + 1;
@@ -131,7 +126,7 @@ __global__ void trainingGradientKernel(bool dice, bool crossEntropy, const float
 void regionLosses(const Device& device, const RegionLoss& loss, const Tensor& logits, const Labels& batch, const int* images,
                   const int* labels, int rows, const Window& window, float* cotangents, double* losses) {
   regionKernel<<<rows, kLossThreads, 0, device.stream>>>(loss.kind == RegionLoss::Kind::dice, loss.sum, logits.data.floats(),
-                                                         logits.channels(), Map(logits.extent()), batch.targets, batch.masks, images,
+                                                         logits.channels(), MapSize(logits.extent()), batch.targets, batch.masks, images,
                                                          labels, window, cotangents, losses);
   launched();
 }

@@ -34,15 +34,10 @@ void accumulateBy(const Device& device, float* to, const float* from, int64_t n)
   launched();
 }
 
-struct Map {
-  int size[3];
-  explicit Map(const Extent& e) : size{e[0], e[1], e[2]} {}
-};
-
 // A thread takes kRun neighbours of a line. fromRow: numbers from one of from's rows (or slices) to the next.
 template <int kRun>
 __global__ void rewindowKernel(const float* __restrict__ from, int64_t fromRow, WindowView source, const int* images,
-                               float* __restrict__ to, WindowView target, Divider volume, Map map, int numbers, int rows) {
+                               float* __restrict__ to, WindowView target, Divider volume, MapSize map, int numbers, int rows) {
   TRACIN_EACH_OF_ROWS(row, run, rows, numbers / kRun) {
     const unsigned i = run * kRun, channel = volume.quotient(i);
     int at[3];
@@ -126,7 +121,7 @@ void copyWindows(const Device& device, const float* from, int64_t fromRow, const
   const int numbers = within(channels * volume(target.size)), width = target.size[2];
   const auto copy = [&](auto kernel, int run) {
     kernel<<<gridOf(numbers / run, rows), kThreads, 0, device.stream>>>(from, fromRow, source, images, to, target,
-                                                                        Divider(volume(target.size)), Map(map), numbers, rows);
+                                                                        Divider(volume(target.size)), MapSize(map), numbers, rows);
     launched();
   };
   if (width % 4 == 0 && aligned<4>(to)) return copy(rewindowKernel<4>, 4);

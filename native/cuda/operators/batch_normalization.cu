@@ -49,15 +49,9 @@ __global__ void tangentKernel(const float* x, const float* xDot, Moments m, cons
   }
 }
 
-struct Plane {
-  int size[3];
-  explicit Plane(const Extent& e) : size{e[0], e[1], e[2]} {}
-  __device__ int volume() const { return size[0] * size[1] * size[2]; }
-};
-
 // One block a (row, channel): g = dy through the Relu; sums of g and g·x̂; and, with running statistics, dx = scale/σ · g.
 // Positions are those of `window`; dy is zero outside its own. `masked`: where g goes when dx has to wait for the sums.
-__global__ void backwardKernel(const float* dy, WindowView source, WindowView window, const float* x, const int* images, Plane map,
+__global__ void backwardKernel(const float* dy, WindowView source, WindowView window, const float* x, const int* images, MapSize map,
                                Moments m, const float* scale, const float* shift, int channels, float slope, float* scaleSums,
                                float* shiftSums, float* dx, float* masked) {
   __shared__ double shared[32];
@@ -177,8 +171,8 @@ class BatchNormalization final : public Operator {
     Pool::Piece masked;
     if (through) masked = device().pool.takeFloats(n * positions());
     backwardKernel<<<n, threadsFor(volume(window.size)), 0, stream()>>>(
-        b.dy.data, *b.dy.window, window, in(kX).data, b.images, Plane(tensor(output).extent()), moments(), in(kScale).data, in(kShift).data,
-        channels_, slope_, scaleSums.floats(), shiftSums.floats(), through ? nullptr : b.dx[kX].data, masked.floats());
+        b.dy.data, *b.dy.window, window, in(kX).data, b.images, MapSize(tensor(output).extent()), moments(), in(kScale).data,
+        in(kShift).data, channels_, slope_, scaleSums.floats(), shiftSums.floats(), through ? nullptr : b.dx[kX].data, masked.floats());
     launched();
     const auto give = [&](int i, const Pool::Piece& sums) {
       if (!b.gradient[i]) return;
