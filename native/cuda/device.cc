@@ -97,8 +97,18 @@ Device::Device(int i) : index(i) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, index), "asking the device");
   kind = properties.name;
-  check(cudaDeviceGetAttribute(&sharedBytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, index), "asking the device");
+  check(cudaDeviceGetAttribute(&sharedBytes_, cudaDevAttrMaxSharedMemoryPerBlockOptin, index), "asking the device");
   static_cast<Handles&>(*this) = claimed(index);
+}
+
+bool Device::fits(const void* kernel, int bytes) const {
+  if (bytes > sharedBytes_) return false;
+  int& asked = asked_[kernel];
+  if (bytes > asked) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "cudaFuncSetAttribute");
+    asked = bytes;
+  }
+  return true;
 }
 
 Device::~Device() {

@@ -118,10 +118,16 @@ class Device : public Handles {
     return all;
   }
 
+  // Whether blocks of a kernel may have so many bytes of shared memory; beyond 48 KiB they are asked for, here.
+  bool fits(const void* kernel, int bytes) const;
+
   const int index;
-  std::string kind;     // the name that devices alike have in common
-  int sharedBytes = 0;  // that a block may ask for
+  std::string kind;  // the name that devices alike have in common
   Pool pool;
+
+ private:
+  int sharedBytes_ = 0;  // that a block may ask for
+  mutable std::map<const void*, int> asked_;
 };
 
 }  // namespace tracin::cuda

@@ -232,8 +232,8 @@ void kernelGradients(const Device& device, Pool& pool, Precision precision, cons
                   : Tiled{winogradKernel<Geometry>, kSide, kSide, Block<2>::kThreads, Block<2>::kBytes, parts},
         c, input, output, gradient);
   };
-  if (!winograd::fits(device, winogradKernel<Geometry>, winograd::Block<2>::kBytes)) return columns();
-  if (!winograd::fits(device, largeTilesKernel<Geometry>, kLargeTilesBytes)) return by(2);
+  if (!device.fits(reinterpret_cast<const void*>(winogradKernel<Geometry>), winograd::Block<2>::kBytes)) return columns();
+  if (!device.fits(reinterpret_cast<const void*>(largeTilesKernel<Geometry>), kLargeTilesBytes)) return by(2);
   const auto time = [&](int tile) { return milliseconds(device, 2, [&] { by(tile); }); };
   by(winograd::chosenTile(device, winograd::Work::gradient, c.in, c.out, c.rows * tilesOf(4) / winograd::kDepth, time));
 }

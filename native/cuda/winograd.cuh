@@ -32,14 +32,6 @@ struct Block {
 // shared memory behind the operands, each so many floats from the next.
 constexpr int kLanes = kDepth * kSide;
 
-// Shared memory beyond 48 KiB has to be asked for; false where the device has less.
-template <class Kernel>
-bool fits(const Device& device, Kernel* kernel, int bytes) {
-  if (device.sharedBytes < bytes) return false;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "cudaFuncSetAttribute");
-  return true;
-}
-
 // The products of a block, spread over its threads.
 template <int kTile>
 class Products {

@@ -229,14 +229,15 @@ void convolve(Device& device, Pass pass, const Correlation& c, float* input, flo
 bool isWinograd(const Device& device, Pass pass, const Correlation& c) {
   if (pass == Pass::weights || !c.isPlain3x3() || std::min(c.in, c.out) < kLeast) return false;
   const int64_t largest = std::max(c.in * volume(c.input), c.out * volume(c.output));
-  return c.rows * largest <= INT32_MAX && fits(device, convolutionKernel<2>, kBytes<2>);  // places are counted in 31 bits
+  return c.rows * largest <= INT32_MAX &&
+         device.fits(reinterpret_cast<const void*>(convolutionKernel<2>), kBytes<2>);  // places are counted in 31 bits
 }
 
 void winogradConvolution(Device& device, Pass pass, const Correlation& c, float* input, float* kernel, float* output,
                          const Finish& finish) {
   const auto run = [&](int tile) { (tile == 4 ? convolve<4> : convolve<2>)(device, pass, c, input, kernel, output, finish); };
   const auto time = [&](int tile) { return milliseconds(device, 2, [&] { run(tile); }); };
-  const bool large = fits(device, convolutionKernel<4>, kBytes<4>);
+  const bool large = device.fits(reinterpret_cast<const void*>(convolutionKernel<4>), kBytes<4>);
   run(large ? chosenTile(device, Work::convolution, c.in, c.out, Shape(pass, c, 4).allBlocks(), time) : 2);
 }
 
