@@ -6,8 +6,8 @@
 
 namespace tracin::cuda {
 
-// Numbers of a tile of 4 that lie in shared memory: x with its border, and dy with room for its transform along columns.
-constexpr int kStagedInput = 6 * 6, kStagedOutput = 6 * 4;
+// Numbers of a tile of 4 that lie in shared memory: x with its border, and dy.
+constexpr int kStagedInput = 6 * 6, kStagedOutput = 4 * 4;
 constexpr int kLargeTilesBytes =
     winograd::Block<4>::kBytes + winograd::kLanes * (kStagedInput + kStagedOutput) * static_cast<int>(sizeof(float));
 
@@ -74,7 +74,10 @@ __global__ void __launch_bounds__(winograd::Block<2>::kThreads, winograd::Block<
   };
   const auto transformColumns = [](float(&lines)[2][4]) {
 #pragma unroll
-    for (int l = 0; l < 2; ++l) Transforms<2>::input(lines[l]);
+    for (int l = 0; l < 2; ++l) {
+      const float line[4] = {lines[l][0], lines[l][1], lines[l][2], lines[l][3]};
+      Transforms<2>::input(line, lines[l]);
+    }
   };
   const auto fetchInput = [&](int strip, int line, bool first) {
     if (first || line == 0) {
@@ -88,8 +91,9 @@ __global__ void __launch_bounds__(winograd::Block<2>::kThreads, winograd::Block<
     transformColumns(next);
 #pragma unroll
     for (int c = 0; c < 4; ++c) {
-      float numbers[4] = {held[0][c], held[1][c], next[0][c], next[1][c]};
-      Transforms<2>::input(numbers);
+      const float column[4] = {held[0][c], held[1][c], next[0][c], next[1][c]};
+      float numbers[4];
+      Transforms<2>::input(column, numbers);
 #pragma unroll
       for (int l = 0; l < 4; ++l) to[(4 * l + c) * kSide] = numbers[l];
       held[0][c] = next[0][c], held[1][c] = next[1][c];
@@ -104,15 +108,8 @@ __global__ void __launch_bounds__(winograd::Block<2>::kThreads, winograd::Block<
       for (int c = 0; c < 2; ++c)
         tile[l][c] = line + l < outLines && column + c < width ? dy[(channel * height + line + l) * width + column + c] : 0.f;
   };
-  const auto storeTile = [&](float* buffer) {  // A · tile · Aᵀ
-    float* to = buffer + term * B::kTermPitch + channel;
-    const float(&a)[2] = tile[0], (&b)[2] = tile[1];
-    const float above[4] = {a[0], a[0] + a[1], a[0] - a[1], -a[1]}, below[4] = {b[0], b[0] + b[1], b[0] - b[1], -b[1]};
-#pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      to[c * kSide] = above[c], to[(4 + c) * kSide] = above[c] + below[c];
-      to[(8 + c) * kSide] = above[c] - below[c], to[(12 + c) * kSide] = -below[c];
-    }
+  const auto storeTile = [&](float* buffer) {
+    storeSpread<2>([&](int l, int c) { return tile[l][c]; }, buffer + term * B::kTermPitch + channel);
   };
 
   Products<2> products;
@@ -197,26 +194,8 @@ __global__ void __launch_bounds__(winograd::Block<4>::kThreads, winograd::Block<
     if (!fetches) return;
     __pipeline_wait_prior(0);
     float* at = buffer + term * B::kTermPitch + channel;
-    storeInput<4>([&](int l, int c) -> float& { return stagedInput[(6 * l + c) * kLanes]; }, at + B::kOperand);
-    // A · tile · Aᵀ
-#pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      float y[4], spread[6];
-#pragma unroll
-      for (int l = 0; l < 4; ++l) y[l] = stagedOutput[(4 * l + c) * kLanes];
-      Transforms<4>::spread(y, spread);
-#pragma unroll
-      for (int l = 0; l < 6; ++l) stagedOutput[(4 * l + c) * kLanes] = spread[l];
-    }
-#pragma unroll
-    for (int l = 0; l < 6; ++l) {
-      float y[4], spread[6];
-#pragma unroll
-      for (int c = 0; c < 4; ++c) y[c] = stagedOutput[(4 * l + c) * kLanes];
-      Transforms<4>::spread(y, spread);
-#pragma unroll
-      for (int c = 0; c < 6; ++c) at[(6 * l + c) * kSide] = spread[c];
-    }
+    storeInput<4>([&](int l, int c) { return stagedInput[(6 * l + c) * kLanes]; }, at + B::kOperand);
+    storeSpread<4>([&](int l, int c) { return stagedOutput[(4 * l + c) * kLanes]; }, at);
   };
 
   Products<4> products;

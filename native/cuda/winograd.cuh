@@ -40,7 +40,7 @@ class Products {
  public:
   __device__ Products() {
     const int lane = threadIdx.x % 32;
-    frequency_ = threadIdx.x / 32 * 2 + lane / 16, row_ = lane % 16 / 4 * 4, column_ = lane % 4 * 4;
+    frequency_ = threadIdx.x / 32 * 2 + lane / 16, row_ = lane / 2 % 4 * 4, column_ = (lane % 2 + lane / 8 % 2 * 2) * 4;
   }
 
   // sums[f][r][c] += Σ left[term][f][r] · right[term][f][c] over terms kFrom to kTo
@@ -63,7 +63,7 @@ class Products {
   __device__ void finish(float* shared, Take take) const {
     static_assert(B::kFrequencies * kSide * kSide <= 2 * B::kBuffer);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const auto at = [](int f, int r, int c) { return (f * kSide + r) * kSide + (c ^ (r % 8 * 4)); };  // 32 banks for whoever writes
+    const auto at = [](int f, int r, int c) { return (f * kSide + r) * kSide + (c ^ (r / 4 % 4 * 8)); };  // 32 banks for whoever writes
     __syncthreads();
 #pragma unroll
     for (int i = 0; i < 8; ++i)
@@ -85,7 +85,8 @@ class Products {
   float sums_[8][8] = {};
   int frequency_, row_, column_;  // of the first
 
-  // Four rows, or columns, and four more 16 from there: eight lanes read 128 bytes on end, or the same.
+  // Four rows, or columns, and four more 16 from there. Lanes i and i ^ 1 read the same rows, i and i ^ 2 the same columns: either makes 16
+  // bytes a lane two requests in place of four (forums.developer.nvidia.com/t/77228).
   static constexpr __device__ int place(int i) { return i % 4 + i / 4 * 16; }
   static __device__ void load(const float* from, float (&to)[8]) {
     const float4 a = *reinterpret_cast<const float4*>(from), b = *reinterpret_cast<const float4*>(from + place(4));
@@ -93,29 +94,46 @@ class Products {
   }
 };
 
-// A tile with its border, `number` by line and column, transformed along lines and then, to where frequencies are kSide floats apart, along
-// columns.
+// Numbers of a tile, number(line, column), transformed along both axes to where frequencies are kSide floats apart: kTogether columns of
+// them at a time, so that few numbers lie between the two.
+template <int kTile, int kFrom, class Number, class Transform>
+__device__ inline void storeTransformed(Number number, Transform transform, float* at) {
+  constexpr int kSeen = Block<kTile>::kSeen, kTogether = kTile == 2 ? kSeen : kSeen / 2;
+#pragma unroll
+  for (int first = 0; first < kSeen; first += kTogether) {
+    float columns[kTogether][kFrom];
+#pragma unroll
+    for (int l = 0; l < kFrom; ++l) {
+      float line[kFrom], seen[kSeen];
+#pragma unroll
+      for (int c = 0; c < kFrom; ++c) line[c] = number(l, c);
+      transform(line, seen);
+#pragma unroll
+      for (int c = 0; c < kTogether; ++c) columns[c][l] = seen[first + c];
+    }
+#pragma unroll
+    for (int c = 0; c < kTogether; ++c) {
+      float seen[kSeen];
+      transform(columns[c], seen);
+#pragma unroll
+      for (int l = 0; l < kSeen; ++l) at[(kSeen * l + first + c) * kSide] = seen[l];
+    }
+  }
+}
+
+// Bᵀ · tile · B, of a tile with its border.
 template <int kTile, class Number>
 __device__ inline void storeInput(Number number, float* at) {
-  constexpr int kSeen = kTile + 2;
-#pragma unroll
-  for (int l = 0; l < kSeen; ++l) {
-    float line[kSeen];
-#pragma unroll
-    for (int c = 0; c < kSeen; ++c) line[c] = number(l, c);
-    Transforms<kTile>::input(line);
-#pragma unroll
-    for (int c = 0; c < kSeen; ++c) number(l, c) = line[c];
-  }
-#pragma unroll
-  for (int c = 0; c < kSeen; ++c) {
-    float column[kSeen];
-#pragma unroll
-    for (int l = 0; l < kSeen; ++l) column[l] = number(l, c);
-    Transforms<kTile>::input(column);
-#pragma unroll
-    for (int l = 0; l < kSeen; ++l) at[(kSeen * l + c) * kSide] = column[l];
-  }
+  constexpr int kSeen = Block<kTile>::kSeen;
+  storeTransformed<kTile, kSeen>(
+      number, [](const float(&d)[kSeen], float(&v)[kSeen]) { Transforms<kTile>::input(d, v); }, at);
+}
+
+// A · tile · Aᵀ
+template <int kTile, class Number>
+__device__ inline void storeSpread(Number number, float* at) {
+  storeTransformed<kTile, kTile>(
+      number, [](const float(&y)[kTile], float(&m)[Block<kTile>::kSeen]) { Transforms<kTile>::spread(y, m); }, at);
 }
 
 }  // namespace tracin::cuda::winograd

@@ -148,10 +148,10 @@ __global__ void __launch_bounds__(Block<kTile>::kThreads, Block<kTile>::kResiden
     if (!fetches) return;
     float* at = buffer + B::kOperand + warp * B::kTermPitch + lane;
     if constexpr (kTile == 2) {
-      storeInput<kTile>([&](int l, int c) -> float& { return tile[l][c]; }, at);
+      storeInput<kTile>([&](int l, int c) { return tile[l][c]; }, at);
     } else {
       __pipeline_wait_prior(0);
-      storeInput<kTile>([&](int l, int c) -> float& { return staged[(kSeen * l + c) * kLanes]; }, at);
+      storeInput<kTile>([&](int l, int c) { return staged[(kSeen * l + c) * kLanes]; }, at);
     }
   };
 

@@ -10,9 +10,8 @@ struct Transforms;
 
 template <>
 struct Transforms<2> {
-  static __device__ void input(float (&d)[4]) {  // Bᵀ
-    const float first = d[0] - d[2], second = d[1] + d[2], third = d[2] - d[1], fourth = d[1] - d[3];
-    d[0] = first, d[1] = second, d[2] = third, d[3] = fourth;
+  static __device__ void input(const float (&d)[4], float (&v)[4]) {  // Bᵀ
+    v[0] = d[0] - d[2], v[1] = d[1] + d[2], v[2] = d[2] - d[1], v[3] = d[1] - d[3];
   }
   static __device__ void output(const float (&m)[4], float (&y)[2]) {  // Aᵀ
     y[0] = m[0] + m[1] + m[2], y[1] = m[1] - m[2] - m[3];
@@ -35,10 +34,10 @@ struct Transforms<4> {
   static constexpr float a = .625f, b = 1.5f, p = a * a, q = b * b;  // points 0, ±a, ±b, ∞
   static constexpr float kA = 1.f / (2 * p * (p - q)), kB = 1.f / (2 * q * (q - p)), k0 = 1.f / (p * q);
 
-  static __device__ void input(float (&d)[6]) {  // Bᵀ
+  static __device__ void input(const float (&d)[6], float (&v)[6]) {  // Bᵀ
     const float ea = d[4] - q * d[2], oa = a * (d[3] - q * d[1]), eb = d[4] - p * d[2], ob = b * (d[3] - p * d[1]);
-    d[0] = d[4] - (p + q) * d[2] + p * q * d[0], d[5] = d[5] - (p + q) * d[3] + p * q * d[1];
-    d[1] = ea + oa, d[2] = ea - oa, d[3] = eb + ob, d[4] = eb - ob;
+    v[0] = d[4] - (p + q) * d[2] + p * q * d[0], v[5] = d[5] - (p + q) * d[3] + p * q * d[1];
+    v[1] = ea + oa, v[2] = ea - oa, v[3] = eb + ob, v[4] = eb - ob;
   }
   static __device__ void output(const float (&m)[6], float (&y)[4]) {  // Aᵀ
     const float sa = m[1] + m[2], da = m[1] - m[2], sb = m[3] + m[4], db = m[3] - m[4];
