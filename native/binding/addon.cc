@@ -1,4 +1,5 @@
 // The addon: what lib/engine/native.ts calls. Callers have validated every shape; calls of one program come one at a time.
+#include "../core/checkpoint.h"
 #include "../core/soundness.h"
 #include "arguments.h"
 #include "engines.h"
@@ -69,7 +70,10 @@ Napi::Value load(const Napi::CallbackInfo& info) {
   Views views;
   for (const auto& s : named(*task, info[1])) views[s.name] = {s.data, s.size};
   const int staged = info[2].ToNumber();
-  return task->start([=] { p->load(views, staged); });
+  return task->start([=] {
+    requireFinite(views);
+    p->load(views, staged);
+  });
 }
 
 // keptSlices(program) → of how many slices a forward pass leaves the maps
@@ -104,7 +108,7 @@ Napi::Value forward(const Napi::CallbackInfo& info) {
   const int slices = info[1].ToNumber();
   const float* images = task->array<float>(info[2]);
   float *logits = task->array<float>(info[3]), *features = task->array<float>(info[4]);
-  const Abort abort = abortFlag(*task, info[5]);
+  const Abort abort = task->abort(info[5]);
   return task->start([=] { p->forward(slices, images, logits, features, abort); });
 }
 
@@ -115,7 +119,7 @@ Napi::Value tangent(const Napi::CallbackInfo& info) {
   const int slices = info[1].ToNumber();
   const float *images = task->array<float>(info[2]), *direction = task->array<float>(info[3]);
   float *logits = task->array<float>(info[4]), *tangents = task->array<float>(info[5]);
-  const Abort abort = abortFlag(*task, info[6]);
+  const Abort abort = task->abort(info[6]);
   return task->start([=] { p->tangent(slices, images, direction, logits, tangents, abort); });
 }
 
@@ -125,7 +129,7 @@ Napi::Value gradients(const Napi::CallbackInfo& info) {
   auto p = program(info);
   const Regions r(*task, info[1].As<Napi::Object>());
   float* to = task->array<float>(info[2]);
-  const Abort abort = abortFlag(*task, info[3]);
+  const Abort abort = task->abort(info[3]);
   return task->start([=] { r.give(p->gradients(r.batch, r.loss, to, abort)); });
 }
 
@@ -147,7 +151,7 @@ Napi::Value append(const Napi::CallbackInfo& info) {
   auto p = program(info);
   auto b = block(info[1]);
   const Regions r(*task, info[2].As<Napi::Object>());
-  const Abort abort = abortFlag(*task, info[3]);
+  const Abort abort = task->abort(info[3]);
   return task->start([=] { r.give(p->append(*b, r.batch, r.loss, abort)); });
 }
 
@@ -158,7 +162,7 @@ Napi::Value contract(const Napi::CallbackInfo& info) {
   auto b = block(info[1]);
   const Regions r(*task, info[2].As<Napi::Object>());
   float* products = task->array<float>(info[3]);
-  const Abort abort = abortFlag(*task, info[4]);
+  const Abort abort = task->abort(info[4]);
   return task->start([=] { r.give(p->contract(b.get(), r.batch, r.loss, products, abort)); });
 }
 
@@ -168,7 +172,7 @@ Napi::Value step(const Napi::CallbackInfo& info) {
   auto p = program(info);
   const Training t(*task, info[1].As<Napi::Object>());
   const Optimiser optimiser = optimiserOf(info[2].As<Napi::Object>());
-  const Abort abort = abortFlag(*task, info[3]);
+  const Abort abort = task->abort(info[3]);
   auto value = std::make_shared<double>();
   return task->start([=] { *value = p->step(t.slices, t.images, t.targets, t.loss, optimiser, abort); },
                      [=](Napi::Env env) { return Napi::Number::New(env, *value); });

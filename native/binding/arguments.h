@@ -18,8 +18,6 @@ Choice choiceOf(const Napi::Value&);
 // { what: kernels }
 KernelTable tableOf(const Napi::Value&);
 
-inline Abort abortFlag(Task& task, const Napi::Value& flag) { return {task.array<std::atomic<int32_t>>(flag)}; }
-
 template <class T>
 std::span<const T> spanOf(Task& task, const Napi::Value& array) {
   return {task.array<T>(array), array.As<Napi::TypedArray>().ByteLength() / sizeof(T)};

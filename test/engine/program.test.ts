@@ -179,6 +179,16 @@ describe.each(ENGINES)('$name', (engine) => {
     compiled.dispose();
   });
 
+  it('keeps its numbers where a checkpoint is refused, whichever number is at fault', async () => {
+    const before = await program.snapshot();
+    const diverged = smallNetwork({ seed: 99 });
+    for (const [name, { data }] of diverged.initializers) {
+      const wrong = withInitializers(diverged, new Map([[name, changed(data as Float32Array, 0, Infinity)]]));
+      await expect(program.load(wrong)).rejects.toMatchObject({ code: 'ERR_TRACIN_CHECKPOINT' });
+      expect(await program.snapshot()).toEqual(before);
+    }
+  });
+
   it('gives back what it was loaded with', async () => {
     const snapshot = await program.snapshot();
     expect([...snapshot.keys()].sort()).toEqual([...graph.initializers.keys()].sort());
@@ -197,6 +207,17 @@ describe.each(ENGINES)('$name', (engine) => {
     room.set(batch.images, 7);
     const { logits } = await program.forward(room.subarray(7, 7 + batch.images.length));
     expect(logits).toEqual((await program.forward(batch.images)).logits);
+  });
+
+  it('reads what several threads share', async () => {
+    const shared = <T extends Float32Array | Uint8Array>(array: T): T => {
+      const copy = new (array.constructor as new (buffer: SharedArrayBuffer) => T)(new SharedArrayBuffer(array.byteLength));
+      copy.set(array);
+      return copy;
+    };
+    const { images, targets, masks } = batch;
+    const own = { images: shared(images), targets: shared(targets), masks: shared(masks) };
+    expect(await program.gradients(own, dice)).toEqual(await program.gradients(batch, dice));
   });
 
   it('answers calls in their order', async () => {
