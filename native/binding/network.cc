@@ -32,6 +32,7 @@ Value readValue(const Napi::Object& o) {
                                                         {"statistic", Value::Kind::statistic},
                                                         {"constant", Value::Kind::constant}};
   Value v{kinds.at(text(o, "kind")), text(o, "name"), numbers<int64_t>(o.Get("dims")), {}};
+  if (v.kind == Value::Kind::parameter) v.decays = text(o, "role") == "kernel" || text(o, "role") == "matrix";
   if (v.kind == Value::Kind::constant) v.data = numbers<float>(o.Get("data"));
   return v;
 }

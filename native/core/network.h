@@ -13,6 +13,7 @@ struct Value {
   std::string name;
   std::vector<int64_t> dims;  // activations: of one slice
   std::vector<float> data;    // constants only
+  bool decays = false;        // parameters: kernels and matrices, whatever their axes
 };
 
 // One axis of a Resize as a sparse linear map (see lowered.ts).

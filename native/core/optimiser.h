@@ -7,8 +7,7 @@
 
 namespace tracin {
 
-// Weight decay acts on kernels and matrices: parameters of two or more axes.
-inline bool decays(const Value& v) { return v.dims.size() >= 2; }
+inline bool decays(const Value& v) { return v.decays; }
 
 // Below this many numbers, waking threads costs more than they save.
 constexpr int64_t kWorthThreads = 1 << 14;

@@ -132,6 +132,22 @@ describeNative('makes the step that reference makes', (engine) => {
 });
 
 describe.each(ENGINES)('$name', (engine) => {
+  it('lets kernels decay, but neither slopes nor shifts, however many axes they have', async () => {
+    const g = new GraphBuilder();
+    const bent = g.node('PRelu', [g.mix('image', 'first', 3, 5), g.weight('slopes', [5, 1, 1])]);
+    const network = g.build(g.mix(g.node('Add', [bent, g.weight('places', [1, 5, ...SIZE])]), 'head', 5, 4));
+    const program = await engine.compile(network, { size: SIZE });
+    const moved = async (weightDecay: number): Promise<Map<string, Floats>> => {
+      await program.load(network);
+      await program.step(batches[0]!, { kind: 'dice' }, { ...still, learningRate: 0.5, weightDecay });
+      return program.snapshot();
+    };
+    const [free, decayed] = [await moved(0), await moved(0.1)];
+    const differ = [...free.keys()].filter((name) => relativeError(decayed.get(name)!, free.get(name)!) > 1e-6);
+    expect(differ.sort()).toEqual(['first.weight', 'head.weight']);
+    program.dispose();
+  });
+
   it.each(OPTIMISERS)('%s goes on from a snapshot to the same bits', async (_name, optimiser) => {
     const loss: TrainingLoss = { kind: 'dice+ce' };
     const straight = await engine.compile(graph, { size: SIZE });
