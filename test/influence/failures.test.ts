@@ -1,5 +1,6 @@
 /** What goes wrong outside of us: one line, what is finished stays, and the study ends with the same bytes once it is mended. */
 import { execFile, spawnSync } from 'node:child_process';
+import files from 'node:fs/promises';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -42,6 +43,25 @@ async function mended(out: string): Promise<void> {
   await computeInfluence({ ...settings(out), resume: true });
   expect(await arraysIn(out)).toEqual(whole);
 }
+
+test('tiles that cannot be removed: told in one line, and the study is whole', async () => {
+  const { rm: remove } = files;
+  const busy = Object.assign(new Error('ENOTEMPTY: directory not empty'), { code: 'ENOTEMPTY' });
+  const removing = jest.spyOn(files, 'rm').mockImplementation((path, options) => {
+    return String(path).endsWith('tiles') ? Promise.reject(busy) : remove(path, options);
+  });
+  try {
+    await expect(computeInfluence(settings('stuck'))).rejects.toMatchObject({
+      code: 'ERR_TRACIN_IO',
+      message: expect.stringMatching(/^cannot remove .*tiles: ENOTEMPTY/) as string,
+    });
+  } finally {
+    removing.mockRestore();
+  }
+  expect(await arraysIn('stuck')).toEqual(whole);
+  await mended('stuck');
+  expect(await readdir(join(tiny.dir, 'stuck'))).not.toContain('tiles');
+});
 
 test('a checkpoint that vanishes', async () => {
   // Worked on last first; the first stays in memory and the next one is read ahead, so it is the second of four that is missed.

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openReferenceEngine } from '../../lib/engine/reference';
-import type { Graph } from '../../lib/graph/graph';
+import type { Graph, Tensor } from '../../lib/graph/graph';
 import { readOnnx, writeOnnx } from '../../lib/graph/onnx';
 import { resolveNetworks, type Networks, type NetworkSource } from '../../lib/influence/networks';
 import { computeInfluence } from '../../lib/influence/run';
 import { train } from '../../lib/training/train';
+import { buildNetwork } from '../../models/registry';
 import { encodeSafetensors, type StoredTensor } from '../support/safetensors';
 import { openTiny, SIZE, tinyNetwork, type Tiny } from './support/tiny';
 
@@ -29,6 +30,18 @@ describe('checkpoint files', () => {
     const bytes = await readFile(files[0]!);
     expect(checkpoints[0]!.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
     expect(graph.source).toBe(files[0]);
+  });
+
+  test('take the bytes of their numbers as they are read, which may be more than the file has', async () => {
+    const network = buildNetwork({ network: 'unet', width: 8, levels: 2, seed: 1 });
+    const size = [8, 8];
+    const half = [...network.initializers].map(([name, tensor]): [string, Tensor] => [name, { ...tensor, type: 'float16' }]);
+    const file = join(tiny.dir, 'half.onnx');
+    await writeOnnx(file, { ...network, initializers: new Map(half) });
+    const bytes = half.reduce((sum, [, { data }]) => sum + data.byteLength, 0);
+    expect((await stat(file)).size).toBeLessThan(bytes);
+    const { largestFile } = await resolveNetworks({ checkpoints: [file], learningRates: [1] }, 'recorded', { size });
+    expect(largestFile).toBe(bytes);
   });
 
   test('need no rates where the definition takes 1 for all', async () => {

@@ -1,9 +1,11 @@
 import { mkdtemp, readdir, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Engine } from '../../lib/engine/engine';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { computeInfluence, computeShard, type InfluenceOptions } from '../../lib/influence/run';
 import { openStudy } from '../../lib/influence/study';
+import type { Progress } from '../../lib/progress';
 import { contents } from '../support/folders';
 import { LEARNING_RATES, openTiny, type Tiny } from './support/tiny';
 import { watched } from './support/watched';
@@ -39,6 +41,25 @@ test('shards computed at once and joined give the bytes of one run', async () =>
   expect(await contents(options.out)).toEqual(await contents(whole.dir));
   expect(calls).toEqual(['dispose']);
   expect(await computeShard(options, three[0]!)).toEqual({ missing: 0 });
+});
+
+test('a shard that finds another was first goes by the plan of that one', async () => {
+  const options = settings('late');
+  const late: Engine = {
+    ...engine,
+    async compile(graph, compileOptions) {
+      await computeShard({ ...options, resident: 1 }, { index: 2, count: 2 });
+      return engine.compile(graph, compileOptions);
+    },
+  };
+  const told: Progress[] = [];
+  const onProgress = (progress: Progress): void => void told.push(progress);
+  await computeShard({ ...options, engine: late, onProgress }, { index: 1, count: 2 });
+  // three passes of one test slice each over its four training slices, for two checkpoints
+  const total = 2 * (3 + 3 * 4);
+  const steps = told.filter(({ stage }) => stage === 'influence');
+  expect(steps.at(-1)).toMatchObject({ done: total, total });
+  expect(new Set(steps.map(({ done }) => done)).size).toBe(steps.length);
 });
 
 test('what a shard left out or left damaged is computed when they are joined', async () => {
