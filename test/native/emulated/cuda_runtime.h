@@ -24,7 +24,7 @@ struct dim3 {
   unsigned x, y, z;
   constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
-struct float4 {
+struct alignas(16) float4 {  // as CUDA has it
   float x, y, z, w;
 };
 

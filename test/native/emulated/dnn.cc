@@ -278,7 +278,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t raw, cudnnBacken
   if (!o.finished) return CUDNN_STATUS_BAD_PARAM;
   const auto give = [&](std::vector<int> notes) {
     *count = std::min<int64_t>(wanted, notes.size());
-    std::memcpy(list, notes.data(), *count * sizeof(int));
+    std::copy_n(notes.data(), *count, static_cast<int*>(list));
     return CUDNN_STATUS_SUCCESS;
   };
   switch (name) {
