@@ -117,14 +117,14 @@ export async function resolveNetworks(
     }
     return last.graph;
   };
-  let largestFile = (await stat(file)).size;
+  let largestFile = await bytesRead(file, graph);
   const checkpoints: StudyCheckpoint[] = [];
   for (const checkpoint of found) {
     throwIfAborted(options.signal);
     last = undefined; // before another is read
     const own = await check(checkpoint.file);
     last = { file: checkpoint.file, graph: Promise.resolve(own.graph) };
-    largestFile = Math.max(largestFile, (await stat(checkpoint.file)).size);
+    largestFile = Math.max(largestFile, await bytesRead(checkpoint.file, own.graph));
     checkpoints.push({ ...checkpoint, sha256: own.sha256 });
   }
   const notices = [...lowered.notes, ...foldingNotes(graph.nodes), ...unmatchedNotices(unmatched, graph)];
@@ -208,10 +208,25 @@ function checkedRate(rate: number, file: string): number {
 
 /** sha256 of a file whose bytes the hash has been given; where its tensors lie in files beside it, of the file and then the tensors. */
 async function digestOf(hash: Hash, file: string, graph: Graph): Promise<string> {
-  const data = [...graph.initializers.values()].map((tensor) => tensor.data);
-  const outside = data.reduce((sum, { byteLength }) => sum + byteLength, 0) > (await stat(file)).size;
-  for (const numbers of outside ? data : []) await updateInTurns(hash, numbers);
+  const outside = tensorBytes(graph) > (await sizeOfFile(file));
+  if (outside) for (const { data } of graph.initializers.values()) await updateInTurns(hash, data);
   return hash.digest('hex');
+}
+
+/** Of a file as it is read: its tensors may lie in files beside it, or be of half the size in it. */
+async function bytesRead(file: string, graph: Graph): Promise<number> {
+  return Math.max(await sizeOfFile(file), tensorBytes(graph));
+}
+
+function tensorBytes({ initializers }: Graph): number {
+  return [...initializers.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+}
+
+async function sizeOfFile(file: string): Promise<number> {
+  const { size } = await stat(file).catch((error: unknown) => {
+    throw fileError(error, 'read', file);
+  });
+  return size;
 }
 
 async function digestOfFile(hash: Hash, file: string): Promise<string> {

@@ -60,7 +60,9 @@ export async function beginStudy(out: string, record: StudyFile, plan: Influence
 }
 
 async function assertRoom(out: string, needed: number): Promise<void> {
-  const { bavail, bsize } = await statfs(out);
+  const { bavail, bsize } = await statfs(out).catch((error: unknown) => {
+    throw fileError(error, 'write', out);
+  });
   const free = bavail * bsize;
   if (free >= needed) return;
   const message = `${out}: the study needs ${formatBytes(needed)} of disk but ${formatBytes(free)} are free: choose another folder`;

