@@ -14,13 +14,11 @@ type ClassAblation = AblationFindings['classes'][number];
 export function logDrops({ drops, selected }: ClassAblation): {
   readonly selected: number[];
   readonly others: number[];
-  readonly zero: number;
 } {
-  const parts = { selected: [] as number[], others: [] as number[], zero: 0 };
+  const parts = { selected: [] as number[], others: [] as number[] };
   for (const [feature, drop] of drops.entries()) {
-    if (drop === null) continue;
-    if (drop === 0) parts.zero++;
-    else parts[selected.includes(feature) ? 'selected' : 'others'].push(Math.log10(Math.abs(drop)));
+    if (drop === null || drop === 0) continue;
+    parts[selected.includes(feature) ? 'selected' : 'others'].push(Math.log10(Math.abs(drop)));
   }
   return parts;
 }
@@ -38,8 +36,10 @@ export function density(values: readonly number[], at: readonly number[]): numbe
 
 /** @param k which class */
 export function drawAblationDensity(one: ClassAblation, k: number, { scaleLinear, area, line }: Drawing, ink: Ink): Html {
-  const { selected, others, zero } = logDrops(one);
+  const { selected, others } = logDrops(one);
   const all = [...selected, ...others];
+  const chosen = ofAll(selected, one.selected.length);
+  const rest = ofAll(others, one.drops.length - one.selected.length);
   const [low, high] = all.length > 0 ? [Math.floor(Math.min(...all) - 0.5), Math.min(0, Math.ceil(Math.max(...all) + 0.5))] : [-4, 0];
   const [bottom, right] = [SIZE.height - MARGIN.bottom, SIZE.width - MARGIN.right];
   const x = scaleLinear([low, high], [MARGIN.left, right]);
@@ -66,11 +66,11 @@ export function drawAblationDensity(one: ClassAblation, k: number, { scaleLinear
   return chart(
     {
       ...SIZE,
-      label: `${one.class}: density of the size of the Dice lost without one feature, for ${selected.length} selected and ${others.length} other features; mean lost ${number(one.selectedDrop)} and ${number(one.unselectedDrop)}`,
+      label: `${one.class}: density of the size of the Dice lost without one feature, for ${chosen} selected and ${rest} other features, where it is not 0; mean lost ${number(one.selectedDrop)} and ${number(one.unselectedDrop)}`,
       title: `${one.class}: density of log |ΔDice|, one feature silenced`,
       x: {
         ticks: decades.map((power) => ({ at: x(power), words: power < -3 ? `1e${power}` : String(10 ** power) })),
-        label: '|ΔDice|, on a logarithmic scale',
+        label: '|ΔDice| where it is not 0, logarithmic',
       },
       y: { ticks: [] },
       marks: [
@@ -98,9 +98,9 @@ export function drawAblationDensity(one: ClassAblation, k: number, { scaleLinear
           fill-opacity="0.45"
           stroke="${ink.text}"
         />`,
-        text(MARGIN.left + 17, MARGIN.top + 10, 'start', `${selected.length} selected`, ink.text),
+        text(MARGIN.left + 17, MARGIN.top + 10, 'start', `${chosen} selected`, ink.text),
         html`<rect
-          x="${MARGIN.left + 120}"
+          x="${MARGIN.left + 150}"
           y="${MARGIN.top}"
           width="12"
           height="10"
@@ -109,17 +109,16 @@ export function drawAblationDensity(one: ClassAblation, k: number, { scaleLinear
           stroke="${ink.quiet}"
           stroke-dasharray="3 2"
         />`,
-        text(
-          MARGIN.left + 137,
-          MARGIN.top + 10,
-          'start',
-          `${others.length} others${zero > 0 ? `; ${zero} changed nothing` : ''}`,
-          ink.text,
-        ),
+        text(MARGIN.left + 167, MARGIN.top + 10, 'start', `${rest} others`, ink.text),
       ],
     },
     ink,
   );
+}
+
+/** `3`, or `3 of 5` where not all have a logarithm. */
+function ofAll({ length }: readonly number[], all: number): string {
+  return length === all ? String(all) : `${length} of ${all}`;
 }
 
 function number(value: number | null): string {

@@ -1,4 +1,4 @@
-/** The pictures of a report: each slice and modality is drawn once, however often it is shown. */
+/** The pictures of a report: each is in it once, however often it is shown. */
 import { setImmediate } from 'node:timers/promises';
 import { Dataset } from '../dataset/dataset';
 import type { SliceBatch, SliceSource } from '../dataset/slices';
@@ -10,6 +10,7 @@ import { drawMapLayer, drawPicture, type Picture } from './picture';
 
 export class Album {
   readonly pictures: Picture[] = [];
+  /** By what they show: cases of several sources may have the same names, and sources of several studies the same slices. */
   readonly #known = new Map<string, number>();
 
   /** Slices of a source, drawn into this album. */
@@ -17,13 +18,12 @@ export class Album {
     return new Shelf(this, source);
   }
 
-  /** Place of a picture in {@link pictures}; drawn when it is new. */
-  async place(key: string, draw: () => Promise<Picture>): Promise<number> {
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    const place = this.pictures.push(await draw()) - 1;
-    this.#known.set(key, place);
+  /** Place of a picture in {@link pictures}; added when it is new. */
+  async place(picture: Picture): Promise<number> {
     await setImmediate();
+    const key = JSON.stringify(picture);
+    const place = this.#known.get(key) ?? this.pictures.push(picture) - 1;
+    this.#known.set(key, place);
     return place;
   }
 }
@@ -33,6 +33,8 @@ export class Shelf {
   readonly #album: Album;
   readonly #source: SliceSource;
   readonly #positions: ReadonlyMap<string, number>;
+  /** Places of the slices drawn so far. */
+  readonly #drawn = new Map<string, number>();
 
   constructor(album: Album, source: SliceSource) {
     this.#album = album;
@@ -56,15 +58,19 @@ export class Shelf {
   }
 
   async draw(slice: RegionAxis['slices'][number], modality: string): Promise<number> {
-    return this.#album.place(`${slice.index} ${modality} ${slice.case}`, async () => {
-      const { images } = await this.read(slice);
-      return drawPicture(images, this.#source.size, this.modalities.indexOf(modality), this.#orientation(slice.case));
-    });
+    const key = `${slice.index} ${modality} ${slice.case}`;
+    const drawn = this.#drawn.get(key);
+    if (drawn !== undefined) return drawn;
+    const { images } = await this.read(slice);
+    const orientation = this.#orientation(slice.case);
+    const place = await this.#album.place(await drawPicture(images, this.#source.size, this.modalities.indexOf(modality), orientation));
+    this.#drawn.set(key, place);
+    return place;
   }
 
-  /** A map [H, W] over a slice; `key` is what tells it from others. */
-  async drawMap(key: string, caseName: string, map: Float32Array): Promise<number> {
-    return this.#album.place(key, () => drawMapLayer(map, this.#source.size, this.#orientation(caseName)));
+  /** A map [H, W] over a slice of a case. */
+  async drawMap(caseName: string, map: Float32Array): Promise<number> {
+    return this.#album.place(await drawMapLayer(map, this.#source.size, this.#orientation(caseName)));
   }
 
   /** SVG paths of labels 1..K of a slice, [K], on its picture. */

@@ -5,7 +5,7 @@ import { sourceOrientation } from './album';
 import { upright } from './orientation';
 import { greys } from './picture';
 
-/** Pixels of a panel's longer side, at least; every pixel of the slice becomes a square of them, so that a border of one is thin. */
+/** Pixels of a panel's longer side, at least; every pixel of the slice becomes a block of them, so that a border of one is thin. */
 const PANEL = 384;
 
 /**
@@ -22,13 +22,15 @@ export async function drawAuditSlice(source: SliceSource, position: number, moda
   const shown = upright(greys(images, size[0]! * size[1]!, modality), size, orientation);
   const panels = [undefined, labels, ...(predicted ? [predicted] : [])].map((map) => map && upright(map, size, orientation).data);
   const scale = Math.max(2, Math.ceil(PANEL / Math.max(shown.width, shown.height)));
-  const [width, height] = [shown.width * scale, shown.height * scale];
+  const [width, height] = [shown.width * scale, Math.round(shown.height * scale * orientation.aspect)];
+  const pixelAt = (x: number, y: number): number => Math.floor((y * shown.height) / height) * shown.width + Math.floor(x / scale);
   const data = new Uint8Array(width * panels.length * height * 3);
   for (const [panel, map] of panels.entries()) {
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
-        const grey = shown.data[Math.floor(y / scale) * shown.width + Math.floor(x / scale)]!;
-        const label = map ? borderLabel(map, shown.width, shown.height, scale, x, y) : 0;
+        const grey = shown.data[pixelAt(x, y)]!;
+        const labelAt = (u: number, v: number): number => (u < 0 || v < 0 || u >= width || v >= height ? 0 : map![pixelAt(u, v)]!);
+        const label = map ? borderLabel(labelAt, x, y) : 0;
         data.set(label > 0 ? classColour(label - 1) : [grey, grey, grey], (y * width * panels.length + panel * width + x) * 3);
       }
     }
@@ -37,11 +39,7 @@ export async function drawAuditSlice(source: SliceSource, position: number, moda
 }
 
 /** The label that an enlarged pixel draws the border of; 0 where it lies on none. */
-function borderLabel(map: Uint8Array, width: number, height: number, scale: number, x: number, y: number): number {
-  const at = (u: number, v: number): number => {
-    const [column, row] = [Math.floor(u / scale), Math.floor(v / scale)];
-    return u < 0 || v < 0 || column >= width || row >= height ? 0 : map[row * width + column]!;
-  };
-  const own = at(x, y);
-  return own > 0 && [at(x - 1, y), at(x + 1, y), at(x, y - 1), at(x, y + 1)].some((other) => other !== own) ? own : 0;
+function borderLabel(labelAt: (x: number, y: number) => number, x: number, y: number): number {
+  const own = labelAt(x, y);
+  return own > 0 && [labelAt(x - 1, y), labelAt(x + 1, y), labelAt(x, y - 1), labelAt(x, y + 1)].some((other) => other !== own) ? own : 0;
 }

@@ -45,6 +45,9 @@ export interface Size {
 /** Room around the plot for axes and words. */
 export const MARGIN = { left: 52, right: 14, top: 32, bottom: 46 };
 
+/** Size of all words. */
+const FONT = 14;
+
 export interface Tick {
   /** In pixels. */
   readonly at: number;
@@ -65,6 +68,16 @@ export function text(x: number, y: number, anchor: 'start' | 'middle' | 'end', w
   return html`<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}" fill="${colour}">${words}</text>`;
 }
 
+/** Width of a mean letter over its height, in the widest of the usual fonts. */
+const LETTER = 0.52;
+
+/** The words above a plot; set more narrowly where a long name would take them out of the picture. */
+function heading(words: string, width: number, colour: string): Html {
+  const narrower = words.length * LETTER * FONT > width;
+  const fit = narrower && html`textLength="${width}" lengthAdjust="spacingAndGlyphs"`;
+  return html`<text x="0" y="18" fill="${colour}" ${fit}>${words}</text>`;
+}
+
 /** An SVG that scales with the room it is given. */
 export function chart({ width, height, label, title, x, y, marks }: Chart, ink: Ink): Html {
   const [right, bottom] = [width - MARGIN.right, height - MARGIN.bottom];
@@ -77,10 +90,10 @@ export function chart({ width, height, label, title, x, y, marks }: Chart, ink: 
     height="${height}"
     viewBox="0 0 ${width} ${height}"
     font-family="system-ui, sans-serif"
-    font-size="14"
+    font-size="${FONT}"
   >
     <rect width="100%" height="100%" fill="${ink.paper}" />
-    ${text(0, 18, 'start', title, ink.text)}
+    ${heading(title, width, ink.text)}
     ${y.ticks.map(({ at, words }) => html`<line x1="${MARGIN.left}" x2="${right}" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}" stroke="${ink.line}" />${text(MARGIN.left - 6, at + 4, 'end', words, ink.quiet)}`)}
     ${x.ticks.map(({ at, words }) => text(at, bottom + 17, 'middle', words, ink.quiet))}
     ${text((MARGIN.left + right) / 2, height - 8, 'middle', x.label, ink.quiet)} ${marks}

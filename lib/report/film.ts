@@ -65,13 +65,15 @@ export function film({ pictures, picture, label, overlays, around, edges }: Film
   </svg>`;
 }
 
-function edgeLetters({ width, height, edges }: Picture): Html | undefined {
+/** Drawn on square pixels, so that letters keep their shape where the picture is stretched. */
+function edgeLetters({ width, height: rows, aspect, edges }: Picture): Html | undefined {
   if (!edges) return undefined;
+  const height = rows * aspect;
   const scale = Math.max(width, height) / 96;
   const letter = (x: number, y: number, anchor: string, text: string): Html =>
     html`<text x="0" y="0" transform="translate(${x} ${y}) scale(${scale.toFixed(3)})" text-anchor="${anchor}">${text}</text>`;
   const margin = 2 * scale;
-  return html`<g aria-hidden="true"
+  return html`<g aria-hidden="true" transform="scale(1 ${1 / aspect})"
     >${[
       letter(margin, height / 2 + margin, 'start', edges.left),
       letter(width - margin, height / 2 + margin, 'end', edges.right),

@@ -2,12 +2,19 @@
 import { casedLine, chart, MARGIN, text, type Drawing, type Ink } from './charts';
 import { html, type Html } from './html';
 import type { FeatureCurve, FeatureReport, InterpretativeMap } from './model';
+import { counted } from './numbers';
 
 const SIZE = { width: 420, height: 300 };
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 /** Selected features named at the end of their curves, those of strongest contrast. */
 const NAMED = 6;
 const NAMES = 70;
+
+/** Names of the figures' own files, one for each class; with the label's number where what a file may be called would not tell them apart. */
+export function interpretativeFiles(classes: readonly string[]): string[] {
+  const names = classes.map((name) => name.replaceAll(/[^\w.-]/g, '_'));
+  return names.map((name, k) => `interpretative-map-${name}${names.indexOf(name) === names.lastIndexOf(name) ? '' : `-${k + 1}`}.svg`);
+}
 
 /** @param k which class */
 export function drawInterpretativeMap(
@@ -30,8 +37,8 @@ export function drawInterpretativeMap(
   return chart(
     {
       ...SIZE,
-      label: `${name}: feature importance FI against rank, ${similarity}, mean over ${tests} test regions and ${trainings} ranks; ${words}`,
-      title: `${name}: FI by rank, ${similarity}, ${tests} test regions`,
+      label: `${name}: feature importance FI against rank, ${similarity}, mean over ${counted(tests, 'test region')} and ${counted(trainings, 'rank')}; ${words}`,
+      title: `${name}: FI by rank, ${similarity}, ${counted(tests, 'test region')}`,
       x: {
         ticks: [1, ...ticks.filter((tick) => tick > 1)].map((tick) => ({ at: x(tick), words: String(tick) })),
         label: 'rank of the training region, by falling influence',

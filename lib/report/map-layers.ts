@@ -31,7 +31,7 @@ export async function drawMapLayers(
   const layers = new Map<string, PicturedMaps>();
   for (const { map, side, score, ...pair } of maps) {
     const key = keyOf(pair);
-    const place = await shelves[side].drawMap(`${side} map ${study.dir} ${key}`, pair[side].case, map);
+    const place = await shelves[side].drawMap(pair[side].case, map);
     layers.set(key, { ...(layers.get(key) ?? { train: place, test: place }), score, [side]: place });
   }
   return (pair) => layers.get(keyOf(pair));

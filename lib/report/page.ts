@@ -173,7 +173,7 @@ const ofNorms = html`<p>
 function howToRead(report: Report): Html {
   const { pictures, networks } = report;
   const orientation = pictures.some(({ edges }) => edges)
-    ? 'Slices are shown in the radiological convention: the patient’s right is on the left of the picture, and in axial slices the front is up; letters at the edges name the sides (R right, L left, A front, P back). Greys are scaled to each slice.'
+    ? 'Slices are shown in the radiological convention: the patient’s right is on the left of the picture, and in axial slices the front is up; letters at the edges name the sides (R right, L left, A front, P back, S head, I feet). Greys are scaled to each slice.'
     : 'Slices are shown as their arrays are stored, which do not say which side is which. Greys are scaled to each slice.';
   const { definition } = networks[0]!;
   const same = networks.every((network) => network.definition.join() === definition.join());

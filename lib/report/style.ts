@@ -51,7 +51,9 @@ a { color: inherit; }
 
 .tables { display: flex; flex-wrap: wrap; gap: var(--gap) 2.5rem; }
 .tables > * { min-width: 0; max-width: 100%; }
-.cohort { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0.5rem 2.5rem; }
+.cohort { display: flex; flex-wrap: wrap; gap: 0.5rem 2.5rem; }
+.cohort > * { max-width: 100%; }
+.cohort > :first-child { flex: 1 1 24rem; }
 .explained { display: grid; grid-template-columns: minmax(0, 1fr); gap: 0 3rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; margin: 0.5rem 0; font-variant-numeric: tabular-nums; }
@@ -114,7 +116,6 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2rem; border-top: 
   .slice:has(> :nth-child(2)) { grid-template-columns: minmax(18rem, 1fr) minmax(0, 2.2fr); }
   .slice > :first-child:not(:only-child) { position: sticky; top: 5rem; align-self: start; }
   .explained { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  .cohort { grid-template-columns: minmax(0, 1fr) auto; align-items: start; }
 }
 @media (min-width: 2200px) {
   html { font-size: 125%; }
@@ -155,6 +156,9 @@ body:has(#large:checked) .films { grid-template-columns: repeat(auto-fill, minma
   .toolbar fieldset, .toolbar .switch { display: none; }
   details:not([open])::details-content { content-visibility: visible; display: block; }
   .region, figure, table, .lists { break-inside: avoid; }
+  table { font-size: 0.92em; }
+  th, td { white-space: normal; padding: 0.2rem 0.25rem; }
+  thead th { overflow-wrap: anywhere; }
   h2, h3, h4 { break-after: avoid; }
   .slice:has(> :nth-child(2)) { grid-template-columns: 5cm minmax(0, 1fr); }
   .slice > :first-child:not(:only-child) { position: static; }

@@ -1,5 +1,5 @@
 /** Tables as the page writes them: the first cell of a row names it. */
-import { html, type Html } from './html';
+import { html, Html } from './html';
 
 export interface TableOptions {
   readonly caption: Html | string;
@@ -10,7 +10,7 @@ export interface TableOptions {
 }
 
 export function table({ caption, head, rows, kind }: TableOptions): Html {
-  return html`<div class="scroll ${kind}" tabindex="0" role="region" aria-label="${typeof caption === 'string' ? caption : undefined}">
+  return html`<div class="scroll ${kind}" tabindex="0" role="region" aria-label="${plain(caption)}">
     <table>
       <caption>
         ${caption}
@@ -31,6 +31,11 @@ export function table({ caption, head, rows, kind }: TableOptions): Html {
       </tbody>
     </table>
   </div>`;
+}
+
+/** Without its tags. */
+function plain(caption: Html | string): Html | string {
+  return typeof caption === 'string' ? caption : new Html(caption.text.replaceAll(/<[^>]*>/g, '').replaceAll(/\s+/g, ' '));
 }
 
 /** What stands beside a caption in a quieter voice. */

@@ -189,6 +189,9 @@ test('on paper: what is chosen, without the bar to choose it by', async () => {
   await page.check('#ranking-cosine');
   await page.emulateMedia({ media: 'print' });
   const visible = (selector: string): Promise<boolean> => page.locator(selector).first().isVisible();
+  // As wide as A4 within its margins: no table can be scrolled there.
+  await page.setViewportSize({ width: 717, height: 1000 });
+  expect(await ask<number>(page, '[...document.querySelectorAll(".scroll")].filter((e) => e.scrollWidth > e.clientWidth + 1).length')).toBe(0); // prettier-ignore
   expect([await visible('.toolbar fieldset'), await visible('nav'), await visible('.legend')]).toEqual([false, false, true]);
   expect([await visible('.ranking-none.by-slice'), await visible('.ranking-cosine.by-slice')]).toEqual([false, true]);
   expect(await ask<string>(page, 'getComputedStyle(document.body).backgroundColor')).toBe('rgb(255, 255, 255)');

@@ -1,7 +1,7 @@
 import type { Features } from '../../lib/explanation/files';
 import { FILE_INK, loadDrawing } from '../../lib/report/charts';
 import { interpretativeMap } from '../../lib/report/feature-report';
-import { drawInterpretativeMap } from '../../lib/report/interpretative-map';
+import { drawInterpretativeMap, interpretativeFiles } from '../../lib/report/interpretative-map';
 
 const features = {
   similarity: 'max-ratio',
@@ -43,4 +43,10 @@ test('many ranks become bins: their means, each at the middle of its ranks', () 
   const { ranks, curves } = interpretativeMap(many, Float32Array.from({ length: trainings }, (_, rank) => rank + 1), 0); // prettier-ignore
   expect(ranks).toHaveLength(150);
   expect(curves[0]!.points).toEqual(ranks);
+});
+
+test('every class has a file of its own, whatever it is called', () => {
+  expect(interpretativeFiles(['NCR/NET', 'ED', '坏死', '水肿'])).toEqual(
+    ['NCR_NET', 'ED', '__-3', '__-4'].map((name) => `interpretative-map-${name}.svg`),
+  );
 });

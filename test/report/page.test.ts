@@ -10,7 +10,9 @@ import { openReferenceEngine } from '../../lib/engine/reference';
 import { buildReport } from '../../lib/report/build';
 import type { PicturedRanking, Report } from '../../lib/report/model';
 import { cosine, score } from '../../lib/report/numbers';
+import { AS_STORED } from '../../lib/report/orientation';
 import { renderPage } from '../../lib/report/page';
+import { drawPicture } from '../../lib/report/picture';
 import { CLASSES, LEARNING_RATES, openTiny, type Tiny } from '../influence/support/tiny';
 
 const engine = openReferenceEngine();
@@ -111,6 +113,17 @@ test('a picture is the slice, black where nothing was imaged, and each is drawn 
   expect([width, height, channels, data.length, Math.min(...data), Math.max(...data)]).toEqual([5, 6, 1, 30, 0, 255]);
 });
 
+test('a training region is on its own slice, also where a test case has the same name', async () => {
+  expect(tiny.train.slices.map((one) => one.case)).toEqual(expect.arrayContaining(tiny.test.slices.map((one) => one.case)));
+  const neighbours = rankings(report).flatMap(({ proponents, opponents }) => [...proponents, ...opponents]);
+  for (const { case: name, slice, shown } of neighbours) {
+    const position = tiny.train.slices.findIndex((one) => one.case === name && one.index === slice);
+    const { images } = await tiny.train.read([position]);
+    const own = await drawPicture(images, tiny.train.size, tiny.train.modalities.indexOf(shown!.modality), AS_STORED);
+    expect(report.pictures[shown!.picture]).toEqual(own);
+  }
+});
+
 test('the raw ranking by slice has influence maps of both sides, clear where nothing pushed', () => {
   const mapped = rankings(report).filter(({ by, normalize }) => by === 'slice' && normalize === 'none');
   expect(mapped.length).toBeGreaterThan(2);
@@ -175,6 +188,10 @@ test('nothing on the page reaches out of it', async () => {
   const referred = [...page.matchAll(/href="#([^"]+)"/g)].map(([, id]) => id);
   expect(referred.length).toBeGreaterThan(20);
   for (const id of referred) expect(ids).toContain(id);
+  // What can be scrolled by keyboard says what it is.
+  const regions = [...page.matchAll(/role="region" aria-label="([^"]*)"/g)].map(([, label]) => label);
+  expect(regions).toContain('Influence T between classes (mean of all pairs)');
+  expect(regions).not.toContain('');
 });
 
 test('names are text, whatever is in them', async () => {

@@ -9,7 +9,7 @@ import { NORMALISATIONS } from '../../influence/normalisation';
 import { openStudy, type Study } from '../../influence/study';
 import { FILE_INK, loadDrawing } from '../../report/charts';
 import { interpretativeMap } from '../../report/feature-report';
-import { drawInterpretativeMap } from '../../report/interpretative-map';
+import { drawInterpretativeMap, interpretativeFiles } from '../../report/interpretative-map';
 import { wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
 import { addEngineFlags, type EngineFlags } from '../engine-options';
@@ -78,8 +78,7 @@ async function explainFeatures(
   const paths = featurePaths(study.dir);
   const importance = await readFeatureArray(paths.importance);
   const drawing = await loadDrawing();
-  for (const [k, { class: name }] of features.classes.entries()) {
-    const file = `interpretative-map-${name.replaceAll(/[^\w.-]/g, '_')}.svg`;
+  for (const [k, file] of interpretativeFiles(features.classes.map((one) => one.class)).entries()) {
     const map = interpretativeMap(features, importance, k);
     await replaceFile(join(paths.folder, file), `${drawInterpretativeMap(features, map, k, drawing, FILE_INK).text}\n`);
   }
