@@ -1,5 +1,5 @@
 /** How a network ends: the logits are what its last softmax, sigmoid or argmax reads. */
-import type { Graph, Node } from './graph';
+import type { AttributeValue, Graph, Node } from './graph';
 import { channelsFirst, type ImageLayout } from './image';
 import { graphError, nodeLabel } from './onnx/errors';
 import { sameDims, sizeOf, type Term } from './lowering/term';
@@ -10,22 +10,32 @@ export interface Ending {
   readonly value: string;
   /** The operator that reads it, where one was taken off. */
   readonly node: Node | undefined;
+  /** How what it makes is transposed on the way to the output, or to the next ending, in that order. */
+  readonly transposes: readonly AttributeValue[];
 }
 
 const ENDINGS = new Set(['Softmax', 'LogSoftmax', 'Sigmoid', 'ArgMax']);
 /** May stand between an ending and the output: what they do does not matter to the logits. */
 const PASSING = new Set(['Identity', 'Cast', 'Squeeze', 'Unsqueeze', 'Transpose', 'Reshape', 'Greater', 'GreaterOrEqual', 'Round', 'Log']);
 
+/** Axes are others after these. */
+const RESHAPING = new Set(['Squeeze', 'Unsqueeze', 'Reshape']);
+
 /** The last softmax, sigmoid or argmax on the way to an output, and what it reads. */
 export function endingOf(graph: Graph, output: string): Ending {
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  let ending: Ending = { value: output, node: undefined };
+  let ending: Ending = { value: output, node: undefined, transposes: [] };
+  let transposes: readonly AttributeValue[] = [];
   for (let name = output; ;) {
     const node = producers.get(name);
     if (!node || node.domain !== '') return ending;
     const written = softmaxWrittenOut(node, producers);
-    if (ENDINGS.has(node.operator) || written !== undefined) ending = { value: written ?? node.inputs[0]!, node };
-    else if (!PASSING.has(node.operator)) return ending;
+    if (ENDINGS.has(node.operator) || written !== undefined) {
+      ending = { value: written ?? node.inputs[0]!, node, transposes };
+      transposes = [];
+    } else if (!PASSING.has(node.operator)) return ending;
+    else if (node.operator === 'Transpose') transposes = [node.attributes.get('perm') ?? [], ...transposes];
+    else if (RESHAPING.has(node.operator)) transposes = [];
     name = written ?? node.inputs[0]!;
   }
 }
@@ -58,26 +68,41 @@ function axisOf({ operator, attributes }: Node, rank: number, opset: number): nu
 }
 
 /**
+ * The axes of an ending's value in the order they have at the output: exporters put the classes last for a softmax, and back behind it,
+ * and of [N, W, H, C] in between nobody could tell which axis is which.
+ */
+function orderAtOutput(rank: number, transposes: readonly AttributeValue[]): number[] {
+  const standing = Array.from({ length: rank }, (_, axis) => axis);
+  return transposes.reduce<number[]>((order, stated) => {
+    const perm = Array.isArray(stated) && stated.length > 0 ? (stated as number[]) : standing.toReversed();
+    return perm.length === rank && standing.every((axis) => perm.includes(axis)) ? perm.map((axis) => order[axis]!) : order;
+  }, standing);
+}
+
+/**
  * The term of an ending's value as logits [1, C ≥ 2, …size]: one channel is the logit of class 1 against the background.
  * What was done is noted.
  */
 export function asLogits(
   emit: Emitter,
-  term: Term,
+  value: Term,
   output: string,
   ending: Ending,
   graph: Graph,
   image: ImageLayout,
   size: readonly number[],
 ): Term {
+  const { node } = ending;
+  const order = orderAtOutput(value.dims.length, ending.transposes);
+  const term = emit.transpose(value, order);
   const shape = `[N, ${term.dims.slice(1).join(', ')}]`;
   const wrong = (what: string): never => {
     throw graphError(graph.source, `output '${output}' ${what}`);
   };
   const found = classAxis(term.dims, size, image) ?? wrong(`is ${shape} where logits [N, C, ${size.join(', ')}] are needed`);
-  const { node } = ending;
   const { axis } = found;
-  const along = node && axisOf(node, term.dims.length, graph.opset);
+  const stated = node && axisOf(node, term.dims.length, graph.opset);
+  const along = stated === undefined ? undefined : order.indexOf(stated);
   if (along !== undefined && along !== axis)
     wrong(`ends in ${nodeLabel(node!)} along axis ${along} of ${shape}, which is not that of the classes`);
   const lying =

@@ -47,6 +47,24 @@ test.each(endings)('%s: the logits before it', async (name, graph, named) => {
   expect(lower(graph, SIZE).notes).toEqual(named.map((operator) => `output 'logits' ends in ${operator}: the logits before it are used`));
 });
 
+const turned: [string, Node[]][] = [
+  ['Softmax', [node('Transpose', ['s'], ['logits'], { perm: [0, 3, 2, 1] })]],
+  ['Softmax, its logarithm and a whole reversal', [node('Log', ['s'], ['g']), node('Transpose', ['g'], ['t'], { perm: [1, 2, 3, 0] }), node('Transpose', ['t'], ['logits'])]],
+  ['ArgMax of Softmax', [node('Transpose', ['s'], ['t'], { perm: [0, 3, 2, 1] }), node('ArgMax', ['t'], ['logits'], { axis: 1, keepdims: 0 })]],
+  ['Softmax and its channel axis split', [node('Transpose', ['s'], ['t'], { perm: [0, 3, 2, 1] }), node('Reshape', ['t', 'split'], ['logits'])]],
+]; // prettier-ignore
+
+// As torch writes softmax(x, 1) up to opset 12. On square images nothing but the way to the output tells rows from columns.
+test.each(turned)('%s between transposes of columns and classes: the logits as they lie at the output', (_, after) => {
+  const size = [5, 5];
+  const images = ramp(2 * product(size));
+  const graph = (nodes: Node[]): Graph => ending(nodes, { opset: 12, initializers: { split: integers([0, 3, 1, 5, 5]) } });
+  const before = [node('Transpose', ['c'], ['l'], { perm: [0, 3, 2, 1] }), node('Softmax', ['l'], ['s'], { axis: 3 })];
+  const forward = (nodes: Node[]): Float64Array => referenceCore(graph(nodes), size).program.forward(images, false).logits;
+  expect(forward([...before, ...after])).toEqual(forward([node('Identity', ['c'], ['logits'])]));
+  expect(lower(graph([...before, ...after]), SIZE).notes).toEqual(["output 'logits' ends in Softmax: the logits before it are used"]);
+});
+
 const single: [string, Graph][] = [
   ['a sigmoid', ending([node('Sigmoid', ['c'], ['logits'])], { channels: 1 })],
   ['logits', ending([node('Identity', ['c'], ['logits'])], { channels: 1 })],
