@@ -12,6 +12,8 @@ export function knownTensor({ dims, data }: Pick<Tensor, 'dims' | 'data'>, name:
   return known(dims, integer ? Float64Array.from(data, Number) : Float64Array.from(data), integer, name);
 }
 
+const WHOLE = 'a list of whole numbers';
+
 /** @param inputs undefined where an optional input is absent */
 export function viewNode(
   node: Node,
@@ -28,6 +30,8 @@ export function viewNode(
   const integer = (value: unknown): value is number => Number.isSafeInteger(value);
   const numbers = (value: AttributeValue): readonly number[] | undefined =>
     Array.isArray(value) && value.every((item) => typeof item === 'number') ? value : undefined;
+  const wholes = (value: AttributeValue, each: (item: unknown) => boolean): readonly number[] | undefined =>
+    numbers(value)?.every(each) ? numbers(value) : undefined;
   const within = (axis: number, rank: number, what: string): number =>
     integer(axis) && axis >= -rank && axis < rank ? (axis + rank) % rank : fail(`has ${what} ${axis} for a tensor of rank ${rank}`);
 
@@ -52,15 +56,15 @@ export function viewNode(
       return value.data.length > 0 ? value : undefined;
     },
     list(attribute, index) {
-      if (node.attributes.has(attribute)) return this.ints(attribute, []);
+      // The largest int64, which is not exact here, says "to the end".
+      if (node.attributes.has(attribute)) return read(attribute, WHOLE, [], (value) => wholes(value, Number.isInteger));
       const value = this.known(index);
       return value && Array.from(value.data);
     },
     has: (name) => node.attributes.has(name),
     int: (name, fallback) => read(name, 'a whole number', fallback, (value) => (integer(value) ? value : undefined)),
     float: (name, fallback) => read(name, 'a finite number', fallback, (value) => (Number.isFinite(value) ? (value as number) : undefined)),
-    ints: (name, fallback) =>
-      read(name, 'a list of whole numbers', fallback, (value) => (numbers(value)?.every(integer) ? numbers(value) : undefined)),
+    ints: (name, fallback) => read(name, WHOLE, fallback, (value) => wholes(value, integer)),
     floats: (name) => read<readonly number[] | undefined>(name, 'a list of numbers', undefined, numbers),
     tensor: (name) =>
       read<Known | undefined>(name, 'a tensor', undefined, (value) => (isTensor(value) ? knownTensor(value, '') : undefined)),

@@ -14,6 +14,7 @@ const cases: Case[] = [
   ['limits as inputs', 11, 'Clip', { low: floats([], [-0.25]), high: floats([], [0.5]) }, {}],
   ['one limit', 13, 'Clip', { low: floats([], [-0.25]) }, {}],
   ['attributes', 9, 'Slice', {}, { starts: [1, -3], ends: [9, -1], axes: [1, 3] }],
+  ['attributes, to the end as torch says it', 9, 'Slice', {}, { starts: [1, -3], ends: [2 ** 63, 2 ** 63], axes: [2, 3] }],
   ['inputs with a step back', 11, 'Slice', { s: integers([-1, 5]), e: integers([-100, 0]), a: integers([2, 3]), t: integers([-1, -2]) }, {}],
   ['inputs without axes', 13, 'Slice', { s: integers([0, 1, 1]), e: integers([1, 3, 2 ** 31]) }, {}],
   ['attributes', 9, 'Pad', {}, { pads: [0, 0, 1, 2, 0, 0, 0, 1], value: 0.5 }],

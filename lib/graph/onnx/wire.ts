@@ -84,10 +84,13 @@ export function decode<T>(message: Message, bytes: Uint8Array): T {
   return result as T;
 }
 
+/** Read as a number it is 2^63, which is one more than fits. */
+const LARGEST_INT64 = String(2n ** 63n - 1n);
+
 function writeNumber(writer: Writer, type: Exclude<Scalar, 'string' | 'bytes'>, value: unknown): void {
   switch (type) {
     case 'int':
-      writer.int64(value as number);
+      writer.int64((value as number) >= 2 ** 63 ? LARGEST_INT64 : (value as number));
       break;
     case 'int64':
       writer.int64(String(value));
