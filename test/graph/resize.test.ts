@@ -1,10 +1,11 @@
 /** Resize as taps, against onnxruntime. */
 import fc from 'fast-check';
+import { Tensor as RuntimeTensor } from 'onnxruntime-node';
 import type { AttributeValue, Graph, Tensor } from '../../lib/graph/graph';
 import type { AxisTaps } from '../../lib/graph/lowered';
 import { inputBox } from '../../lib/graph/boxes';
 import { readResize } from '../../lib/graph/operators/resize';
-import { floats, graphOf, integers, node, offset, positions, product, ramp, runGraph, viewOnly } from './support';
+import { floats, graphOf, integers, node, offset, openGraph, positions, product, ramp, runGraph, viewOnly } from './support';
 
 function resizeGraph(
   size: readonly number[],
@@ -73,6 +74,52 @@ test('every mode gives the numbers of onnxruntime', async () => {
     ),
     { numRuns: 300, seed: 3 },
   );
+});
+
+describe('nearest is what onnxruntime takes for it, whatever the sizes:', () => {
+  const ways = ['half_pixel', 'asymmetric', 'align_corners', 'half_pixel_symmetric'].flatMap((way) =>
+    ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'].map((side) => [way, side] as const),
+  );
+
+  test.each(ways)('%s, %s', async (coordinate_transformation_mode, nearest_mode) => {
+    const attributes = { mode: 'nearest', coordinate_transformation_mode, nearest_mode };
+    const session = await openGraph({
+      ...graphOf([node('Resize', ['image', '', '', 'sizes'], ['logits'], attributes)], {}, { dims: [1, 1, 1, 'W'], opset: 19 }),
+      inputs: [
+        { name: 'image', type: 'float32', dims: [1, 1, 1, 'W'] },
+        { name: 'sizes', type: 'int64', dims: [4] },
+      ],
+    });
+    for (const from of [3, 7, 14, 28, 30, 33]) {
+      const image = new RuntimeTensor('float32', Float32Array.from({ length: from }, (_, i) => i), [1, 1, 1, from]); // prettier-ignore
+      for (let to = 1; to < 96; to++) {
+        const sizes = new RuntimeTensor('int64', BigInt64Array.of(1n, 1n, 1n, BigInt(to)), [4]);
+        const { logits } = await session.run({ image, sizes });
+        const [, axis] = tapsOf(resizeGraph([1, from], attributes, { sizes: [1, 2, 1, to] }, 19), [1, from]);
+        expect(Array.from(axis!.index)).toEqual(Array.from(logits!.data as Float32Array));
+      }
+    }
+    await session.release();
+  });
+
+  test('shrunk in opset 10', async () => {
+    const graph = graphOf([node('Resize', ['image', 'scales'], ['logits'])], { scales: floats([4], [1, 1, 0.7, 0.3]) }, { dims: [1, 2, 10, 11], opset: 10 }); // prettier-ignore
+    const image = ramp(2 * 10 * 11);
+    const ran = await runGraph(graph, image, [1, 2, 10, 11]);
+    const axes = tapsOf(graph, [10, 11]);
+    expect(axes.map(({ outputSize }) => outputSize)).toEqual(ran.dims.slice(2));
+    expect(apply(axes, image)).toEqual(Array.from(ran.data.subarray(0, 7 * 3)));
+  });
+});
+
+test('sizes by scales are counted in float32, as onnxruntime counts them', async () => {
+  for (const scale of [0.7, 1.7, 5 / 3]) {
+    for (const length of [3, 10, 20, 30]) {
+      const graph = resizeGraph([length, 4], { mode: 'linear' }, { scales: [1, 1, scale, 1] }, 13);
+      const ran = await runGraph(graph, ramp(8 * length), [1, 2, length, 4]);
+      expect(tapsOf(graph, [length, 4])[0]!.outputSize).toBe(ran.dims[2]);
+    }
+  }
 });
 
 test('weights of every position sum to 1 and the box holds exactly the positions read', () => {

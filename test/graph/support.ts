@@ -59,13 +59,17 @@ export function graphOf(
   };
 }
 
+export function openGraph(graph: Graph): Promise<InferenceSession> {
+  return InferenceSession.create(serialiseOnnx(graph), { logSeverityLevel: 3, intraOpNumThreads: 1 });
+}
+
 /** Runs a graph in onnxruntime. */
 export async function runGraph(
   graph: Graph,
   image: Float32Array,
   dims: readonly number[],
 ): Promise<{ dims: readonly number[]; data: Float32Array }> {
-  const session = await InferenceSession.create(serialiseOnnx(graph), { logSeverityLevel: 3, intraOpNumThreads: 1 });
+  const session = await openGraph(graph);
   const { logits } = await session.run({ image: new RuntimeTensor('float32', image, dims) });
   await session.release();
   return { dims: logits!.dims, data: logits!.data as Float32Array };

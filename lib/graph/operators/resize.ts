@@ -23,17 +23,20 @@ function sourcePosition(mode: Coordinates, x: number, scale: number, inputSize: 
     case 'pytorch_half_pixel':
       return outputSize > 1 ? halfPixel() : 0;
     case 'half_pixel_symmetric': {
-      const adjustment = outputSize / (scale * inputSize);
-      return round((inputSize / 2) * (1 - adjustment) + halfPixel());
+      const adjustment = round(outputSize / round(scale * inputSize));
+      return round(round((inputSize / 2) * round(1 - adjustment)) + (x + 0.5) / scale - 0.5);
     }
     case 'half_pixel':
       return halfPixel();
   }
 }
 
+/** So near to the middle between two positions onnxruntime takes it for the middle. */
+const MIDDLE = 1e-6;
+
 const ROUNDING: Record<Nearest, Round> = {
-  round_prefer_floor: (x) => Math.ceil(x - 0.5),
-  round_prefer_ceil: (x) => Math.floor(x + 0.5),
+  round_prefer_floor: (x) => Math.ceil(x - 0.5 - MIDDLE),
+  round_prefer_ceil: (x) => Math.floor(x + 0.5 + MIDDLE),
   floor: Math.floor,
   ceil: Math.ceil,
 };
@@ -76,7 +79,7 @@ export function axisTaps(inputSize: number, outputSize: number, scale: number, m
   const index = new Int32Array(outputSize * taps);
   const weight = new Float64Array(outputSize * taps);
   for (let o = 0; o < outputSize; o++) {
-    const x = sourcePosition(mode.coordinates, o, scale, inputSize, outputSize, round);
+    const x = sourcePosition(mode.coordinates, o, round(scale), inputSize, outputSize, round);
     tapsAt(x, inputSize, mode).forEach(([position, share], tap) => {
       index[o * taps + tap] = position;
       weight[o * taps + tap] = share;
@@ -91,7 +94,7 @@ interface Target {
   readonly scale: number;
 }
 
-/** For every axis. `values` are sizes or scales; opset 18 lets `axes` say which ones they are for. */
+/** For every axis, in float32 as runtimes count: 10 · 0.7 is 7. `values` are sizes or scales; opset 18 lets `axes` say which ones they are for. */
 function targets(node: NodeView): Target[] {
   const { dims } = node.term(0);
   const [scales, sizes] = node.opset < 11 ? [node.known(1), undefined] : [node.known(2), node.known(3)];
@@ -101,7 +104,7 @@ function targets(node: NodeView): Target[] {
   const result = dims.map((size): Target => ({ size, scale: 1 }));
   axes.forEach((axis, i) => {
     const [length, value] = [dims[axis]!, values.data[i]!];
-    result[axis] = sizes ? { size: value, scale: value / length } : { size: Math.floor(length * value), scale: value };
+    result[axis] = sizes ? { size: value, scale: value / length } : { size: Math.floor(Math.fround(length * value)), scale: value };
   });
   return result;
 }
@@ -109,14 +112,18 @@ function targets(node: NodeView): Target[] {
 /** A map of an image is never resized beyond this; larger sizes come from damaged files. */
 const LARGEST = 2 ** 20;
 
-/** How positions are found, as the attributes say it; up to opset 10 there was one way. */
-function readMode(node: NodeView): AxisMode {
+/** How positions are found, as the attributes say it; up to opset 10 there was one way, which onnxruntime takes to the other side when shrinking. */
+function readMode(node: NodeView, { scale }: Target): AxisMode {
   const mode = node.string('mode', ['nearest', 'linear', 'cubic', 'bilinear'], 'nearest');
   const early = node.opset < 11;
   const coordinates = early ? 'asymmetric' : node.string('coordinate_transformation_mode', COORDINATES, 'half_pixel');
   node.string('keep_aspect_ratio_policy', ['stretch'], 'stretch');
   if (mode === 'nearest')
-    return { mode, coordinates, nearest: early ? 'floor' : node.string('nearest_mode', NEAREST, 'round_prefer_floor') };
+    return {
+      mode,
+      coordinates,
+      nearest: early ? (scale < 1 ? 'ceil' : 'floor') : node.string('nearest_mode', NEAREST, 'round_prefer_floor'),
+    };
   if (mode !== 'cubic') return { mode: 'linear', coordinates };
   return { mode, coordinates, a: node.float('cubic_coeff_a', -0.75), excludeOutside: node.int('exclude_outside', 0) !== 0 };
 }
@@ -131,8 +138,7 @@ export function readResize(
   const sizes = wanted.map(({ size }) => size);
   if (sizes.some((size) => !Number.isInteger(size) || size < 1 || size > LARGEST)) node.fail(`resizes to [${sizes.join(', ')}]`);
   if (node.int('antialias', 0) !== 0 && wanted.some(({ scale }) => scale < 1)) node.fail('antialias is not supported when shrinking');
-  const mode = readMode(node);
-  const axes = order.slice(2).map((axis) => axisTaps(dims[axis]!, wanted[axis]!.size, wanted[axis]!.scale, mode));
+  const axes = order.slice(2).map((axis) => axisTaps(dims[axis]!, wanted[axis]!.size, wanted[axis]!.scale, readMode(node, wanted[axis]!)));
   return { axes, dims: order.slice(1).map((axis) => sizes[axis]!) };
 }
 
