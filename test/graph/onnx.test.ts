@@ -114,6 +114,13 @@ describe('round trip', () => {
     expect(again).toEqual(graph);
   });
 
+  test('an axis of −1 is a free one', () => {
+    const bytes = model(({ graph }) => {
+      graph.input[0]!.type!.tensorType!.shape!.dim = [{ dimValue: -1 }, { dimValue: 1 }, { dimValue: -1 }, { dimParam: 'W' }];
+    });
+    expect(parseOnnx(bytes, 'test.onnx').inputs[0]!.dims).toEqual(['', 1, '', 'W']);
+  });
+
   test('numbers may be stored typed instead of raw', () => {
     const halves = [...encodeHalf('float16', [1.5, -2])];
     const stored: Record<string, Partial<TensorProto>> = {

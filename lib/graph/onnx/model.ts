@@ -56,7 +56,8 @@ function decodeValueInfo(proto: ValueInfoProto, source: string): ValueInfo {
   const name = proto.name ?? '';
   const tensor = proto.type?.tensorType;
   if (!tensor) throw graphError(source, `'${name}' is not a tensor`);
-  const dims = (tensor.shape?.dim ?? []).map(({ dimValue, dimParam }) => dimValue ?? dimParam ?? '');
+  // Some exporters write −1 for a free axis, and onnxruntime takes it for one.
+  const dims = (tensor.shape?.dim ?? []).map(({ dimValue = -1, dimParam = '' }) => (dimValue < 0 ? dimParam : dimValue));
   return { name, type: elementType(tensor.elemType, `'${name}'`, source), dims };
 }
 
