@@ -281,6 +281,7 @@ describe('refuses, naming file and node,', () => {
     ['a stride of 0', withHead([node('Conv', ['image', 'k'], ['x'], { strides: [0, 1] })], { k: kernel(1, 1, 1, 1) }), 'strides [0, 1]'],
     ['an unknown auto_pad', withHead([node('Conv', ['image', 'k'], ['x'], { auto_pad: 'FULL' })], { k: kernel(1, 1, 1, 1) }), "auto_pad 'FULL'"],
     ['a window larger than the map', withHead([node('Conv', ['image', 'k'], ['x'])], { k: kernel(1, 1, 99, 99) }), 'does not fit an input of 32'],
+    ['depth that blocks do not divide', graphOf([node('Conv', ['image', 'k'], ['c']), node('DepthToSpace', ['c'], ['d'], { blocksize: 2 }), node('AveragePool', ['d'], ['logits'], { kernel_shape: [2, 2], strides: [2, 2] })], { k: kernel(6, 1, 1, 1) }), 'blocks of 2 for [1, 6, 32, 32]'],
     ['images joined along the batch axis', withHead([node('Concat', ['image', 'image'], ['x'], { axis: 0 })]), 'batch axis'],
     ['an axis out of range', withHead([node('Softmax', ['image'], ['x'], { axis: 4 })]), 'axis 4'],
     ['a size from the numbers of an image', withHead([node('Resize', ['image', '', 'image'], ['x'])]), 'depends on the image'],

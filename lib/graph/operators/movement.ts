@@ -69,17 +69,17 @@ function tile(node: NodeView): Term {
   return emit.reshape(wide, dims.map((size, axis) => size * repeats[axis]!)); // prettier-ignore
 }
 
-/** The block size, checked against what it divides. */
-function blocks(node: NodeView, divided: readonly number[]): number {
+/** The block size, checked against what it divides, or its square does. */
+function blocks(node: NodeView, divided: readonly number[], power: 1 | 2): number {
   const size = node.int('blocksize', 0);
-  const fits = size > 0 && rank(node) === 4 && divided.every((length) => length % size === 0);
+  const fits = size > 0 && rank(node) === 4 && divided.every((length) => length % size ** power === 0);
   return fits ? size : node.fail(`has blocks of ${size} for [${node.term(0).dims.join(', ')}]`);
 }
 
 function depthToSpace(node: NodeView): Term {
   const { emit } = node;
   const [n, c, h, w] = node.term(0).dims as [number, number, number, number];
-  const b = blocks(node, []);
+  const b = blocks(node, [c], 2);
   const depth = c / (b * b);
   const columns = node.string('mode', ['DCR', 'CRD'], 'DCR') === 'CRD';
   const apart = emit.reshape(node.term(0), columns ? [n, depth, b, b, h, w] : [n, b, b, depth, h, w]);
@@ -89,7 +89,7 @@ function depthToSpace(node: NodeView): Term {
 function spaceToDepth(node: NodeView): Term {
   const { emit } = node;
   const [n, c, h, w] = node.term(0).dims as [number, number, number, number];
-  const b = blocks(node, [h, w]);
+  const b = blocks(node, [h, w], 1);
   const apart = emit.reshape(node.term(0), [n, c, h / b, b, w / b, b]);
   return emit.reshape(emit.transpose(apart, [0, 3, 5, 1, 2, 4]), [n, c * b * b, h / b, w / b]);
 }
