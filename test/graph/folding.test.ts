@@ -18,6 +18,8 @@ const cases: [string, number, Node[]][] = [
   ['comparison and choice', 6, [node('Greater', ['l', 'two'], ['c']), node('Where', ['c', 'l', 'five'], ['r'])]],
   ['logic', 6, [node('Less', ['l', 'two'], ['a']), node('Equal', ['l', 'l'], ['b']), node('And', ['a', 'b'], ['c']), node('Not', ['c'], ['d']), node('Or', ['c', 'd'], ['e']), node('Xor', ['e', 'c'], ['r'])]],
   ['rounding', 6, [node('Cast', ['l'], ['f'], { to: 1 }), node('Mul', ['f', 'half'], ['g']), node('Round', ['g'], ['h']), node('Floor', ['g'], ['i']), node('Ceil', ['g'], ['j']), node('Sum', ['h', 'i', 'j'], ['r'])]],
+  // 10 · 0.7 and 10 · 0.3 are whole in float32 alone.
+  ['sizes cut to whole numbers', 3, [node('Constant', [], ['t'], { value: floats([1], [10]) }), node('Constant', [], ['p'], { value: floats([1], [0.7]) }), node('Constant', [], ['q'], { value: floats([1], [0.3]) }), node('Mul', ['t', 'p'], ['u']), node('Mul', ['t', 'q'], ['v']), node('Floor', ['u'], ['f']), node('Ceil', ['v'], ['g']), node('Cast', ['u'], ['i'], { to: 7 }), node('Cast', ['i'], ['h'], { to: 1 }), node('Concat', ['f', 'g', 'h'], ['r'], { axis: 0 })]],
   ['functions', 6, [node('Cast', ['l'], ['f'], { to: 1 }), node('Abs', ['f'], ['a']), node('Sqrt', ['a'], ['s']), node('Exp', ['f'], ['e']), node('Cos', ['f'], ['c']), node('Max', ['s', 'c'], ['m']), node('Add', ['m', 'e'], ['r'])]],
   ['a range', 4, [node('Range', ['two', 'thirteen', 'three'], ['r'])]],
   ['a grid', 12, [node('Range', ['zero', 'four', 'one'], ['a']), node('Range', ['zero', 'three', 'one'], ['b']), node('Unsqueeze', ['b', 'axis'], ['c']), node('Mul', ['a', 'c'], ['r'])]],

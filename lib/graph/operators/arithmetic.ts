@@ -74,8 +74,9 @@ export const arithmetic: Readonly<Record<string, OperatorEntry>> = {
     (node) => node.emit.compare('equal', node.term(0), scalar(0)),
   ),
   Xor: folded(2, true, (a, b) => Number(Boolean(a) !== Boolean(b))),
-  Floor: folded(1, 'as inputs', Math.floor),
-  Ceil: folded(1, 'as inputs', Math.ceil),
+  // Sizes are worked out in float32: of 10 · 0.7, which is a little less in double, nothing is to be cut off.
+  Floor: folded(1, 'as inputs', (x) => Math.floor(Math.fround(x))),
+  Ceil: folded(1, 'as inputs', (x) => Math.ceil(Math.fround(x))),
   Sign: folded(1, 'as inputs', Math.sign),
   Sin: folded(1, false, Math.sin),
   Cos: folded(1, false, Math.cos),

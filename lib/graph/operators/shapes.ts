@@ -25,7 +25,9 @@ function cast(node: NodeView): Term {
   if (FLOATS.includes(to)) return x.kind === 'known' ? known(x.dims, x.data, false, x.name) : x;
   if (x.kind === 'computed') return node.fail('makes whole numbers of values computed from the image, which has no derivative');
   const value = x.kind === 'weights' ? x.numbers() : x;
-  return known(x.dims, to === BOOL ? value.data.map((each) => Number(each !== 0)) : value.data.map(Math.trunc), true);
+  if (to === BOOL) return known(x.dims, value.data.map((each) => Number(each !== 0)), true); // prettier-ignore
+  // In float32, as for Floor; whole numbers may be larger than that holds.
+  return known(x.dims, value.integer ? value.data : value.data.map((each) => Math.trunc(Math.fround(each))), true);
 }
 
 function constantOfShape(node: NodeView): Term {
