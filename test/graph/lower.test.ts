@@ -51,6 +51,17 @@ test('what the logits do not need is dropped, and Identity, Dropout and Constant
   expect(lowered).toMatchObject({ input: 0, logits: 2, head: 0 });
 });
 
+test.each([0, 1, 2, 3, 4, 5])('a constant named %i, as torch counts its values, is no other one', (name) => {
+  const graph = withHead([
+    node('Softsign', ['image'], ['s']), // with a 1 of its own
+    node('Constant', [], [String(name)], { value: floats([], [3]) }),
+    node('Add', ['s', String(name)], ['t']),
+    node('Softsign', ['t'], ['x']),
+  ]);
+  const numbers = lower(graph, [4, 4]).values.flatMap((value) => (value.kind === 'constant' ? [value.data[0]] : []));
+  expect(numbers).toEqual([1, 3, 1]);
+});
+
 test('parameters are found by their use, in the order of it; names mean nothing', () => {
   const graph = withHead(
     [

@@ -83,11 +83,11 @@ export class Values {
   /** The index of a term as a value of exactly those dims (the same numbers in the same order). */
   value(term: Known | Computed, dims: readonly number[]): number {
     if (term.kind === 'known') {
-      const key = `constant ${label(dims)} ${term.name || String(this.values.length)}`;
-      const old = this.#named.get(key);
+      const key = `constant ${label(dims)} ${term.name}`;
+      const old = term.name === '' ? undefined : this.#named.get(key);
       if (old !== undefined) return old;
       const index = this.#push({ kind: 'constant', name: term.name || this.node.output, dims, data: term.data });
-      this.#named.set(key, index);
+      if (term.name !== '') this.#named.set(key, index);
       return index;
     }
     const { base, arrangement } = term;
