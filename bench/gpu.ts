@@ -14,7 +14,7 @@ import { readOnnx } from '../lib/graph/onnx';
 import { regionMasks } from '../lib/influence/regions';
 import { readNpy } from '../lib/npy';
 import { ERROR_COLUMNS, errorCells, errorsOf } from './errors';
-import { exactScores, PYTHON } from './peer';
+import { exactScores, given, PYTHON } from './peer';
 import type { Report } from './subject';
 
 export const PAGE = 'docs/performance.md';
@@ -47,11 +47,7 @@ interface Slices {
   readonly labels: Uint8Array;
 }
 
-function script(): string {
-  const given = process.env.TRACIN_BENCH_PEER;
-  if (!given) throw new Error('set TRACIN_BENCH_PEER to the path of torch_peer.py');
-  return given;
-}
+const script = (): string => given('TRACIN_BENCH_PEER', 'the path of torch_peer.py');
 
 async function peer(...args: readonly string[]): Promise<string> {
   return (await command(PYTHON, [script(), ...args], { maxBuffer: 1 << 26 })).stdout;

@@ -13,7 +13,7 @@ import type { Precision } from '../lib/engine/engine';
 import { readNpy } from '../lib/npy';
 import { ERROR_COLUMNS, errorCells, errorsOf, type ErrorsOfBoth } from './errors';
 import { inTurns, secondsOf, type Timing } from './measure';
-import { exactScores, PYTHON } from './peer';
+import { exactScores, given, PYTHON } from './peer';
 import { readProfile, type Spent } from './profile';
 import type { Report } from './subject';
 import { inWords, ratio } from './table';
@@ -43,9 +43,9 @@ interface Comparison {
 }
 
 export async function run(dir: string): Promise<Report> {
-  const script = given('TRACIN_TORCH_PEER');
+  const script = given('TRACIN_TORCH_PEER', 'the path of torch_peer.py');
   const network = join(dir, 'peer');
-  await execute(PYTHON, [script, 'export', network, '--brats', given('TRACIN_BENCH_CASE')]);
+  await execute(PYTHON, [script, 'export', network, '--brats', given('TRACIN_BENCH_CASE', 'a BraTS case folder')]);
   const { engine } = await openEngine('cpu');
   const ways: Way[] = [{ label: 'f32', precision: 'f32' }];
   // what processors have that have no AVX-512: oneDNN's own switch, which PyTorch's oneDNN obeys, too
@@ -124,10 +124,4 @@ async function compare(
   );
   const errors = { ours: errorsOf(found!, exact), peer: errorsOf(theirFound!, exact) };
   return { label, ...timings, errors, profile: await readProfile(profile) };
-}
-
-function given(name: string): string {
-  const value = process.env[name];
-  if (!value) throw new Error(`set ${name}: ${name === 'TRACIN_BENCH_CASE' ? 'a BraTS case folder' : "the path of the peer's script"}`);
-  return value;
 }

@@ -10,6 +10,13 @@ export const PYTHON = process.env.TRACIN_BENCH_PYTHON ?? 'python3';
 /** bench/peers, seen from dist/bench. */
 export const PEERS = resolve(__dirname, '../../bench/peers');
 
+/** What a variable of the environment says; @param what it is to be */
+export function given(name: string, what: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`set ${name}: ${what}`);
+  return value;
+}
+
 export class Peer {
   readonly #process: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;

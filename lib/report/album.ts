@@ -1,4 +1,5 @@
 /** The pictures of a report: each is in it once, however often it is shown. */
+import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { Dataset } from '../dataset/dataset';
 import type { SliceBatch, SliceSource } from '../dataset/slices';
@@ -10,7 +11,7 @@ import { drawMapLayer, drawPicture, type Picture } from './picture';
 
 export class Album {
   readonly pictures: Picture[] = [];
-  /** By what they show: cases of several sources may have the same names, and sources of several studies the same slices. */
+  /** By the digest of what they show: cases of several sources may have the same names, and sources of several studies the same slices. */
   readonly #known = new Map<string, number>();
 
   /** Slices of a source, drawn into this album. */
@@ -21,7 +22,7 @@ export class Album {
   /** Place of a picture in {@link pictures}; added when it is new. */
   async place(picture: Picture): Promise<number> {
     await setImmediate();
-    const key = JSON.stringify(picture);
+    const key = createHash('sha256').update(JSON.stringify(picture)).digest('base64');
     const place = this.#known.get(key) ?? this.pictures.push(picture) - 1;
     this.#known.set(key, place);
     return place;

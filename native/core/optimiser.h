@@ -7,8 +7,6 @@
 
 namespace tracin {
 
-inline bool decays(const Value& v) { return v.decays; }
-
 // Below this many numbers, waking threads costs more than they save.
 constexpr int64_t kWorthThreads = 1 << 14;
 
@@ -20,7 +18,7 @@ inline void update(const Optimiser& o, const Value& value, const std::vector<flo
     if (s.empty()) s.assign(parameter.size(), 0.f);
     return s;
   };
-  const double decay = decays(value) ? o.weightDecay : 0.;
+  const double decay = value.decays ? o.weightDecay : 0.;
   const int64_t count = static_cast<int64_t>(parameter.size());
   const float* g = gradient.data();
   float* w = parameter.data();

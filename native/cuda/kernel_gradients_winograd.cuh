@@ -14,23 +14,11 @@ constexpr int kLargeTilesBytes =
 // kernel = Gᵀ · m · G
 template <int kTile>
 __device__ inline void gather(const float (&m)[kTile + 2][kTile + 2], float* kernel) {
-  float lines[3][kTile + 2];
+  float taps[3][3];
+  winograd::alongBoth(
+      m, [](const float(&u)[kTile + 2], float(&w)[3]) { winograd::Transforms<kTile>::gather(u, w); }, taps);
 #pragma unroll
-  for (int c = 0; c < kTile + 2; ++c) {
-    float column[kTile + 2], taps[3];
-#pragma unroll
-    for (int l = 0; l < kTile + 2; ++l) column[l] = m[l][c];
-    winograd::Transforms<kTile>::gather(column, taps);
-#pragma unroll
-    for (int t = 0; t < 3; ++t) lines[t][c] = taps[t];
-  }
-#pragma unroll
-  for (int t = 0; t < 3; ++t) {
-    float taps[3];
-    winograd::Transforms<kTile>::gather(lines[t], taps);
-#pragma unroll
-    for (int u = 0; u < 3; ++u) kernel[3 * t + u] = taps[u];
-  }
+  for (int t = 0; t < 9; ++t) kernel[t] = taps[t / 3][t % 3];
 }
 
 // With tiles of 2 × 2 numbers: going down a column of tiles, two of the four lines that they meet are there from the tile above.

@@ -30,7 +30,7 @@ __global__ void adamKernel(double rate, double beta1, double beta2, double unbia
 void update(const Device& device, const Optimiser& o, const Value& value, const float* gradient, float* parameter,
             std::array<float*, 2> slots) {
   const int64_t n = count(value.dims);
-  const double decay = decays(value) ? o.weightDecay : 0.;
+  const double decay = value.decays ? o.weightDecay : 0.;
   if (o.kind == Optimiser::Kind::sgd)
     sgdKernel<<<blocksFor(n), kThreads, 0, device.stream>>>(o.learningRate, o.momentum, decay, n, gradient, parameter, slots[0]);
   else

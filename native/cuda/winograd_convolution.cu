@@ -47,23 +47,13 @@ __global__ void transformKernel(const float* kernel, const __grid_constant__ Sha
     float* out = transformed + i / kSide * Block<kTile>::kFrequencies * kSide + place;
     const bool there = to < s.to && term < s.from;
     const float* g = kernel + int64_t(to) * s.kernelTo + int64_t(term) * s.kernelFrom;
-    float lines[kSeen][3];
+    float taps[3][3], seen[kSeen][kSeen];
 #pragma unroll
-    for (int c = 0; c < 3; ++c) {
-      float tap[3], seen[kSeen];
+    for (int t = 0; t < 9; ++t) taps[t / 3][t % 3] = there ? g[s.flipped ? 8 - t : t] : 0.f;
+    alongBoth(
+        taps, [](const float(&w)[3], float(&u)[kSeen]) { Transforms<kTile>::taps(w, u); }, seen);
 #pragma unroll
-      for (int l = 0; l < 3; ++l) tap[l] = there ? g[s.flipped ? 8 - (3 * l + c) : 3 * l + c] : 0.f;
-      Transforms<kTile>::taps(tap, seen);
-#pragma unroll
-      for (int l = 0; l < kSeen; ++l) lines[l][c] = seen[l];
-    }
-#pragma unroll
-    for (int l = 0; l < kSeen; ++l) {
-      float seen[kSeen];
-      Transforms<kTile>::taps(lines[l], seen);
-#pragma unroll
-      for (int c = 0; c < kSeen; ++c) out[(kSeen * l + c) * kSide] = seen[c];
-    }
+    for (int f = 0; f < Block<kTile>::kFrequencies; ++f) out[f * kSide] = seen[f / kSeen][f % kSeen];
   }
 }
 
@@ -176,32 +166,23 @@ __global__ void __launch_bounds__(Block<kTile>::kThreads, Block<kTile>::kResiden
     if (channel >= s.to || !tile.there) return;
     const float bias = finish.bias ? finish.bias[channel] : 0.f;
     const auto finished = [&](float v) { return v + bias > 0.f ? v + bias : (v + bias) * finish.slope; };
-    float half[kTile][kSeen];
-#pragma unroll
-    for (int c = 0; c < kSeen; ++c) {
-      float column[kSeen], y[kTile];
-#pragma unroll
-      for (int l = 0; l < kSeen; ++l) column[l] = m[l][c];
-      Transforms<kTile>::output(column, y);
-#pragma unroll
-      for (int l = 0; l < kTile; ++l) half[l][c] = y[l];
-    }
+    float y[kTile][kTile];
+    alongBoth(
+        m, [](const float(&v)[kSeen], float(&w)[kTile]) { Transforms<kTile>::output(v, w); }, y);
     float* at = to + ((int64_t(tile.map) * s.to + channel) * s.toHeight + tile.y) * s.toWidth + tile.x;
 #pragma unroll
     for (int l = 0; l < kTile; ++l) {
       if (tile.y + l >= s.toHeight) break;
-      float y[kTile];
-      Transforms<kTile>::output(half[l], y);
 #pragma unroll
-      for (int c = 0; c < kTile; ++c) y[c] = finished(y[c]);
+      for (int c = 0; c < kTile; ++c) y[l][c] = finished(y[l][c]);
       float* line = at + l * s.toWidth;
       if (kTile == 4 && s.toWidth % 4 == 0) {
-        *reinterpret_cast<float4*>(line) = {y[0], y[1], y[kTile - 2], y[kTile - 1]};
+        *reinterpret_cast<float4*>(line) = {y[l][0], y[l][1], y[l][kTile - 2], y[l][kTile - 1]};
         continue;
       }
 #pragma unroll
       for (int c = 0; c < kTile; ++c)
-        if (tile.x + c < s.toWidth) line[c] = y[c];
+        if (tile.x + c < s.toWidth) line[c] = y[l][c];
     }
   });
 }

@@ -57,4 +57,21 @@ struct Transforms<4> {
   }
 };
 
+// A transform along columns, then along lines.
+template <int kFrom, int kTo, class Transform>
+__device__ inline void alongBoth(const float (&from)[kFrom][kFrom], Transform transform, float (&to)[kTo][kTo]) {
+  float lines[kTo][kFrom];
+#pragma unroll
+  for (int c = 0; c < kFrom; ++c) {
+    float column[kFrom], transformed[kTo];
+#pragma unroll
+    for (int l = 0; l < kFrom; ++l) column[l] = from[l][c];
+    transform(column, transformed);
+#pragma unroll
+    for (int l = 0; l < kTo; ++l) lines[l][c] = transformed[l];
+  }
+#pragma unroll
+  for (int l = 0; l < kTo; ++l) transform(lines[l], to[l]);
+}
+
 }  // namespace tracin::cuda::winograd
