@@ -5,7 +5,7 @@ import { caseOrSlice, type SliceSource } from '../dataset/slices';
 import { sizeOf } from '../engine/layout';
 import { openedEngine, type Engine, type Floats, type Program, type RegionBatch, type RegionLoss } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
-import { replaceFile } from '../files';
+import { changeFile } from '../files';
 import { selectParameters } from '../graph/parameters';
 import { regionBatches, type Role, type Side } from '../influence/batches';
 import { regionLoss } from '../influence/definition';
@@ -128,8 +128,10 @@ export async function computeMaps(options: MapOptions): Promise<MapEntry[]> {
       await sides.close();
     }
     // Maps of other questions may have come meanwhile.
-    const all = new Map([...(await readMaps(study)), ...made].map((entry) => [mapKey(entry), entry]));
-    await replaceFile(mapPaths(study.dir).index, toJson([...all.values()]));
+    await changeFile(mapPaths(study.dir).index, async () => {
+      const all = new Map([...(await readMaps(study)), ...made].map((entry) => [mapKey(entry), entry]));
+      return toJson([...all.values()]);
+    });
   }
   for (const entry of made) known.set(mapKey(entry), entry);
   return wanted.map(({ entry }) => known.get(mapKey(entry))!);

@@ -4,7 +4,7 @@ import { TracinError, throwIfAborted } from '../errors';
 import { computeFeatures } from '../explanation/features';
 import { readFeatures, type Features } from '../explanation/files';
 import { featureHead } from '../explanation/head';
-import { replaceFile } from '../files';
+import { changeFile, replaceFile } from '../files';
 import { selectParameters } from '../graph/parameters';
 import { toJson } from '../json';
 import { callback, check, kindOf, list, oneOf, optional, shape, whole, type Kinds } from '../kinds';
@@ -126,8 +126,11 @@ export async function testFaithfulness(options: FaithfulnessOptions): Promise<Fa
   };
   // Retraining takes hours: what was found before it stays when it is interrupted.
   for (const part of PARTS.filter((one) => parts.includes(one))) {
-    result = await withResults(study.dir, { [part]: await tests[part]() }, tested, features);
-    await replaceFile(faithfulnessPaths(study.dir).result, toJson(result));
+    const found = await tests[part]();
+    await changeFile(faithfulnessPaths(study.dir).result, async () => {
+      result = await withResults(study.dir, { [part]: found }, tested, features);
+      return toJson(result);
+    });
   }
   return result;
 }

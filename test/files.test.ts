@@ -1,0 +1,58 @@
+/** A file that many change at once. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { changeFile } from '../lib/files';
+
+const CHILD = join(__dirname, 'support', 'changes-child.js');
+let dir: string;
+let path: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tracin-'));
+  path = join(dir, 'made', 'numbers.json');
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+const read = async (): Promise<number[]> => JSON.parse(await readFile(path, 'utf8').catch(() => '[]')) as number[];
+const add = (number: number): Promise<void> => changeFile(path, async () => JSON.stringify([...(await read()), number]));
+const upTo = (count: number): number[] => [...Array(count).keys()];
+
+it('keeps every change of those that come at once', async () => {
+  await Promise.all(upTo(20).map(add));
+  expect((await read()).sort((a, b) => a - b)).toEqual(upTo(20));
+  expect(await readdir(dirname(path))).toEqual(['numbers.json']);
+});
+
+it('keeps every change of several processes', async () => {
+  const started = [0, 20, 40].map((first) => promisify(execFile)(process.execPath, [CHILD, path, String(first), '20']));
+  await Promise.all(started);
+  expect((await read()).sort((a, b) => a - b)).toEqual(upTo(60));
+});
+
+it('waits for who holds the file, and for a while after that was killed', async () => {
+  await mkdir(`${path}.lock`, { recursive: true });
+  const now = jest.spyOn(Date, 'now');
+  try {
+    let done = false;
+    const change = add(7).then(() => (done = true));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect([done, await read()]).toEqual([false, []]);
+    const later = Date.now() + 30_000;
+    now.mockImplementation(() => later);
+    await change;
+  } finally {
+    now.mockRestore();
+  }
+  expect([await read(), await readdir(dirname(path))]).toEqual([[7], ['numbers.json']]);
+});
+
+it('leaves the file and no lock where a change fails', async () => {
+  await add(1);
+  await expect(changeFile(path, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  expect([await read(), await readdir(dirname(path))]).toEqual([[1], ['numbers.json']]);
+  await writeFile(join(dir, 'file'), '');
+  const wrong = changeFile(join(dir, 'file', 'numbers.json'), () => Promise.resolve(''));
+  await expect(wrong).rejects.toMatchObject({ code: 'ERR_TRACIN_IO' });
+});
