@@ -18,10 +18,13 @@ const ENDINGS = new Set(['Softmax', 'LogSoftmax', 'Sigmoid', 'ArgMax']);
 /** May stand between an ending and the output: what they do does not matter to the logits. */
 const PASSING = new Set(['Identity', 'Cast', 'Squeeze', 'Unsqueeze', 'Transpose', 'Reshape', 'Greater', 'GreaterOrEqual', 'Round', 'Log']);
 
+/** Of an ending they leave a part, and the logits of some classes do not tell its numbers. */
+const PARTING = new Set(['Slice', 'Split', 'Gather']);
+
 /** Axes are others after these. */
 const RESHAPING = new Set(['Squeeze', 'Unsqueeze', 'Reshape']);
 
-/** The last softmax, sigmoid or argmax on the way to an output, and what it reads. */
+/** The last softmax, sigmoid or argmax on the way to an output, and what it reads. @throws ERR_TRACIN_GRAPH for a part of one */
 export function endingOf(graph: Graph, output: string): Ending {
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   let ending: Ending = { value: output, node: undefined, transposes: [] };
@@ -33,6 +36,10 @@ export function endingOf(graph: Graph, output: string): Ending {
     if (ENDINGS.has(node.operator) || written !== undefined) {
       ending = { value: written ?? node.inputs[0]!, node, transposes };
       transposes = [];
+    } else if (PARTING.has(node.operator)) {
+      const { node: whole } = endingOf(graph, node.inputs[0]!);
+      if (whole) throw graphError(graph.source, `output '${output}' is a part of what ${nodeLabel(whole)} makes: export the whole of it`);
+      return ending;
     } else if (!PASSING.has(node.operator)) return ending;
     else if (node.operator === 'Transpose') transposes = [node.attributes.get('perm') ?? [], ...transposes];
     else if (RESHAPING.has(node.operator)) transposes = [];

@@ -45,7 +45,7 @@ function isTransposed(graph: Graph, { name, dims }: ValueInfo): boolean {
 /**
  * The one image input, [N, M, …spatial] or [N, …spatial, M]: the latter where the file fixes the last axis but not the second, or where
  * the image is transposed before the first operator on maps.
- * @throws TracinError ERR_TRACIN_GRAPH several inputs, no numbers of an image, a channel axis that is not fixed
+ * @throws TracinError ERR_TRACIN_GRAPH several inputs, no numbers of an image, a channel axis that is not fixed, an axis of length 0
  */
 export function imageLayout(graph: Graph): ImageLayout {
   const names = graph.inputs.map(({ name }) => `'${name}'`).join(', ');
@@ -60,5 +60,7 @@ export function imageLayout(graph: Graph): ImageLayout {
   const modalities = channelsLast ? last : first;
   if (typeof modalities !== 'number' || modalities < 1)
     throw graphError(graph.source, `input '${name}' does not say how many modalities it has: export it with a fixed channel axis`);
-  return { name, modalities, spatial: channelsLast ? dims.slice(1, -1) : dims.slice(2), channelsLast };
+  const spatial = channelsLast ? dims.slice(1, -1) : dims.slice(2);
+  if (spatial.includes(0)) throw graphError(graph.source, `input '${name}' takes images without pixels: export it with free axes`);
+  return { name, modalities, spatial, channelsLast };
 }

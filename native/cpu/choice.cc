@@ -147,13 +147,16 @@ void Choice::measure(Workspace& work, Precision precision) {
       }
       Trial trial(work, in, out, 4 << c);
       std::map<Method, double> seconds;
+      const struct Ends {
+        std::optional<Method>& only;
+        ~Ends() { only.reset(); }  // also where a trial has no memory
+      } ends{only_};
       for (int round = -1; round < kRounds; ++round)  // the first makes what is made once
         for (Method method : candidates) {
           only_ = method;
           const double time = trial.run(pass);
           seconds[method] = round < 1 ? time : std::min(seconds[method], time);
         }
-      only_.reset();
       const auto best = std::min_element(seconds.begin(), seconds.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
       chosen.push_back(best->first);
       std::erase_if(candidates, [&](Method m) { return m < best->first && seconds[m] > kHopeless * best->second; });

@@ -65,6 +65,21 @@ test.each(turned)('%s between transposes of columns and classes: the logits as t
   expect(lower(graph([...before, ...after]), SIZE).notes).toEqual(["output 'logits' ends in Softmax: the logits before it are used"]);
 });
 
+test.each([
+  ['Softmax', [node('Softmax', ['c'], ['p'], { axis: 1 }), node('Slice', ['p', 'one', 'three', 'one'], ['logits'])]],
+  ['ArgMax of a part of Softmax', [node('Softmax', ['c'], ['p'], { axis: 1 }), node('Slice', ['p', 'one', 'three', 'one'], ['s']), node('ArgMax', ['s'], ['logits'], { axis: 1 })]],
+])('a part of %s is no logits', (_, nodes) => {
+  const graph = ending(nodes, { initializers: { one: integers([1]), three: integers([3]) } });
+  expect(() => lower(graph, SIZE)).toThrow(/output 'logits' is a part of what Softmax .* makes/);
+}); // prettier-ignore
+
+test('a part of a convolution’s maps is', () => {
+  const graph = ending([node('Slice', ['c', 'zero', 'two', 'axis'], ['logits'])], {
+    initializers: { zero: integers([0]), two: integers([2]), axis: integers([1]) },
+  });
+  expect(lower(graph, SIZE).notes).toEqual([]);
+});
+
 const single: [string, Graph][] = [
   ['a sigmoid', ending([node('Sigmoid', ['c'], ['logits'])], { channels: 1 })],
   ['logits', ending([node('Identity', ['c'], ['logits'])], { channels: 1 })],

@@ -275,6 +275,7 @@ describe('refuses, naming file and node,', () => {
     ['two inputs', { ...withHead([node('Relu', ['image'], ['x'])]), inputs: [...graphOf([], {}).inputs, { ...graphOf([], {}).inputs[0]!, name: 'second' }] }, "2 inputs ('image', 'second')"],
     ['an integer image', { ...withHead([node('Relu', ['image'], ['x'])]), inputs: [{ name: 'image', type: 'int64', dims: ['N', 1, 'H', 'W'] }] }, "'image' is int64"],
     ['unknown modalities', withHead([node('Relu', ['image'], ['x'])], {}, 1, ['N', 'C', 'H', 'W']), 'modalities'],
+    ['images without pixels', withHead([node('Relu', ['image'], ['x'])], {}, 1, ['N', 1, 0, 'W']), 'without pixels'],
     ['a classifier', graphOf([node('GlobalAveragePool', ['image'], ['g']), node('Conv', ['g', 'k'], ['logits'])], { k: kernel(2, 1, 1, 1) }), 'is [N, 2, 1, 1] where logits [N, C, 32, 32] are needed'],
     ['no convolution', graphOf([node('Concat', ['image', 'image'], ['logits'], { axis: 1 })], {}), 'it has no head'],
     ['an output of constants', graphOf([node('Identity', ['k'], ['logits'])], { k: kernel(2) }), 'does not depend on the image'],
