@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TracinError } from '../errors';
+import { Once } from '../once';
 import { compiledModule } from '../worker-thread';
 import { buildWords, loadAddon, locateAddon } from './addon';
 import type { Engine, Precision } from './engine';
@@ -72,7 +73,7 @@ function explained(reason: string): string {
   return remedy ? `${reason}: ${remedy[1]}, then ${buildWords(undefined, true)} (${GUIDE})` : reason;
 }
 
-const statuses = new Map<string, Promise<CudaStatus>>();
+const statuses = new Once<CudaStatus>();
 
 /**
  * The GPUs here. Asked once for each process: a second call knows the answer.
@@ -80,8 +81,7 @@ const statuses = new Map<string, Promise<CudaStatus>>();
  */
 export async function cudaDevices(): Promise<readonly CudaDevice[]> {
   const library = cudaLibrary();
-  if (!statuses.has(library)) statuses.set(library, probeCuda(locateAddon('cuda').file, library));
-  const status = await statuses.get(library)!;
+  const status = await statuses.get(library, () => probeCuda(locateAddon('cuda').file, library));
   if ('reason' in status) throw failed(explained(status.reason));
   if (status.devices.length === 0) throw failed('no GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES');
   return status.devices;

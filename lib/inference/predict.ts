@@ -14,6 +14,7 @@ import { isGraphError } from '../graph/view';
 import { toJson } from '../json';
 import { CALL, anyPath, check, either, has, oneOf, optional, shape, text, whole, type Kinds } from '../kinds';
 import { writeNpy } from '../npy';
+import { Once } from '../once';
 import type { OnProgress } from '../progress';
 import { openRun, type Run } from '../training/run';
 import { DiceCounts } from './dice';
@@ -180,15 +181,10 @@ function labelFiles(data: SliceSource, out: string): string[] {
 
 /** In the folder of the labels predictions may well have their names; nobody wants those replaced. */
 async function assertApart(files: readonly string[], data: SliceSource): Promise<void> {
-  const folders = new Map<string, Promise<string>>();
+  const folders = new Once<string>();
   const real = async (path: string): Promise<string> => {
     const folder = dirname(path);
-    if (!folders.has(folder))
-      folders.set(
-        folder,
-        realpath(folder).catch(() => folder),
-      );
-    return join(await folders.get(folder)!, basename(path));
+    return join(await folders.get(folder, () => realpath(folder).catch(() => folder)), basename(path));
   };
   const own = new Set(await Promise.all((data.files ?? []).map(real)));
   for (const file of files) {

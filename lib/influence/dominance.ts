@@ -1,5 +1,6 @@
 /** A few patients with large gradients can lead every list; how often each does is told beside a ranking. */
 import { setImmediate } from 'node:timers/promises';
+import { Once } from '../once';
 import { byFalling, candidatesOf } from './candidates';
 import { influencedRegions } from './influenced';
 import { influenceOf, type Normalisation } from './normalisation';
@@ -25,20 +26,16 @@ export interface DominanceQuery {
 /** Torda et al. drop patients found in the top 30 of over 30 % of the tests. */
 const TOP = 30;
 
-const known = new WeakMap<Study, Map<string, Promise<Dominance>>>();
+const known = new WeakMap<Study, Once<Dominance>>();
 
 /**
  * For each training patient the share of the test regions of a class in whose leading proponents it occurs.
  * Worked out once for a study and query, since every ranking of a class tells the same.
  */
 export function dominance(study: Study, query: DominanceQuery): Promise<Dominance> {
-  const key = JSON.stringify(query);
-  const ofStudy = known.get(study) ?? new Map<string, Promise<Dominance>>();
+  const ofStudy = known.get(study) ?? new Once<Dominance>();
   known.set(study, ofStudy);
-  const found = ofStudy.get(key) ?? count(study, query);
-  ofStudy.set(key, found);
-  found.catch(() => ofStudy.delete(key)); // told to who asked; the files may be there the next time
-  return found;
+  return ofStudy.get(JSON.stringify(query), () => count(study, query));
 }
 
 async function count(study: Study, { testClass, trainClasses, by, normalize }: DominanceQuery): Promise<Dominance> {

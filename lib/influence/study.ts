@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { TracinError } from '../errors';
 import { anyPath, check, kindOf, list, number, oneOf, whole, type Kind } from '../kinds';
 import { openNpy, type NpyData, type NpyType } from '../npy';
+import { Once } from '../once';
 import type { Role } from './batches';
 import { needsPrediction, type Definition } from './definition';
 import {
@@ -41,7 +42,7 @@ export class Study {
   readonly trainings: RegionAxis;
   readonly #regions: RegionsFile;
   readonly #asStored: boolean;
-  readonly #read = new Map<string, Promise<Float32Array>>();
+  readonly #read = new Once<Float32Array>();
 
   /** Use {@link openStudy}, which checks the folder first. */
   constructor(dir: string, record: StudyFile, regions: RegionsFile, learningRates?: readonly number[]) {
@@ -113,10 +114,7 @@ export class Study {
 
   /** All checkpoints of an array. */
   #once(path: string): Promise<Float32Array> {
-    const known = this.#read.get(path) ?? (this.#rows(path, 0, this.checkpoints.length) as Promise<Float32Array>);
-    this.#read.set(path, known);
-    known.catch(() => this.#read.delete(path)); // told to who asked; the file may be there the next time
-    return known;
+    return this.#read.get(path, () => this.#rows(path, 0, this.checkpoints.length) as Promise<Float32Array>);
   }
 
   async #rows(path: string, first: number, count: number): Promise<NpyData> {
