@@ -111,7 +111,8 @@ export interface Block {
 export type KernelTable = Readonly<Record<string, string>>;
 
 /**
- * A network compiled for one image size, holding one checkpoint's parameters at a time. Calls run one after another.
+ * A network compiled for one image size, holding one checkpoint's parameters at a time. Calls run one after another. Labels, losses and
+ * optimisers are taken as they are at the call; images and directions are read until its promise settles: leave them alone as long.
  * @throws every call: ERR_TRACIN_DATA for arrays of other shapes than it says, or numbers that are not finite; ERR_TRACIN_USAGE once it is
  *   disposed; ERR_TRACIN_ABORTED; ERR_TRACIN_MEMORY; ERR_TRACIN_ENGINE for a device that failed
  */

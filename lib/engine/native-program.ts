@@ -21,11 +21,13 @@ import type {
 } from './engine';
 import { sizeOf, type Layout } from './layout';
 import { NativeBlock } from './native-block';
+import { withOwnLabels } from './own';
 import { supportBoxes } from './support';
 import {
   checkBlock,
   checkCapacity,
   checkKernels,
+  checkObjects,
   checkOptimiser,
   checkOptimiserState,
   checkpointValues,
@@ -33,7 +35,9 @@ import {
   checkRegionShapes,
   checkRoom,
   directionCheck,
+  directionShape,
   imagesCheck,
+  imagesShape,
   regionBatchCheck,
   trainingBatchCheck,
 } from './validate';
@@ -41,6 +45,12 @@ import {
 const float32 = (data: Floats): Float32Array => (data instanceof Float32Array ? data : Float32Array.from(data));
 const record = (map: ReadonlyMap<string, Floats>): Record<string, Float32Array> =>
   Object.fromEntries([...map].map(([name, data]) => [name, float32(data)]));
+
+/** What a call about regions was given, as it is now. */
+function asGiven(batch: RegionBatch, loss: RegionLoss): [RegionBatch, RegionLoss] {
+  checkRegionCall(batch, loss);
+  return [withOwnLabels(batch), { ...loss }];
+}
 
 /** Native failures carry a code and no stack; callers get one whose stack is theirs. `source`: the file at fault. */
 export function rethrown(error: unknown, source?: string): Error {
@@ -125,7 +135,8 @@ export class NativeProgram implements Program {
     options: CallOptions & { readonly features?: boolean } = {},
   ): Promise<{ logits: Floats; features?: Floats }> {
     return this.#compute(options, async (program, abort) => {
-      const slices = await inTurns(imagesCheck(images, this.#layout));
+      await inTurns(imagesCheck(images, this.#layout));
+      const slices = imagesShape(images, this.#layout);
       const logits = new Float32Array(slices * this.#layout.logits * this.#layout.pixels);
       const head = this.lowered.operations[this.lowered.head]!.inputs[0]!;
       const features = options.features ? new Float32Array(slices * sizeOf(this.lowered.values[head]!.dims)) : null;
@@ -137,8 +148,10 @@ export class NativeProgram implements Program {
 
   async tangent(direction: Floats, images: Float32Array, options: CallOptions = {}): Promise<{ logits: Floats; tangents: Floats }> {
     return this.#compute(options, async (program, abort) => {
-      const slices = await inTurns(imagesCheck(images, this.#layout));
+      await inTurns(imagesCheck(images, this.#layout));
       await inTurns(directionCheck(direction, this.#layout));
+      const slices = imagesShape(images, this.#layout);
+      directionShape(direction, this.#layout);
       const [logits, tangents] = [0, 1].map(() => new Float32Array(slices * this.#layout.logits * this.#layout.pixels));
       await this.#addon.tangent(program, slices, images, float32(direction), logits!, tangents!, abort);
       return { logits: logits!, tangents: tangents! };
@@ -146,8 +159,10 @@ export class NativeProgram implements Program {
   }
 
   async gradients(batch: RegionBatch, loss: RegionLoss, options: CallOptions = {}): Promise<RegionNorms & { gradients: Floats }> {
+    const given = asGiven(batch, loss);
     return this.#compute(options, async (program, abort) => {
-      const regions = await this.#regions(batch, loss);
+      const regions = await this.#regions(...given);
+      imagesShape(regions.images, this.#layout);
       const gradients = new Float32Array(regions.norms.length * this.parameterCount);
       await this.#addon.gradients(program, regions, gradients, abort);
       return { gradients, norms: regions.norms, losses: regions.losses };
@@ -166,6 +181,7 @@ export class NativeProgram implements Program {
     const prepared = this.#prepare(batch, loss);
     return this.#compute(options, async (program, abort) => {
       const regions = await prepared;
+      imagesShape(regions.images, this.#layout);
       checkRoom({ capacity: block.capacity, slices: block.held }, regions.slices);
       await this.#addon.append(program, handle, regions, abort);
       block.held += regions.slices;
@@ -198,6 +214,7 @@ export class NativeProgram implements Program {
     return this.#compute(options, async (program, abort, images) => {
       const { forwarded = false } = options;
       const regions = { ...(await prepared), forwarded };
+      imagesShape(regions.images, this.#layout);
       if (forwarded && images !== batch.images) {
         throw new TracinError(
           'ERR_TRACIN_USAGE',
@@ -211,19 +228,24 @@ export class NativeProgram implements Program {
   }
 
   async step(batch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, options: CallOptions = {}): Promise<number> {
+    checkObjects({ batch, loss, optimiser });
+    const { images, targets } = withOwnLabels(batch);
+    const { kind, classWeights } = loss;
+    const rule = { ...optimiser };
     return this.#compute(options, async (program, abort) => {
-      const slices = await inTurns(trainingBatchCheck(batch, loss, this.#layout));
-      checkOptimiser(optimiser);
+      await inTurns(trainingBatchCheck({ images, targets }, { kind, classWeights }, this.#layout));
+      checkOptimiser(rule);
+      const slices = imagesShape(images, this.#layout);
       const training = {
         slices,
-        images: batch.images,
-        targets: batch.targets,
-        dice: loss.kind !== 'cross-entropy',
-        crossEntropy: loss.kind !== 'dice',
-        classWeights: loss.classWeights ?? [],
+        images,
+        targets,
+        dice: kind !== 'cross-entropy',
+        crossEntropy: kind !== 'dice',
+        classWeights: classWeights ?? [],
       };
       this.#holds = undefined;
-      return this.#addon.step(program, training, optimiser, abort);
+      return this.#addon.step(program, training, rule, abort);
     });
   }
 
@@ -262,8 +284,9 @@ export class NativeProgram implements Program {
 
   /** A batch checked and its boxes made, now: the call before may still be computing. One after another, so that the first is ready first. */
   #prepare(batch: RegionBatch, loss: RegionLoss): Promise<AddonRegions> {
+    const given = asGiven(batch, loss);
     const coming = this.#calls.coming();
-    const prepared = this.#ready.then(() => this.#regions(batch, loss));
+    const prepared = this.#ready.then(() => this.#regions(...given));
     this.#ready = prepared.catch(() => undefined);
     const staged = prepared.then(async (regions) => {
       const { images, targets, masks } = regions;
@@ -284,7 +307,6 @@ export class NativeProgram implements Program {
 
   /** As `regionBatchCheck`, off this thread where nothing is wrong. @returns B */
   async #checked(batch: RegionBatch, loss: RegionLoss): Promise<number> {
-    checkRegionCall(batch, loss);
     const slices = checkRegionShapes(batch, this.#layout);
     const sound = this.#handle && (await this.#addon.sound(this.#handle, batch, this.#layout.classes));
     return sound ? slices : inTurns(regionBatchCheck(batch, loss, this.#layout));
@@ -293,10 +315,13 @@ export class NativeProgram implements Program {
   async #regions(batch: RegionBatch, loss: RegionLoss): Promise<AddonRegions> {
     const slices = await this.#checked(batch, loss);
     const regions = slices * this.#layout.classes;
+    const { images, targets, masks } = batch;
     return {
       slices,
-      ...batch,
-      boxes: await inTurns(supportBoxes(this.lowered, batch.masks, this.#quantum)),
+      images,
+      targets,
+      masks,
+      boxes: await inTurns(supportBoxes(this.lowered, masks, this.#quantum)),
       forwarded: false,
       staged: NOWHERE,
       dice: loss.kind === 'dice',

@@ -53,8 +53,8 @@ export function checkObjects(given: Readonly<Record<string, unknown>>): void {
   check('program', given, Object.fromEntries(Object.keys(given).map((name) => [name, object])));
 }
 
-/** images [B, M, …size]. @returns B, at least 1 */
-function imagesShape(images: Float32Array, layout: Layout): number {
+/** images [B, M, …size], whatever their numbers. @returns B, at least 1 */
+export function imagesShape(images: Float32Array, layout: Layout): number {
   const { modalities, size, pixels } = layout;
   const shape = `[B, ${[modalities, ...size].join(', ')}]`;
   if (!(images instanceof Float32Array)) throw wrongData(`images: expected a Float32Array ${shape}`);
@@ -81,12 +81,17 @@ export function* imagesCheck(images: Float32Array, layout: Layout): Turns<number
 /** Numbers of a direction looked at between two pauses. */
 const STRETCH = 1 << 16;
 
-/** direction [P], all finite */
-export function* directionCheck(direction: Floats, layout: Layout): Turns<void> {
-  const { parameterCount } = layout;
+/** direction [P], whatever its numbers */
+export function directionShape(direction: Floats, { parameterCount }: Layout): void {
   if (!(direction instanceof Float32Array || direction instanceof Float64Array) || direction.length !== parameterCount) {
     throw wrongData(`direction: expected ${parameterCount} floats, one for each selected parameter's number, got ${direction?.length}`);
   }
+}
+
+/** direction [P], all finite */
+export function* directionCheck(direction: Floats, layout: Layout): Turns<void> {
+  directionShape(direction, layout);
+  const { parameterCount } = layout;
   for (let start = 0; start < parameterCount; start += STRETCH, yield) {
     const at = firstNotFinite(direction, start, Math.min(parameterCount, start + STRETCH));
     if (at >= 0) throw wrongData(`direction: ${direction[at]} at ${at}: replace it by a number`);

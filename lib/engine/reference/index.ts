@@ -20,6 +20,7 @@ import type {
   TrainingLoss,
 } from '../engine';
 import { layoutOf, sizeOf, type Layout } from '../layout';
+import { ownCopy } from '../own';
 import { checkBlock, checkCall, checkCompile, checkObjects, checkOptimiserState, checkpointValues } from '../validate';
 
 type Call = <T>(method: string, argument: object, options?: CallOptions & { transfer?: Transferable[] }) => Promise<T>;
@@ -30,9 +31,7 @@ function copied<T extends object>(batch: T): { batch: T; transfer: Transferable[
   const transfer: Transferable[] = [];
   const entries = Object.entries(batch).map(([field, value]): [string, unknown] => {
     if (!ArrayBuffer.isView(value)) return [field, value];
-    const own = value as Uint8Array;
-    // of memory that was handed over none is left, and slice() would say so in words of its own
-    const copy = own.length > 0 ? own.slice() : new (own.constructor as Uint8ArrayConstructor)();
+    const copy = ownCopy(value as Uint8Array<ArrayBuffer>);
     transfer.push(copy.buffer);
     return [field, copy];
   });
