@@ -6,6 +6,7 @@ import { referenceCore } from '../support/core';
 import { describeNative, ENGINES, reference } from '../support/engines';
 import { GraphBuilder, inFloat64, joinedChannels, smallNetwork } from '../support/graphs';
 import { largest, relativeError } from '../support/numbers';
+import { planarCases } from '../support/operator-cases';
 import { tensorCases } from '../support/tensor-cases';
 
 const SIZE = [8, 12];
@@ -108,27 +109,35 @@ describeNative('trains as reference does', (engine) => {
 });
 
 /** Networks whose slices share more than convolution kernels: what is summed over a batch must come from each of its slices once. */
-const SHARING = tensorCases([8, 12]).filter(({ name }) => /attention of|Gemm|standardised|InstanceNormalization|from the left/.test(name));
+const SHARING = tensorCases([8, 12]).filter(({ name }) =>
+  /attention of|Gemm|standardised|BatchNormalization|InstanceNormalization|from the left/.test(name),
+);
+
+/** Normalisations that have nothing to learn but follow the batch all the same. */
+const CONSTANT = planarCases([8, 12]).filter(({ name }) => name.includes('constant scale'));
 
 describeNative('makes the step that reference makes', (engine) => {
-  it.each([...SHARING, { name: 'channels joined', graph: joinedChannels(), size: SIZE }])('$name', async ({ graph: network, size }) => {
-    const programs = await Promise.all([reference, engine].map((e) => e.compile(inFloat64(network), { size })));
-    const snapshots = await Promise.all(
-      programs.map(async (program) => {
-        await program.step(batches[0]!, { kind: 'dice+ce' }, { ...still, learningRate: 0.5 });
-        return program.snapshot();
-      }),
-    );
-    for (const [name, values] of snapshots[0]!) {
-      const before = network.initializers.get(name)!.data as Float32Array;
-      const actual = snapshots[1]!.get(name)!;
-      // A bias before a normalisation moves by no more than rounding.
-      const far = Math.max(largest(values.map((x, i) => x - before[i]!)), 1e-3);
-      const error = largest(values.map((x, i) => x - actual[i]!)) / far;
-      expect({ name, close: error < 1e-3, error }).toEqual({ name, close: true, error });
-    }
-    for (const program of programs) program.dispose();
-  });
+  it.each([...SHARING, ...CONSTANT, { name: 'channels joined', graph: joinedChannels(), size: SIZE }])(
+    '$name',
+    async ({ graph: network, size }) => {
+      const programs = await Promise.all([reference, engine].map((e) => e.compile(inFloat64(network), { size })));
+      const snapshots = await Promise.all(
+        programs.map(async (program) => {
+          await program.step(batches[0]!, { kind: 'dice+ce' }, { ...still, learningRate: 0.5 });
+          return program.snapshot();
+        }),
+      );
+      for (const [name, values] of snapshots[0]!) {
+        const before = network.initializers.get(name)!.data as Float32Array;
+        const actual = snapshots[1]!.get(name)!;
+        // A bias before a normalisation moves by no more than rounding.
+        const far = Math.max(largest(values.map((x, i) => x - before[i]!)), 1e-3);
+        const error = largest(values.map((x, i) => x - actual[i]!)) / far;
+        expect({ name, close: error < 1e-3, error }).toEqual({ name, close: true, error });
+      }
+      for (const program of programs) program.dispose();
+    },
+  );
 });
 
 describe.each(ENGINES)('$name', (engine) => {

@@ -89,16 +89,16 @@ export class GraphBuilder {
     );
   }
 
-  batchNormalization(x: string, name: string, channels: number): string {
+  /** @param shape names of its scale and shift, weights of its own unless given */
+  batchNormalization(
+    x: string,
+    name: string,
+    channels: number,
+    shape: readonly [string, string] = [this.weight(`${name}.scale`, [channels], 0.5, 1), this.weight(`${name}.shift`, [channels], 0.5)],
+  ): string {
     return this.node(
       'BatchNormalization',
-      [
-        x,
-        this.weight(`${name}.scale`, [channels], 0.5, 1),
-        this.weight(`${name}.shift`, [channels], 0.5),
-        this.weight(`${name}.mean`, [channels], 0.5),
-        this.weight(`${name}.variance`, [channels], 0.5, 1),
-      ],
+      [x, ...shape, this.weight(`${name}.mean`, [channels], 0.5), this.weight(`${name}.variance`, [channels], 0.5, 1)],
       { epsilon: 1e-3, momentum: 0.8 },
     );
   }

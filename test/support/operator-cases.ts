@@ -1,4 +1,5 @@
 /** Convolutions, pools, resizing and joins of feature maps. */
+import type { GraphBuilder } from './graphs';
 import { builders, halvedUp, same, strided, times, type OperatorCase } from './case-builders';
 
 const CHANNELS = [
@@ -9,6 +10,9 @@ const CHANNELS = [
   [40, 1],
   [16, 16],
 ] as const;
+
+/** Scale and shift of a normalisation that has none to learn, as `affine=False` is exported. */
+const still = (g: GraphBuilder): [string, string] => [g.constant([3], [1, 1, 1]), g.constant([3], [0, 0, 0])];
 
 /** Every operator on maps of two axes. */
 export function planarCases(size: readonly [number, number]): readonly OperatorCase[] {
@@ -65,6 +69,10 @@ export function planarCases(size: readonly [number, number]): readonly OperatorC
     around('BatchNormalization between convolution and Relu', (g, x) => g.node('Relu', [g.batchNormalization(x, 'middle', 8)]), {
       channels: 8,
     }),
+    around('BatchNormalization of constant scale and shift, after a convolution', (g, x) => g.batchNormalization(x, 'middle', 3, still(g))),
+    around('BatchNormalization of constant scale and shift, before a convolution', (g, x) =>
+      g.conv(g.batchNormalization(g.node('Relu', [x]), 'middle', 3, still(g)), 'after', 3, 3, [3, 3], { pads }),
+    ),
     unary('Relu', '', {}, { channels: 17 }),
     unary('LeakyRelu', '', { alpha: 0.2 }),
     unary('Sigmoid', '', {}, { channels: 17 }),

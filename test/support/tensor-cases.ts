@@ -179,6 +179,13 @@ const derived: Cases = {
     const length = g.node('Sqrt', [g.node('ReduceSum', [g.node('Mul', [centred, centred]), g.integers([1, 2, 3])])]);
     return g.node('Conv', [x, g.node('Div', [centred, length])], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] });
   },
+  'a BatchNormalization by computed scale and shift': (g, x) => {
+    const scale = g.node('Add', [g.weight('gamma', [CHANNELS], 0.3), g.constant([], [1])]);
+    const shift = g.node('Reshape', [g.weight('beta', [1, CHANNELS], 0.3), g.integers([CHANNELS])]);
+    return g.batchNormalization(g.node('Relu', [x]), 'middle', CHANNELS, [scale, shift]);
+  },
+  'a BatchNormalization after a convolution, by a computed scale': (g, x) =>
+    g.batchNormalization(x, 'middle', CHANNELS, [g.node('Exp', [g.weight('gamma', [CHANNELS], 0.3)]), g.weight('beta', [CHANNELS], 0.3)]),
 };
 
 export function tensorCases(size: readonly [number, number]): readonly OperatorCase[] {

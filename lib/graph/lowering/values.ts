@@ -67,6 +67,14 @@ export class Values {
     return term.kind === 'computed' && this.values[term.base]!.kind === 'activation';
   }
 
+  /** Whether it is computed from parameters alone, or one of them seen otherwise than stored. */
+  isDerived(term: Term): boolean {
+    if (term.kind !== 'computed') return false;
+    const { kind, dims } = this.values[term.base]!;
+    if (kind === 'activation') return false;
+    return kind === 'derived' || !term.arrangement.isIdentity(sizeOf(dims)) || !sameDims(dims, term.dims);
+  }
+
   protected emit(kind: OperationKind, inputs: readonly number[], dims: readonly number[]): number {
     const { name } = this.node;
     const varies = inputs.some((input) => this.values[input]?.kind === 'activation');

@@ -1,5 +1,5 @@
 /** Normalisations: BatchNormalization by its running statistics, the others by those of the slice. */
-import { scalar, sizeOf, type Term } from '../lowering/term';
+import { known, scalar, sizeOf, type Computed, type Known, type Term } from '../lowering/term';
 import type { ParameterKind } from '../lowered';
 import { operator, type NodeView, type OperatorEntry } from './operator';
 
@@ -13,9 +13,9 @@ function batchNormalization(node: NodeView): Term {
     const { dims } = node.term(index);
     if (dims.length !== 1 || dims[0] !== channels) node.fail(`its input ${index} [${dims.join(', ')}] does not fit ${channels} channels`);
   }
-  const learned = (index: number, role: ParameterKind): number => {
+  const learned = (index: number, role: ParameterKind): Known | Computed => {
     const term = node.term(index);
-    return emit.value(term.kind === 'known' ? term : emit.parameter(term, role), term.dims);
+    return term.kind === 'known' ? term : emit.parameter(term, role);
   };
   const statistic = (index: number): number => {
     const term = node.term(index);
@@ -23,9 +23,16 @@ function batchNormalization(node: NodeView): Term {
       return node.fail(`has running statistics that are computed: store them as initializers`);
     return emit.stored(term.initializer, term.dims, 'statistic');
   };
-  const inputs = [emit.featureMap(x), learned(1, 'scale'), learned(2, 'shift'), statistic(3), statistic(4)];
   const attributes = { epsilon: node.float('epsilon', 1e-5), momentum: node.float('momentum', 0.9) };
-  return emit.map({ type: 'BatchNormalization', attributes }, inputs, x.dims);
+  const normalised = (scale: Known | Computed, shift: Known | Computed): Term => {
+    const by = [scale, shift].map((term) => emit.value(term, term.dims));
+    return emit.map({ type: 'BatchNormalization', attributes }, [emit.featureMap(x), ...by, statistic(3), statistic(4)], x.dims);
+  };
+  const [scale, shift] = [learned(1, 'scale'), learned(2, 'shift')];
+  if (![scale, shift].some((term) => emit.isDerived(term))) return normalised(scale, shift);
+  // Engines take a scale and a shift as they are stored, or constants; computed ones act on the result, by arithmetic.
+  const all = (value: number): Known => known([channels], new Array<number>(channels).fill(value), false);
+  return scaleAndShift(node, normalised(all(1), all(0)), perChannel(node, scale, x.dims), perChannel(node, shift, x.dims));
 }
 
 /** x · scale + shift; constants that change nothing are left out. */

@@ -44,13 +44,14 @@ class BatchNormalization final : public Operator {
 
   void forward(int images) override {
     if (work.training) measure(images);
+    const float *scale = work.numbers(input(kScale)), *shift = work.numbers(input(kShift));
     for (int c = 0; c < channels_; ++c) {
       if (!work.training) {
         mean_[c] = work.stored[input(kMean)][c];
         inverse_[c] = 1.f / std::sqrt(work.stored[input(kVariance)][c] + static_cast<float>(epsilon_));
       }
-      factor_[c] = work.stored[input(kScale)][c] * inverse_[c];
-      shift_[c] = work.stored[input(kShift)][c];
+      factor_[c] = scale[c] * inverse_[c];
+      shift_[c] = shift[c];
     }
     const Shape& s = shape(output);
     for (int image = 0; image < images; ++image)
