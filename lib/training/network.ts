@@ -1,5 +1,6 @@
 /** The network a training begins with, checked against the data. */
 import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
 import type { SliceSource } from '../dataset/slices';
 import { TracinError } from '../errors';
 import type { Graph } from '../graph/graph';
@@ -25,9 +26,14 @@ export async function startingNetwork(network: ZooNetwork | Graph, source: Slice
   checkChannels(graph, 'image', lowered.values[lowered.input]!.dims[0]!, source.modalities.length, source.modalities);
   checkChannels(graph, 'logits', lowered.values[lowered.logits]!.dims[0]!, source.classes.length + 1, ['background', ...source.classes]);
   const sha256 = await sha256Of(graph);
-  if ('nodes' in network) return { graph, description: { name: graph.source, sha256 } };
+  if ('nodes' in network) return { graph, description: { name: sourceOf(graph), sha256 } };
   const { name, width, levels } = network;
   return { graph, description: { name, ...(width !== undefined && { width }), ...(levels !== undefined && { levels }), sha256 } };
+}
+
+/** Where a graph is from; a file by its whole path, for a run is gone on with from any folder. */
+function sourceOf({ source }: Graph): string {
+  return source.endsWith('.onnx') ? resolve(source) : source;
 }
 
 function buildZoo({ name, width, levels }: ZooNetwork, source: SliceSource, seed: number): Promise<Graph> {

@@ -23,6 +23,7 @@ import {
 } from '../kinds';
 import type { OnProgress } from '../progress';
 import type { EpochMetrics } from './metrics';
+import { learningRateAt } from './schedule';
 import { TracinError } from '../errors';
 
 const positive = z.number().positive();
@@ -143,13 +144,13 @@ export function checkOptions(options: TrainOptions): void {
 export function resolveConfiguration(options: z.input<typeof configurationSchema>, channels: number): Configuration {
   const given = Object.fromEntries(keys.map((key) => [key, options[key]]));
   const parsed = configurationSchema.safeParse(given);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    const value = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], given);
-    throw usage(issue.path.map(String).join('.'), value, issue.message);
-  }
+  if (!parsed.success) throw refused(parsed.error.issues[0]!, given);
   const configuration = parsed.data;
-  const { classWeights } = configuration;
+  const { classWeights, schedule, optimiser, epochs } = configuration;
+  const last = learningRateAt(schedule, optimiser.learningRate, epochs, epochs);
+  if (last === 0 || last === Infinity) {
+    throw usage('schedule', schedule, `brings the learning rate to ${last} in epoch ${epochs} at the latest: let it change more slowly`);
+  }
   if (classWeights && classWeights.length !== channels) {
     throw usage('classWeights', classWeights, `needs ${channels} numbers, background first`);
   }
@@ -157,6 +158,20 @@ export function resolveConfiguration(options: z.input<typeof configurationSchema
     throw usage('classWeights', classWeights, 'only weighs cross-entropy: leave it out or choose loss cross-entropy or dice+ce');
   }
   return configuration;
+}
+
+function within(value: unknown, key: PropertyKey): unknown {
+  return (value as Record<PropertyKey, unknown> | undefined)?.[key];
+}
+
+function refused(issue: z.core.$ZodIssue, given: unknown): TracinError {
+  const at = (path: readonly PropertyKey[]): unknown => path.reduce<unknown>(within, given);
+  const name = (path: readonly PropertyKey[]): string => path.map(String).join('.');
+  if (issue.code !== 'unrecognized_keys') return usage(name(issue.path), at(issue.path), issue.message);
+  const path = [...issue.path, issue.keys[0]!];
+  const kind = within(at(issue.path), 'kind');
+  const remedy = typeof kind === 'string' ? `${kind} has no such setting: leave it out or choose another kind` : 'is unknown: leave it out';
+  return usage(name(path), at(path), remedy);
 }
 
 function usage(option: string, value: unknown, what: string): TracinError {

@@ -44,13 +44,25 @@ export async function beginRun(dir: string, file: RunFile, resume: boolean): Pro
   return { state, metrics: metrics.slice(0, epochs) };
 }
 
-/** Whatever decides the bytes must be the same; the version, the words about the engine and where the data lie may differ. */
+/** Whatever decides the bytes must be the same; the version, the words about the engine and where the data and the network lie may differ. */
 function assertSameRun(before: RunFile, now: RunFile, path: string): void {
+  const sameNetwork = before.network.sha256 === now.network.sha256;
+  // The training before the network, whose numbers follow from its seed.
   const deciding = ({ engine, network, classes, modalities, size, training, data, split }: RunFile): unknown => {
     const options = isObject(data.options) ? { ...data.options, dir: undefined } : data.options;
     const { name, precision } = engine;
     return JSON.parse(
-      JSON.stringify({ engine: name, precision, network, classes, modalities, size, training, data: { ...data, options }, split }),
+      JSON.stringify({
+        engine: name,
+        precision,
+        training,
+        network: sameNetwork ? undefined : network,
+        classes,
+        modalities,
+        size,
+        data: { ...data, options },
+        split,
+      }),
     );
   };
   const difference = firstDifference(deciding(before), deciding(now), '');

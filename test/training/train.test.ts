@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Engine } from '../../lib/engine/engine';
 import { readOnnx } from '../../lib/graph/onnx';
 import { openReferenceEngine } from '../../lib/engine/reference';
@@ -12,6 +12,7 @@ import type { Progress } from '../../lib/progress';
 import { blobs } from '../support/blobs';
 import { ENGINES } from '../support/engines';
 import { contents } from '../support/folders';
+import { buildNetwork } from '../../models/registry';
 
 const SIDE = 16;
 const data = {
@@ -132,6 +133,16 @@ describe('train', () => {
     await expect(other).rejects.toThrow('data.options.slices');
   });
 
+  it('goes on where the file of its network has moved, which it remembers by its whole path', async () => {
+    const graph = { ...buildNetwork({ network: 'unet', width: 2, levels: 2, modalities: 2, classes: 3 }), source: 'here.onnx' };
+    const { network } = await train(options({ epochs: 1, network: graph }));
+    expect(network.name).toBe(resolve('here.onnx'));
+    const moved = { ...graph, source: '/there.onnx' };
+    expect((await train(options({ epochs: 1, network: moved, resume: true }))).finished).toBe(true);
+    const other = { ...buildNetwork({ network: 'unet', width: 2, levels: 2, modalities: 2, classes: 3, seed: 9 }), source: '/there.onnx' };
+    await expect(train(options({ epochs: 1, network: other, resume: true }))).rejects.toThrow(/network\.name is ".there\.onnx" now/);
+  });
+
   it('refuses a folder that holds a run, and to resume another one, naming the field', async () => {
     await train(options({ epochs: 1 }));
     const before = await contents(join(dir, 'run'));
@@ -142,6 +153,7 @@ describe('train', () => {
     const others: [Partial<TrainOptions>, RegExp][] = [
       [{ epochs: 2 }, /training\.epochs is 2 now but 1/],
       [{ epochs: 1, optimiser: { kind: 'adam', learningRate: 0.02 } }, /training\.optimiser\.learningRate is 0\.02 now but 0\.01/],
+      [{ epochs: 1, seed: 2 }, /training\.seed is 2 now but 1/],
       [{ epochs: 1, network: { name: 'unet', width: 5, levels: 2 } }, /network\.width is 5 now but 4/],
       [{ epochs: 1, data: { ...data, train: blobs({ slices: 6, side: SIDE, seed: 9, role: 'train' }) } }, /data\.train\.fingerprint/],
     ];
@@ -165,6 +177,24 @@ describe('train', () => {
       /optimiser\.learningRate -0\.001/,
     ],
     ['an unknown network', { network: { name: 'vnet' } }, 'ERR_TRACIN_USAGE', /vnet/],
+    [
+      'a learning rate that falls to 0',
+      { schedule: { kind: 'step', every: 1, factor: 1e-200 } },
+      'ERR_TRACIN_USAGE',
+      /schedule .*learning rate to 0 in epoch 3/,
+    ],
+    [
+      'a learning rate beyond all numbers',
+      { schedule: { kind: 'step', every: 1, factor: 1e200 } },
+      'ERR_TRACIN_USAGE',
+      /schedule .*learning rate to Infinity in epoch 3/,
+    ],
+    [
+      'a setting of another optimiser',
+      { optimiser: { kind: 'adam', momentum: 0.5 } as TrainOptions['optimiser'] },
+      'ERR_TRACIN_USAGE',
+      /optimiser\.momentum 0\.5: adam has no such setting/,
+    ],
     ['weights for other classes', { classWeights: [1, 1] }, 'ERR_TRACIN_USAGE', /classWeights .*3 numbers/],
     ['an empty split', { data: { train: blobs({ slices: 0 }) } }, 'ERR_TRACIN_DATA', /training split is empty/],
     ['an empty validation split', { data: { ...data, validation: blobs({ slices: 0 }) } }, 'ERR_TRACIN_DATA', /validation split is empty/],

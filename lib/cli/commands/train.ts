@@ -189,7 +189,7 @@ function configurationOf(flags: Flags, before: RunFile | undefined): Settings {
     schedule: choice(flags.schedule, { every, factor, power }, present.schedule),
     epochs,
     batch,
-    augmentation: flags.flips && flags.shift === undefined ? undefined : { flips: flags.flips, shift: flags.shift },
+    augmentation: { ...present.augmentation, ...given({ flips: flags.flips ? undefined : false, shift: flags.shift }) },
     checkpointEvery,
     seed,
   };
