@@ -1,5 +1,6 @@
 /** How suspicious the labels of each training patient are, by every score there is; larger is more suspicious. */
 import { setImmediate } from 'node:timers/promises';
+import { influencedRegions } from '../influence/influenced';
 import { influenceOf, type Normalisation } from '../influence/normalisation';
 import type { Study } from '../influence/study';
 import { mean } from '../statistics';
@@ -57,16 +58,16 @@ function presentMean(values: readonly number[]): number {
   return mean(values.filter((value) => !Number.isNaN(value)));
 }
 
-/** Minus the mean influence of each training region on the trusted regions of its class, [N · K]; NaN where either is absent. */
+/** Minus the mean influence of each training region on the trusted regions of its class that anything influences, [N · K]; NaN where either is absent. */
 async function oppositionOf(study: Study, trusted: readonly number[], normalize: Normalisation): Promise<Float64Array> {
-  const { tests, trainings, classes } = study;
-  const [K, N] = [classes.length, trainings.slices.length];
+  const influenced = await influencedRegions(study);
+  const [K, N] = [study.classes.length, study.trainings.slices.length];
   const sums = new Float64Array(N * K);
   const counts = new Float64Array(K);
   for (const test of trusted) {
     const influence = await influenceOf(study, test, normalize);
     for (let k = 0; k < K; k++) {
-      if (tests.pixels[test]![k] === 0) continue;
+      if (!influenced[test]![k]) continue;
       counts[k]!++;
       for (let row = 0; row < N; row++) sums[row * K + k]! -= influence[(k * N + row) * K + k]!;
     }

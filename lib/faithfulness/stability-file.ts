@@ -14,7 +14,8 @@ const region = z.strictObject({ case: z.string(), slice: z.int() });
 /** A mean over test regions, resampled by test patient (`n`). */
 const overRegions = estimateSchema.extend({ regions: count });
 
-export const LEVELS = ['stable', 'partly stable', 'not stable'] as const;
+/** `not compared`: no region has a gradient in all of the studies, and training regions to rank. */
+export const LEVELS = ['stable', 'partly stable', 'not stable', 'not compared'] as const;
 
 export const stabilitySchema = z.strictObject({
   formatVersion: z.literal(FORMAT_VERSION),
@@ -50,7 +51,7 @@ export const stabilitySchema = z.strictObject({
       /** With training regions of the same class, mean over pairs of studies. */
       correlation: z.number().nullable(),
       overlap: z.number(),
-      /** Proponents on the list of every study, by rank in this one; of patients, the strongest region. */
+      /** On the list of every study and a proponent in each, by rank in this one; of patients, the strongest region. */
       stable: z.array(region.extend({ patient: z.string() })),
       /** Length of the lists: `top`, or as many as there are. */
       listed: count,

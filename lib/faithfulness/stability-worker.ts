@@ -126,8 +126,11 @@ function compareLists(
   const candidates = common[0]!.length;
   if (candidates === 0) return undefined;
   const listed = Math.min(top, candidates);
-  const lists = common.map((ranked) => new Set(ranked.slice(0, listed).map(keyOf)));
-  const stable = common[0]!.slice(0, listed).filter((one) => lists.every((list) => list.has(keyOf(one))));
+  const leading = common.map((ranked) => ranked.slice(0, listed));
+  const lists = leading.map((ranked) => new Set(ranked.map(keyOf)));
+  // Where a list is longer than there are proponents it ends with opponents, which lead nothing.
+  const proponents = leading.map((ranked) => new Set(ranked.filter(({ score }) => score > 0).map(keyOf)));
+  const stable = leading[0]!.filter((one) => proponents.every((list) => list.has(keyOf(one))));
   return {
     overlap: meanOverPairs(lists, (a, b) => [...a].filter((key) => b.has(key)).length / listed),
     stable: stable.map(({ row }) => ({ case: slices[row]!.case, slice: slices[row]!.index, patient: slices[row]!.patient })),

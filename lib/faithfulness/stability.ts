@@ -97,10 +97,18 @@ function checkAlike(one: Study, other: Study): void {
   if (networks(one) === networks(other)) throw differ('are of the same networks');
 }
 
-/** Stable where the whole interval of the rank correlation is above {@link STABLE}; partly where lists agree more than by chance in every class. */
+/**
+ * Stable where the whole interval of the rank correlation is above {@link STABLE}; partly where lists agree more than by chance in every class,
+ * of those that have more training regions than a list is long: two lists of everything agree whatever they say.
+ */
 function verdictOf({ correlation: { overall }, lists }: StabilityFigures, studies: number, top: number): Stability['verdict'] {
   const compared = lists.filter(({ overlap }) => overlap.regions > 0);
-  const agree = compared.length > 0 && compared.every(({ overChance }) => above(overChance, 0));
+  if (overall.regions === 0 && compared.length === 0) {
+    const words = `not compared: no test region has a gradient, and training regions to rank, in all ${studies} trainings.`;
+    return { level: 'not compared', warning: false, words };
+  }
+  const telling = compared.filter(({ chance }) => chance! < 1);
+  const agree = telling.length > 0 && telling.every(({ overChance }) => above(overChance, 0));
   const level = above(overall, STABLE) ? 'stable' : agree ? 'partly stable' : 'not stable';
   const advice = {
     stable: 'what one training shows, others show, too',

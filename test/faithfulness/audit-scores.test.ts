@@ -55,6 +55,25 @@ test('scores of two patients, by hand', async () => {
   expect(alone!.scores.opposition).toBeNaN();
 });
 
+test('trusted regions that nothing influences say nothing of opposition', async () => {
+  const study = await writeStudy(join(dir, 'flat'), {
+    classes: ['ED', 'ET'],
+    learningRates: [1],
+    test: [
+      ['T', 0, [3, 3]],
+      ['U', 0, [1, 2]],
+    ],
+    train: [['A', 4, [8, 5]]],
+    // [test][i][train][j]: no region of ET has a gradient, nor has ED of U
+    products: [[3, 0, 0, 0, 0, 0, 0, 0]],
+    testNorms: [9, 0, 0, 0],
+    trainNorms: [4, 1],
+  });
+  const [a] = await patientScores(study, { loss: Float64Array.of(1), softMinimum: Float64Array.of(1) }, [0, 1]);
+  expect(a!.scores.oppositionRaw).toBeCloseTo(-3, 6);
+  expect(a!.scores.opposition).toBeCloseTo(-0.5, 6);
+});
+
 test('likelihood of the labels, and the soft minimum over it', () => {
   // logits [2 classes, 2 pixels]: pixel 0 (0, ln 3), pixel 1 (2, 2)
   const logits = Float64Array.of(9, 0, 2, Math.log(3), 2);

@@ -90,7 +90,36 @@ test('training regions without a gradient are on no list', async () => {
   expect(found.lists[0]).toMatchObject({ overlap: of(0), chance: expect.closeTo(0.4, 9) });
   const longer = await testStability({ studies: [one, other], top: 5, resamples: 20 });
   expect(longer.regions[0]!.listed).toBe(5);
-  expect(longer.regions[0]!.stable.map(({ case: name }) => name)).toEqual(['A', 'B', 'H', 'I', 'J']);
+  expect(longer.lists[0]!.overlap).toMatchObject({ value: 1, regions: 7 });
+});
+
+test('what leads a list in one training and ends it, as an opponent, in another is not among the stable proponents', async () => {
+  const [one, other] = [await studyOf([4, 3, 2, 1, -1, -2, -3, -4, -5, -6], 'a'), await studyOf([4, -3, 2, -1, 1, -2, -4, -5, -6, -7], 'b')]; // prettier-ignore
+  const found = await testStability({ studies: [one, other], top: 6, resamples: 20 });
+  expect(found.regions[0]!.listed).toBe(6);
+  expect(found.regions[0]!.stable.map(({ case: name }) => name)).toEqual(['A', 'C']);
+});
+
+test('trainings that have no region in common are not compared, and nobody is warned', async () => {
+  const nothing: Partial<Numbers> = { test: PATIENTS.map((name) => [name, 3, [0]]) };
+  const studies = [await studyOf(FALLING, 'a'), await studyOf(FALLING, 'b', nothing)];
+  const found = await testStability({ studies, resamples: 20 });
+  expect(found.verdict).toMatchObject({ level: 'not compared', warning: false, words: expect.stringMatching(/^not compared: /) });
+  expect(await readStability(studies[0]!)).toEqual(found);
+});
+
+test('a class with no more training regions than a list is long neither shows nor denies that lists agree', async () => {
+  // ET has two training regions, which every list holds; of ED the two leading ones of ten are shared.
+  const both = (influence: readonly number[]): Partial<Numbers> => ({
+    classes: ['ED', 'ET'],
+    test: PATIENTS.map((name) => [name, 3, [5, 5]]),
+    train: NAMES.map((name, i) => [name, 1, [4, i < 2 ? 4 : 0]]),
+    products: [PATIENTS.flatMap(() => [...influence.flatMap((x) => [x, 0]), ...influence.flatMap((_, i) => [0, i < 2 ? 2 - i : 0])])],
+  });
+  const studies = [await studyOf([], 'a', both(FALLING)), await studyOf([], 'b', both([10, 9, 1, 2, 3, 4, 5, 6, 7, 8]))];
+  const found = await testStability({ studies, top: 2, resamples: 20 });
+  expect(found.lists.map(({ chance }) => chance)).toEqual([expect.closeTo(0.2, 9), 1]);
+  expect(found.verdict.level).toBe('partly stable');
 });
 
 test('lists that agree beyond chance in rankings that otherwise do not are partly stable', async () => {
