@@ -1,6 +1,7 @@
 /** The study's figures as tables of the page. */
 import type { Estimate } from '../../lib/faithfulness/estimate';
 import { above } from '../../lib/faithfulness/verdict';
+import { decimals, probability } from '../../lib/rounded';
 import { mean } from '../../lib/statistics';
 import type { Table } from '../subject';
 import type { AuditResult } from './audits';
@@ -12,10 +13,10 @@ type Figure = Pick<Estimate, 'value' | 'low' | 'high'>;
 type Row = readonly string[];
 type Alikeness = ClassSummary['alike'][number];
 
-const number = (value: number | null, digits = 2): string => value?.toFixed(digits) ?? '-';
+const number = (value: number | null, digits = 2): string => (value === null ? '-' : decimals(value, digits));
 const figure = ({ value, low, high }: Figure, digits = 2): string =>
   value === null ? '-' : `${number(value, digits)} (${number(low, digits)} to ${number(high, digits)})`;
-const probability = (p: number | null): string => (p === null ? '-' : p < 0.001 ? '< 0.001' : p.toFixed(3));
+const chance = (p: number | null): string => (p === null ? '-' : probability(p));
 const words = (shown: boolean): string => (shown ? 'shown' : 'not shown');
 
 function byClass(networks: readonly NetworkSummary[], cells: (of: ClassSummary) => Row): Row[] {
@@ -87,9 +88,9 @@ export function tables(units: readonly Unit[], networks: readonly NetworkSummary
           number(cosine.share),
           number(none.chance),
           figure(none.over),
-          probability(none.p),
+          chance(none.p),
           figure(cosine.over),
-          probability(cosine.p),
+          chance(cosine.p),
           String(none.lists),
         ]),
       ],
@@ -122,7 +123,7 @@ function ablationRows(networks: readonly NetworkSummary[], of: (one: ClassSummar
         number(one.randomDrop, 3),
         figure(one.difference, 3),
         number(one.effect),
-        probability(one.p),
+        chance(one.p),
       ];
     }),
   ];

@@ -1,4 +1,5 @@
 /** What was shown and what was not, in words. A claim needs its interval on the right side, and the baseline beaten. */
+import { decimals, percent } from '../rounded';
 import type { ClassAblation } from './ablation';
 import type { ClassCorrelation } from './correlation';
 import type { Estimate } from './estimate';
@@ -36,7 +37,7 @@ export function skipped(part: Part, why: string): Claim {
 
 /** `0.31 (0.12 to 0.44)` */
 export function inWords({ value, low, high }: Pick<Estimate, 'value' | 'low' | 'high'>): string {
-  const digits = (number: number | null): string => number?.toFixed(3) ?? '-';
+  const digits = (number: number | null): string => (number === null ? '-' : decimals(number, 3));
   return `${digits(value)} (${digits(low)} to ${digits(high)})`;
 }
 
@@ -77,11 +78,11 @@ function ablationClaim(one: ClassAblation): Claim {
   const what = `${name}: the network needs the selected features more than others`;
   if (selected.length === 0) return claim(false, `${what}: none was selected`);
   if (selected.length === drops.length) return claim(false, `${what}: all were selected, there are no others`);
-  const share = (beaten: number | null): string => (beaten === null ? '-' : `${Math.round(100 * beaten)} %`);
+  const share = (beaten: number | null): string => (beaten === null ? '-' : percent(beaten));
   return claim(
     above(difference, 0) && (random.beaten ?? 0) >= 0.95,
     `${what}: Dice lost without one of the ${selected.length} selected, less that without one of the ${drops.length - selected.length} others: ${inWords(difference)} over ` +
-      `${difference.n} patients; more than ${share(random.beaten)} of ${random.draws} random sets, all at once more than ${share(together.beaten)} of ${together.draws}${tooFew(difference, 'patients')}`,
+      `${difference.n} patients; beats ${share(random.beaten)} of ${random.draws} random sets, all at once ${share(together.beaten)} of ${together.draws}${tooFew(difference, 'patients')}`,
   );
 }
 

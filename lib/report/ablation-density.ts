@@ -1,6 +1,7 @@
 /** How much Dice a network loses without one of its features: the density of log |ΔDice| over selected and over other features. */
 import type { AblationFindings } from '../faithfulness/findings';
 import { mean } from '../statistics';
+import { decimals } from '../rounded';
 import { chart, MARGIN, text, type Drawing, type Ink } from './charts';
 import { html, type Html } from './html';
 
@@ -122,5 +123,5 @@ function ofAll({ length }: readonly number[], all: number): string {
 }
 
 function number(value: number | null): string {
-  return value === null ? '-' : value.toFixed(4);
+  return value === null ? '-' : decimals(value, 4);
 }

@@ -1,4 +1,5 @@
 /** How much each checkpoint adds to T, class by class. */
+import { percent } from '../rounded';
 import { chart, MARGIN, type Drawing, type Ink } from './charts';
 import { html, type Html } from './html';
 import type { CheckpointReport } from './model';
@@ -20,11 +21,12 @@ export function drawCheckpoints(
   // Every name as long as there is room for it.
   const every = Math.ceil((34 * checkpoints.length) / (right - MARGIN.left));
   const middle = (t: number): number => MARGIN.left + (t + 0.5) * step;
+  const shareOf = (value: number | null): string => (value === null ? '–' : percent(value));
   const nameOf = ({ epoch }: CheckpointReport, t: number): string => String(epoch ?? t + 1);
   const bars = checkpoints.flatMap((one, t) =>
     one.share.map((value, k) => {
       const x = middle(t) + (k - classes.length / 2) * bar;
-      const words = `${classes[k]!}, ${one.epoch === null ? 'checkpoint' : 'epoch'} ${nameOf(one, t)}: ${percent(value)}`;
+      const words = `${classes[k]!}, ${one.epoch === null ? 'checkpoint' : 'epoch'} ${nameOf(one, t)}: ${shareOf(value)}`;
       return html`<rect
         x="${x.toFixed(1)}"
         y="${y(value ?? 0).toFixed(1)}"
@@ -41,7 +43,7 @@ export function drawCheckpoints(
   return chart(
     {
       ...SIZE,
-      label: `Share of each checkpoint in the terms of T: ${checkpoints.map((one, t) => `${nameOf(one, t)}: ${one.share.map((value, k) => `${classes[k]!} ${percent(value)}`).join(', ')}`).join('; ')}`,
+      label: `Share of each checkpoint in the terms of T: ${checkpoints.map((one, t) => `${nameOf(one, t)}: ${one.share.map((value, k) => `${classes[k]!} ${shareOf(value)}`).join(', ')}`).join('; ')}`,
       title: 'Share of each checkpoint in Σ |η g′·g|, same class',
       x: {
         ticks: checkpoints.flatMap((one, t) => (t % every === 0 ? [{ at: middle(t), words: nameOf(one, t) }] : [])),
@@ -52,8 +54,4 @@ export function drawCheckpoints(
     },
     ink,
   );
-}
-
-function percent(value: number | null): string {
-  return value === null ? '–' : `${Math.round(100 * value)} %`;
 }

@@ -6,15 +6,20 @@ import { table } from './table';
 
 export function cohortCard({ cohort: lines, classes, networks }: Report): Html {
   const measured = networks.filter((network) => network.dice);
-  const { sides } = networks[0]!;
   const row = (name: string, { patients, slices, regions }: SideReport): (string | number)[] => [name, patients, slices, ...regions];
+  // Predicted regions differ from network to network.
+  const alike = new Set(networks.map(({ sides }) => JSON.stringify(sides))).size === 1;
+  const rows = (alike ? networks.slice(0, 1) : networks).flatMap(({ name, sides: { train, test } }) => {
+    const of = alike ? '' : `, ${name}`;
+    return [row(`training${of}`, train), ...(test.slices > 0 ? [row(`test${of}`, test)] : [])];
+  });
   return html`<div class="card cohort">
     <div>
       ${lines.map((line) => html`<p>${line}</p>`)}
       ${table({
-        caption: 'Slices, and how many show each class',
+        caption: 'Slices, and how many have a region of each class',
         head: ['', 'patients', 'slices', ...classes],
-        rows: [row('training', sides.train), ...(sides.test.slices > 0 ? [row('test', sides.test)] : [])],
+        rows,
       })}
     </div>
     ${

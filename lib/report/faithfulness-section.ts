@@ -2,8 +2,9 @@
 import type { Findings } from '../faithfulness/findings';
 import { PARTS, type Part } from '../faithfulness/files';
 import { inWords } from '../faithfulness/verdict';
+import { percent, probability } from '../rounded';
 import { html, type Html } from './html';
-import { counted } from './numbers';
+import { counted, figure } from './numbers';
 import { quiet, table } from './table';
 
 export function faithfulnessSection(findings: Findings, place: number): Html {
@@ -70,13 +71,13 @@ function ablation({ ablation: found }: Findings): Html | false {
     head: ['Class', 'Dice', 'selected', 'others', 'difference', 'effect', 'p', 'beats random sets'],
     rows: found.classes.map(({ class: name, dice, selected, selectedDrop, unselectedDrop, difference, test, random }) => [
       name,
-      digits(dice),
-      `${digits(selectedDrop, 4)} (${selected.length})`,
-      digits(unselectedDrop, 4),
+      figure(dice, 3),
+      `${figure(selectedDrop, 4)} (${selected.length})`,
+      figure(unselectedDrop, 4),
       inWords(difference),
-      digits(test.effect, 2),
-      digits(test.p),
-      share(random.beaten),
+      figure(test.effect, 2),
+      test.p === null ? '–' : probability(test.p),
+      random.beaten === null ? '–' : percent(random.beaten),
     ]),
   });
 }
@@ -108,15 +109,7 @@ function retraining({ retraining: found }: Findings): Html | false {
     ],
   })}${table({
     caption: html`Linear datamodelling score ${quiet(`(${datamodel.subsets} halves, ${counted(datamodel.regions, 'test region')})`)}`,
-    head: ['Predictor', 'Spearman with the loss'],
+    head: ['Predictor', 'Spearman with minus the loss'],
     rows: datamodel.scores.map((one) => [`${one.predictor}${one.baseline ? ' (baseline)' : ''}`, inWords(one)]),
   })}`;
-}
-
-function digits(value: number | null, places = 3): string {
-  return value === null ? '–' : value.toFixed(places);
-}
-
-function share(value: number | null): string {
-  return value === null ? '–' : `${Math.round(100 * value)} %`;
 }

@@ -1,5 +1,6 @@
 /** The features of the last hidden layer: which ones influential regions share with their tests, and what the network loses without them. */
 import type { Findings } from '../faithfulness/findings';
+import { decimals } from '../rounded';
 import { drawAblationDensity } from './ablation-density';
 import { PAGE_INK, type Drawing } from './charts';
 import { html, type Html } from './html';
@@ -37,7 +38,7 @@ export function featureSection(
           rows: map.curves
             .filter(({ selected }) => selected)
             .sort((a, b) => b.contrast! - a.contrast!)
-            .map(({ feature, contrast, threshold }) => [String(feature), contrast!.toFixed(4), threshold!.toFixed(4)]),
+            .map(({ feature, contrast, threshold }) => [String(feature), decimals(contrast!, 4), decimals(threshold!, 4)]),
         }),
       )}
     </details>

@@ -1,4 +1,5 @@
 /** The interpretative map of a class as a figure: FI of every feature against rank, the selected ones in the colour of the class. */
+import { decimals } from '../rounded';
 import { casedLine, chart, MARGIN, text, type Drawing, type Ink } from './charts';
 import { html, type Html } from './html';
 import type { FeatureCurve, FeatureReport, InterpretativeMap } from './model';
@@ -60,7 +61,7 @@ export function drawInterpretativeMap(
               path(curve),
               ink.colour(k),
               ink,
-              `feature ${curve.feature}, selected: contrast ${curve.contrast!.toFixed(3)}, by chance ${curve.threshold!.toFixed(3)}`,
+              `feature ${curve.feature}, selected: contrast ${decimals(curve.contrast!, 3)}, by chance ${decimals(curve.threshold!, 3)}`,
             ),
           ),
         ...ends(selected.slice(0, NAMED).map(({ feature, points }) => ({ feature, at: y(points.at(-1)!) }))).map(({ feature, at }) =>

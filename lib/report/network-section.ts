@@ -1,4 +1,5 @@
 /** What a page says of one network: its tables, its test slices, and what is known of how far to trust them. */
+import { percent } from '../rounded';
 import { auditSection } from './audit-section';
 import { PAGE_INK, type Drawing } from './charts';
 import { drawCheckpoints } from './checkpoint-chart';
@@ -82,7 +83,7 @@ function dominance({ dominance: found }: NetworkReport): Html[] {
       caption: html`Most often in the lead, ${normalize === 'none' ? 'raw' : 'cosine'}
       ${quiet('(share of test regions that something influences)')}`,
       head: ['Class', 'Patient', 'in the first', 'share'],
-      rows: rows.map(({ class: name, patient, top, share }) => [name, patient, top, `${Math.round(share * 100)} %`]),
+      rows: rows.map(({ class: name, patient, top, share }) => [name, patient, top, percent(share)]),
     });
   });
 }

@@ -1,4 +1,5 @@
 /** Numbers as the page writes them. */
+import { decimals } from '../rounded';
 
 /** `+1.712e-3`, as `tracin-seg rank` prints it, with its sign. */
 export function score(value: number): string {
@@ -12,15 +13,20 @@ export function roughly(value: number): string {
 
 /** −1 to 1. */
 export function cosine(value: number): string {
-  return signed(value, value.toFixed(2));
+  return signed(value, decimals(value, 2));
 }
 
 export function dice(value: number | null | undefined): string {
-  return value === null || value === undefined ? '–' : value.toFixed(3);
+  return figure(value, 3);
+}
+
+/** `0.123`, or a dash where there is none. */
+export function figure(value: number | null | undefined, places: number): string {
+  return value === null || value === undefined ? '–' : decimals(value, places);
 }
 
 function signed(value: number, text: string): string {
-  if (Number(text) === 0) return text.replace('-', '');
+  if (Number(text) === 0) return text;
   return value < 0 ? text.replace('-', '−') : `+${text}`;
 }
 

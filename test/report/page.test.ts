@@ -124,6 +124,20 @@ test('a training region is on its own slice, also where a test case has the same
   }
 });
 
+test('the cohort counts regions, network by network where they differ', async () => {
+  const table = async (of: Report) =>
+    /each class\s*<\/caption>[\s\S]*?<\/table>/.exec(await renderPage(of))![0].replaceAll(/<[^>]*>|\s+/g, ' ');
+  const words = await table(report);
+  expect(words).toMatch(/ training .* test /);
+  expect(words).not.toContain('twin');
+  const [one, twin] = report.networks;
+  const differing = {
+    ...twin!,
+    sides: { ...twin!.sides, train: { ...twin!.sides.train, regions: twin!.sides.train.regions.map((n) => n + 1) } },
+  };
+  expect(await table({ ...report, networks: [one!, differing] })).toMatch(/ training, tiny .* test, tiny .* training, twin .* test, twin /);
+});
+
 test('the raw ranking by slice has influence maps of both sides, clear where nothing pushed', () => {
   const mapped = rankings(report).filter(({ by, normalize }) => by === 'slice' && normalize === 'none');
   expect(mapped.length).toBeGreaterThan(2);

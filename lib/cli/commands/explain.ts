@@ -10,6 +10,7 @@ import { openStudy, type Study } from '../../influence/study';
 import { FILE_INK, loadDrawing } from '../../report/charts';
 import { interpretativeMap } from '../../report/feature-report';
 import { drawInterpretativeMap, interpretativeFiles } from '../../report/interpretative-map';
+import { decimals } from '../../rounded';
 import { wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
 import { addEngineFlags, type EngineFlags } from '../engine-options';
@@ -96,7 +97,7 @@ function featureWords(study: Study, { similarity, normalize, features, kernel, s
   for (const { class: name, tests, trainings, features: scores } of classes) {
     const chosen = scores.filter(({ selected }) => selected).sort((a, b) => b.contrast! - a.contrast!);
     lines.push(`${name}: ${chosen.length} of ${features} selected (${tests} test, ${trainings} training regions)`);
-    const rows = chosen.map(({ feature, contrast, threshold }) => [String(feature), contrast!.toFixed(4), threshold!.toFixed(4)]);
+    const rows = chosen.map(({ feature, contrast, threshold }) => [String(feature), decimals(contrast!, 4), decimals(threshold!, 4)]);
     if (rows.length > 0) lines.push(table([['feature', 'contrast', 'by chance'], ...rows], [0, 1, 2]).trimEnd());
   }
   return `${lines.join('\n')}\nfeatures in ${relative('.', featurePaths(study.dir).folder) || '.'}\n`;

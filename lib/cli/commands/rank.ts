@@ -5,6 +5,7 @@ import { paintedInfluence, WAYS, type Way } from '../../explanation/painted';
 import { NORMALISATIONS, type Normalisation, type RegionInfluence } from '../../influence/normalisation';
 import { rank, ZERO_GRADIENT, type RankedRegion, type Ranking } from '../../influence/ranking';
 import { openStudy, type Study } from '../../influence/study';
+import { decimals, percent } from '../../rounded';
 import { caseAndSlice, wholeNumber } from '../arguments';
 import { example, type Context } from '../context';
 import { addEngineFlags, type EngineFlags } from '../engine-options';
@@ -104,7 +105,7 @@ function inWords(ranking: Ranking): string {
     lines.push(
       `patients among the first ${dominance.top} proponents of over ${DOMINANT * 100} % of the ${dominance.tests} test regions of this class that something influences:`,
     );
-    lines.push(table(dominant.map(({ patient, share }) => [patient, `${Math.round(share * 100)} %`]), [1])); // prettier-ignore
+    lines.push(table(dominant.map(({ patient, share }) => [patient, percent(share)]), [1])); // prettier-ignore
   }
   return `${lines.join('\n').trimEnd()}\n`;
 }
@@ -122,7 +123,7 @@ function listing(regions: readonly RankedRegion[], { by, normalize }: Ranking): 
   const columns: Column[] = [
     ['rank', ({ rank: place }) => place],
     ['score', ({ score }) => score.toExponential(3)],
-    ...only(normalize === 'cosine', ['cosine', ({ cosine }) => cosine!.toFixed(2)]),
+    ...only(normalize === 'cosine', ['cosine', ({ cosine }) => decimals(cosine!, 2)]),
     // What follows the patient is the strongest of its regions.
     ...only(by === 'patient', ['patient', ({ patient }) => patient], ['regions', ({ regions: count }) => count]),
     ['case', ({ case: name }) => name],
