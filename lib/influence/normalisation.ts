@@ -11,8 +11,16 @@ export const NORMALISATIONS = ['none', 'cosine', 'relative'] as const;
 /** How scores are freed of the size of gradients, or not. */
 export type Normalisation = (typeof NORMALISATIONS)[number];
 
-/** Influence of every training region on the K regions of one test slice, [K, N, K]. Where a gradient is zero so is its term. */
-export async function influenceOf(study: Study, test: number, normalisation: Normalisation): Promise<Float32Array | Float64Array> {
+/**
+ * Influence of every training region on the K regions of one test slice, [K, N, K]. Where a gradient is zero so is its term.
+ * @param only the class asked about, where it is a single one: of the others the numbers may be 0
+ */
+export async function influenceOf(
+  study: Study,
+  test: number,
+  normalisation: Normalisation,
+  only?: number,
+): Promise<Float32Array | Float64Array> {
   if (normalisation === 'none') return study.scores(test);
   const [testNorms, trainNorms] = await Promise.all([study.norms('test'), study.norms('train')]);
   const classes = study.classes.length;
@@ -21,7 +29,7 @@ export async function influenceOf(study: Study, test: number, normalisation: Nor
   const influence = new Float64Array(classes * columns);
   for (const [t, rate] of study.learningRates.entries()) {
     const products = await study.products(t, test);
-    for (let i = 0; i < classes; i++) {
+    for (let i = only ?? 0; i <= (only ?? classes - 1); i++) {
       const part = i * columns;
       const terms = { products: products.subarray(part, part + columns), norms: trainNorms.subarray(t * columns, (t + 1) * columns) };
       const ours = testNorms[(t * tests + test) * classes + i]!;

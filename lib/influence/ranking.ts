@@ -1,13 +1,13 @@
 /** Proponents and opponents: the training regions, or patients, that pushed a test region's prediction and those that pulled. */
 import { z } from 'zod';
 import { TracinError } from '../errors';
-import { check, object, optional } from '../kinds';
+import { CALL, check, object, optional } from '../kinds';
 import type { RegionAxis } from './folder';
 import { byFalling, byRising, candidatesOf, type Candidate } from './candidates';
 import { dominance, type Dominance } from './dominance';
 import { influencedRegions } from './influenced';
 import { influenceOf, influenceOn, NORMALISATIONS, regionInfluence, type Normalisation, type RegionInfluence } from './normalisation';
-import { openedStudy, type Study } from './study';
+import { openedStudy, type Study, type WholeStudyOptions } from './study';
 
 export const rankQuerySchema = z.strictObject({
   /** Without a slice: the one in which the class has most pixels. */
@@ -74,15 +74,16 @@ export const ZERO_GRADIENT =
  * Ranks the training regions of a class by their influence on one test region.
  * Equal scores keep the order of the training axis.
  * @param painted a region of that slice and class in place of the study's own
+ * @param options how often patients lead lists is told from all test regions of the class, which takes its time in a large study
  * @throws ERR_TRACIN_USAGE for an unknown case, slice, class or option, or a test region that is absent, listing what there is
  */
-export async function rank(study: Study, query: RankQuery, painted?: RegionInfluence): Promise<Ranking> {
-  check('rank', { study, query, painted }, { study: openedStudy, query: object, painted: optional(regionInfluence) });
+export async function rank(study: Study, query: RankQuery, painted?: RegionInfluence, options: WholeStudyOptions = {}): Promise<Ranking> {
+  check('rank', { ...options, study, query, painted }, { ...CALL, study: openedStudy, query: object, painted: optional(regionInfluence) });
   const { test, by, normalize, top, ...names } = parseQuery(query);
   const testClass = classIndex(study, names.class);
   const trainClasses = trainingClasses(study, names.trainClass ?? names.class);
   const row = painted?.row ?? findTest(study, test, testClass);
-  const influence = await (painted ? influenceOn(study, painted, normalize) : influenceOf(study, row, normalize));
+  const influence = await (painted ? influenceOn(study, painted, normalize) : influenceOf(study, row, normalize, testClass));
   const candidates = candidatesOf(study, influence, painted ? 0 : testClass, trainClasses, by);
   const influential = candidates.filter(({ score }) => score !== 0);
   const region = regionAt(study, study.tests, row, testClass);
@@ -97,7 +98,7 @@ export async function rank(study: Study, query: RankQuery, painted?: RegionInflu
       : !(await influencedRegions(study))[row]![testClass],
     proponents: listed(study, byFalling(influential), normalize, top),
     opponents: listed(study, byRising(influential), normalize, top),
-    dominance: await dominance(study, { testClass, trainClasses, by, normalize }),
+    dominance: await dominance(study, { testClass, trainClasses, by, normalize }, options),
   };
 }
 

@@ -5,6 +5,7 @@ import { TracinError } from '../errors';
 import { anyPath, check, kindOf, list, number, oneOf, whole, type Kind } from '../kinds';
 import { openNpy, type NpyData, type NpyType } from '../npy';
 import { Once } from '../once';
+import type { OnProgress } from '../progress';
 import type { Role } from './batches';
 import { needsPrediction, type Definition } from './definition';
 import {
@@ -129,6 +130,13 @@ export class Study {
       throw asDamage(path, error);
     }
   }
+}
+
+/** Of what reads all of a study, which takes its time where it is large. */
+export interface WholeStudyOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** In test slices or regions. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /** A study that was opened. */

@@ -10,7 +10,7 @@ import { describeDefinition } from '../influence/definition';
 import { dominance } from '../influence/dominance';
 import type { RegionAxis } from '../influence/folder';
 import { SIDES } from '../influence/reopen';
-import { openedStudy, type Study } from '../influence/study';
+import { openedStudy, type Study, type WholeStudyOptions } from '../influence/study';
 import { CALL, anyPath, check, list, object, oneOf, optional, shape, text, whole, type Kinds } from '../kinds';
 import type { OnProgress } from '../progress';
 import { VERSION } from '../version';
@@ -58,7 +58,7 @@ export interface ReportOptions {
   /** Which rankings get influence maps, where a subject has an engine to compute them; default raw, by slice alone. */
   readonly maps?: Mapped | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Stages `maps`, in passes through a network, and `report`, in test slices. */
+  /** Stages `dominance`, in test regions, `maps`, in passes through a network, `report`, `checkpoints` and `classes`, in test slices. */
   readonly onProgress?: OnProgress | undefined;
 }
 
@@ -119,7 +119,7 @@ async function reportNetwork(
   const { signal, onProgress, subjects, before } = options;
   const reporter = new SliceReporter(subject, album, options.top ?? 3);
   const ranked: RankedSlice[] = [];
-  for (const slice of shown) ranked.push(await reporter.rank(slice));
+  for (const slice of shown) ranked.push(await reporter.rank(slice, { signal, onProgress }));
   const maps =
     reporter.shelves && (await drawMapLayers(subject, pairsOf(ranked, options.maps ?? 'raw'), reporter.shelves, { signal, onProgress }));
   const stability = await readStability(study);
@@ -141,11 +141,11 @@ async function reportNetwork(
     name,
     parameterCount: study.record.parameterCount,
     engine: study.record.engine.description,
-    checkpoints: await checkpointShares(study),
+    checkpoints: await checkpointShares(study, { signal, onProgress }),
     definition: describeDefinition(study.definition),
     sides: { test: sideOf(study.tests), train: sideOf(study.trainings) },
-    influence: await classInfluence(study),
-    dominance: await dominantPatients(study),
+    influence: await classInfluence(study, { signal, onProgress }),
+    dominance: await dominantPatients(study, { signal, onProgress }),
     ...parts,
     missing: await missingParts(subject, parts),
   };
@@ -164,11 +164,11 @@ function sideOf({ slices, pixels }: RegionAxis): SideReport {
   };
 }
 
-async function dominantPatients(study: Study): Promise<ClassDominance[]> {
+async function dominantPatients(study: Study, options: WholeStudyOptions): Promise<ClassDominance[]> {
   const found: ClassDominance[] = [];
   for (const [k, name] of study.classes.entries()) {
     for (const normalize of SHOWN) {
-      const { top, patients } = await dominance(study, { testClass: k, trainClasses: [k], by: 'slice', normalize });
+      const { top, patients } = await dominance(study, { testClass: k, trainClasses: [k], by: 'slice', normalize }, options);
       if (patients[0]) found.push({ class: name, normalize, top, ...patients[0] });
     }
   }

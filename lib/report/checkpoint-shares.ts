@@ -1,16 +1,18 @@
 /** What each checkpoint adds to T, over all pairs of regions of one class. */
 import { setImmediate } from 'node:timers/promises';
-import type { Study } from '../influence/study';
+import { throwIfAborted } from '../errors';
+import type { Study, WholeStudyOptions } from '../influence/study';
 import type { CheckpointReport } from './model';
 
 /** Reads the products of the whole study once. */
-export async function checkpointShares(study: Study): Promise<CheckpointReport[]> {
+export async function checkpointShares(study: Study, { signal, onProgress }: WholeStudyOptions): Promise<CheckpointReport[]> {
   const { tests, trainings, learningRates } = study;
   const K = study.classes.length;
   const N = trainings.slices.length;
   const [absolute, signed] = [new Float64Array(learningRates.length * K), new Float64Array(learningRates.length * K)];
   const pairs = new Float64Array(K);
   for (let test = 0; test < tests.slices.length; test++) {
+    throwIfAborted(signal);
     for (const [t, rate] of learningRates.entries()) {
       const products = await study.products(t, test);
       for (let k = 0; k < K; k++) {
@@ -24,6 +26,7 @@ export async function checkpointShares(study: Study): Promise<CheckpointReport[]
         }
       }
     }
+    onProgress?.({ stage: 'checkpoints', done: test + 1, total: tests.slices.length });
     await setImmediate();
   }
   const whole = Array.from({ length: K }, (_, k) => learningRates.reduce((sum, _, t) => sum + absolute[t * K + k]!, 0));

@@ -1,21 +1,28 @@
 /** A study in a table of K × K: how the regions of each training class weigh on those of each test class. */
 import { setImmediate } from 'node:timers/promises';
+import { throwIfAborted } from '../errors';
 import { influenceOf, type Normalisation } from '../influence/normalisation';
-import type { Study } from '../influence/study';
+import type { Study, WholeStudyOptions } from '../influence/study';
 import type { ClassInfluence } from './model';
 
 /** Reads the whole study once for each of the two means. */
-export async function classInfluence(study: Study): Promise<ClassInfluence> {
+export async function classInfluence(study: Study, options: WholeStudyOptions): Promise<ClassInfluence> {
   const rates = study.learningRates.reduce((sum, rate) => sum + rate, 0);
-  return { raw: await means(study, 'none', 1), cosine: await means(study, 'cosine', 1 / rates) };
+  return { raw: await means(study, 'none', 1, options), cosine: await means(study, 'cosine', 1 / rates, options) };
 }
 
-async function means(study: Study, normalisation: Normalisation, factor: number): Promise<(number | null)[][]> {
+async function means(
+  study: Study,
+  normalisation: Normalisation,
+  factor: number,
+  { signal, onProgress }: WholeStudyOptions,
+): Promise<(number | null)[][]> {
   const classes = study.classes.length;
   const { tests, trainings } = study;
   const sums = new Float64Array(classes * classes);
   const pairs = new Float64Array(classes * classes);
   for (let test = 0; test < tests.slices.length; test++) {
+    throwIfAborted(signal);
     const influence = await influenceOf(study, test, normalisation);
     for (let i = 0; i < classes; i++) {
       if (tests.pixels[test]![i] === 0) continue;
@@ -27,6 +34,7 @@ async function means(study: Study, normalisation: Normalisation, factor: number)
         }
       }
     }
+    onProgress?.({ stage: 'classes', done: test + 1, total: tests.slices.length });
     await setImmediate();
   }
   const mean = (at: number): number | null => (pairs[at] === 0 ? null : (factor * sums[at]!) / pairs[at]!);

@@ -4,6 +4,7 @@ import type { RegionAxis } from '../influence/folder';
 import type { Normalisation } from '../influence/normalisation';
 import { rank, type RankedRegion, type Ranking } from '../influence/ranking';
 import type { Role } from '../influence/batches';
+import type { WholeStudyOptions } from '../influence/study';
 import type { Stability } from '../faithfulness/stability-file';
 import type { CaseDice } from '../inference/dice-table';
 import type { Album, Shelf } from './album';
@@ -59,14 +60,14 @@ export class SliceReporter {
   }
 
   /** @throws ERR_TRACIN_DATA when the study does not have the slice */
-  async rank(slice: Slice): Promise<RankedSlice> {
+  async rank(slice: Slice, options: WholeStudyOptions): Promise<RankedSlice> {
     const { study } = this.#subject;
     const row = this.#row('test', slice.case, slice.index);
     const rankings: Ranking[][] = [];
     for (const [k, name] of study.classes.entries()) {
       const ofRegion: Ranking[] = [];
       if (study.tests.pixels[row]![k]! > 0) {
-        for (const by of BY) for (const normalize of SHOWN) ofRegion.push(await this.#rank(slice, name, by, normalize));
+        for (const by of BY) for (const normalize of SHOWN) ofRegion.push(await this.#rank(slice, { class: name, by, normalize }, options));
       }
       rankings.push(ofRegion);
     }
@@ -104,10 +105,10 @@ export class SliceReporter {
     };
   }
 
-  async #rank(slice: Slice, name: string, by: 'slice' | 'patient', normalize: Normalisation): Promise<Ranking> {
+  async #rank(slice: Slice, query: Pick<Ranking, 'by' | 'normalize'> & { class: string }, options: WholeStudyOptions): Promise<Ranking> {
     const { study } = this.#subject;
     const test = { case: slice.case, slice: slice.index };
-    const ranking = await rank(study, { test, class: name, by, normalize, top: this.#top });
+    const ranking = await rank(study, { ...query, test, top: this.#top }, undefined, options);
     const { proponents, opponents } = ranking;
     return {
       ...ranking,

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { dominance } from '../../lib/influence/dominance';
 import { studyPaths } from '../../lib/influence/folder';
 import { rank, type Ranking } from '../../lib/influence/ranking';
+import type { Progress } from '../../lib/progress';
 import type { Study } from '../../lib/influence/study';
 import { writeStudy, type Numbers } from './support/studies';
 
@@ -171,6 +172,20 @@ describe('rank', () => {
       await rename(`${path}.away`, path);
       expect((await rank(own, query)).dominance).toEqual((await rank(study, query)).dominance);
     }
+  });
+
+  test('dominance, which reads every test slice of the study, tells how far it is and can be stopped', async () => {
+    const fresh = study.reweighted([1, 2]);
+    const told: Progress[] = [];
+    await rank(fresh, { test: test10, class: 'ED' }, undefined, { onProgress: (progress) => told.push(progress) });
+    expect(told).toEqual([1, 2].map((done) => ({ stage: 'dominance', done, total: 2 })));
+    const stopping = new AbortController();
+    const other = study.reweighted([2, 1]);
+    const query = { testClass: 0, trainClasses: [0], by: 'slice', normalize: 'none' } as const;
+    const stopped = dominance(other, query, { signal: stopping.signal, onProgress: () => stopping.abort() });
+    const [first, second] = await Promise.allSettled([stopped, dominance(other, query)]);
+    expect(first).toMatchObject({ status: 'rejected', reason: { code: 'ERR_TRACIN_ABORTED' } });
+    expect(second).toMatchObject({ status: 'fulfilled', value: { tests: 2 } });
   });
 
   test('dominance: share of the test regions in whose leading tenth a patient occurs', async () => {

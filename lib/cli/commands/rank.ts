@@ -65,7 +65,11 @@ export function addRank(program: Command, context: Context): void {
     .action(async (dir: string, { json, ...flags }: Flags) => {
       const study = await openStudy(dir);
       const { test, class: name, trainClass, by, normalize, top } = flags;
-      const ranking = await rank(study, { test, class: name, trainClass, by, normalize, top }, await paintedRegion(study, flags, context));
+      const painted = await paintedRegion(study, flags, context);
+      const { signal, reporter } = context;
+      const { onProgress } = reporter;
+      const ranking = await rank(study, { test, class: name, trainClass, by, normalize, top }, painted, { signal, onProgress });
+      reporter.stop();
       process.stdout.write(json ? `${JSON.stringify(ranking, null, 1)}\n` : inWords(ranking));
     });
 }
