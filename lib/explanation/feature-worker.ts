@@ -1,12 +1,19 @@
 /** The thread that compares regions feature by feature: tests × trainings × features comparisons would hold the caller's thread up. */
 import type { Floats } from '../engine/engine';
+import { influencedRegions } from '../influence/influenced';
+import type { Normalisation } from '../influence/normalisation';
+import { openStudy, type Study } from '../influence/study';
 import { ParquetTable } from '../parquet';
 import { serve, type Served, type ServedCall } from '../worker-thread';
 import type { Features } from './files';
-import { ImportanceSums, type FeatureScore, type ImportanceShape } from './importance';
+import { ImportanceSums, ranksOf, type FeatureScore, type ImportanceShape } from './importance';
 import { compare, describe, maskOnMaps, regionMaxima, type Description, type Similarity } from './similarity';
 
-export interface OpenArgument extends ImportanceShape {
+export interface OpenArgument extends Omit<ImportanceShape, 'ranks'> {
+  readonly dir: string;
+  readonly learningRates: readonly number[];
+  /** What training regions are ranked by. */
+  readonly normalize: Normalisation;
   readonly similarity: Similarity;
   /** Spatial sizes of images and of maps. */
   readonly size: readonly number[];
@@ -46,8 +53,10 @@ export interface TableArgument extends Pick<FeatureResult, 'importance' | 'split
 
 const TYPES = { class: 'STRING', feature: 'INT32', rank: 'INT32', importance: 'FLOAT', split: 'FLOAT', selected: 'BOOLEAN' } as const;
 
+type Shape = OpenArgument & ImportanceShape;
+
 class Comparison {
-  readonly #shape: OpenArgument;
+  readonly #shape: Shape;
   readonly #sums: ImportanceSums;
   /** [M · K]; undefined for absent regions. */
   readonly #tests: (Description | undefined)[] = [];
@@ -56,7 +65,7 @@ class Comparison {
   /** [K, N, F], by rank. */
   readonly #split: Float64Array;
 
-  constructor(shape: OpenArgument) {
+  constructor(shape: Shape) {
     const { tests, trainings, classes, features } = shape;
     this.#shape = shape;
     this.#sums = new ImportanceSums(shape);
@@ -85,23 +94,19 @@ class Comparison {
     }
   }
 
-  /** Adds η T^(k) of one checkpoint, the products of the gradients of regions of one class. */
-  addSplit({ rate, tests, trainings }: GradientsArgument, call: ServedCall): void {
+  /** Adds η T^(k) of one checkpoint, the products of the gradients of regions of one class, of one test slice. */
+  addSplit({ rate, tests, trainings }: GradientsArgument, test: number): void {
     const { classes, features, ranks, trainings: count } = this.#shape;
     const per = trainings.length / (count * classes * features);
-    for (let test = 0; test < this.#shape.tests; test++) {
-      call.throwIfAborted();
-      for (let k = 0; k < classes; k++) {
-        for (let row = 0; row < count; row++) {
-          const rank = ranks[(test * classes + k) * count + row]!;
-          if (rank < 0) continue;
-          const [ours, theirs, to] = [test * classes + k, row * classes + k, (k * count + rank) * features];
-          for (let f = 0; f < features; f++) {
-            let product = 0;
-            for (let i = 0; i < per; i++)
-              product += tests[(ours * features + f) * per + i]! * trainings[(theirs * features + f) * per + i]!;
-            this.#split[to + f]! += rate * product;
-          }
+    for (let k = 0; k < classes; k++) {
+      for (let row = 0; row < count; row++) {
+        const rank = ranks[(test * classes + k) * count + row]!;
+        if (rank < 0) continue;
+        const [ours, theirs, to] = [test * classes + k, row * classes + k, (k * count + rank) * features];
+        for (let f = 0; f < features; f++) {
+          let product = 0;
+          for (let i = 0; i < per; i++) product += tests[(ours * features + f) * per + i]! * trainings[(theirs * features + f) * per + i]!;
+          this.#split[to + f]! += rate * product;
         }
       }
     }
@@ -138,10 +143,27 @@ class Comparison {
 }
 
 serve(() => {
+  let study: Study;
+  let influenced: boolean[][];
+  let shape: Shape;
   let comparison: Comparison;
+  let gradients: GradientsArgument;
   return {
-    open(argument: OpenArgument): Served {
-      comparison = new Comparison(argument);
+    async open(argument: OpenArgument): Promise<Served> {
+      const { dir, learningRates, tests, classes, trainings } = argument;
+      study = (await openStudy(dir)).reweighted(learningRates);
+      influenced = await influencedRegions(study);
+      shape = { ...argument, ranks: new Int32Array(tests * classes * trainings) };
+      return { result: undefined };
+    },
+    /** Of one test slice; all of them before anything is compared. */
+    async rank(test: number): Promise<Served> {
+      const { ranks, classes, trainings, normalize } = shape;
+      ranks.set(await ranksOf(study, test, influenced[test]!, normalize), test * classes * trainings);
+      return { result: undefined };
+    },
+    ranked(): Served {
+      comparison = new Comparison(shape);
       return { result: undefined };
     },
     tests(slices: SlicesArgument): Served {
@@ -152,8 +174,13 @@ serve(() => {
       comparison.addTrainings(slices, call);
       return { result: undefined };
     },
-    split(gradients: GradientsArgument, call: ServedCall): Served {
-      comparison.addSplit(gradients, call);
+    gradients(argument: GradientsArgument): Served {
+      gradients = argument;
+      return { result: undefined };
+    },
+    /** Of one test slice, by the gradients handed over last. */
+    split(test: number): Served {
+      comparison.addSplit(gradients, test);
       return { result: undefined };
     },
     /** features.parquet: a row for each class, feature and rank. */

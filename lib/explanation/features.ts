@@ -20,7 +20,6 @@ import type { FeatureResult, GradientsArgument, OpenArgument, SlicesArgument } f
 import { FORMAT_VERSION, featurePaths, type Features } from './files';
 import { featureHead, type FeatureHead } from './head';
 import { headGradients } from './head-split';
-import { ranksOf } from './importance';
 import { SIMILARITIES, type Similarity } from './similarity';
 
 /** The study whose features are compared, how, and how many shuffles of ranks a feature must beat. */
@@ -44,7 +43,7 @@ export interface FeatureOptions {
   readonly data?: string | undefined;
   readonly run?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Stage `features`, in slices that go through the network. */
+  /** Stages `ranks`, in test slices, `features`, in slices that go through the network, and `split`, in test slices at each checkpoint. */
   readonly onProgress?: OnProgress | undefined;
 }
 
@@ -85,6 +84,9 @@ export async function computeFeatures(options: FeatureOptions): Promise<Features
   try {
     program = await engine.compile(networks.graph, { size, output, parameters: [head.kernel] });
     const argument: OpenArgument = {
+      dir: study.dir,
+      learningRates: study.learningRates,
+      normalize,
       similarity,
       size,
       mapSize: head.mapSize,
@@ -92,13 +94,20 @@ export async function computeFeatures(options: FeatureOptions): Promise<Features
       trainings: study.trainings.slices.length,
       classes: study.classes.length,
       features: head.features,
-      ranks: await ranksOf(study, normalize),
       shuffles,
       seed,
     };
     await worker.call('open', argument, { signal });
-    const onSlices = counter(options.onProgress, (networks.checkpoints.length + 1) * (argument.tests + argument.trainings));
-    const work: Work = { program, head, networks, sides, worker, study, batch: options.batch ?? 8, signal, onSlices };
+    const onRanks = counter(options.onProgress, 'ranks', argument.tests);
+    for (let test = 0; test < argument.tests; test++) {
+      await worker.call('rank', test, { signal });
+      onRanks(1);
+    }
+    await worker.call('ranked', undefined, { signal });
+    const checkpoints = networks.checkpoints.length;
+    const onSlices = counter(options.onProgress, 'features', (checkpoints + 1) * (argument.tests + argument.trainings));
+    const onSplit = counter(options.onProgress, 'split', checkpoints * argument.tests);
+    const work: Work = { program, head, networks, sides, worker, study, batch: options.batch ?? 8, signal, onSlices, onSplit };
     await compareMaps(work);
     await splitHead(work);
     const result = await worker.call<FeatureResult>('result', undefined, { signal });
@@ -112,9 +121,9 @@ export async function computeFeatures(options: FeatureOptions): Promise<Features
   }
 }
 
-function counter(onProgress: OnProgress | undefined, total: number): (slices: number) => void {
+function counter(onProgress: OnProgress | undefined, stage: string, total: number): (slices: number) => void {
   let done = 0;
-  return (slices) => onProgress?.({ stage: 'features', done: (done += slices), total });
+  return (slices) => onProgress?.({ stage, done: (done += slices), total });
 }
 
 /** What computes, and what of. */
@@ -128,6 +137,7 @@ interface Work {
   readonly batch: number;
   readonly signal: AbortSignal | undefined;
   readonly onSlices: (slices: number) => void;
+  readonly onSplit: (slices: number) => void;
 }
 
 /** Hands the maps of every slice to the worker, the tests first. */
@@ -149,7 +159,7 @@ async function compareMaps({ program, networks, sides, worker, study, batch, sig
 }
 
 /** Writes the head gradients of every checkpoint and hands them to the worker. */
-async function splitHead({ program, head, networks, sides, worker, study, batch, signal, onSlices }: Work): Promise<void> {
+async function splitHead({ program, head, networks, sides, worker, study, batch, signal, onSlices, onSplit }: Work): Promise<void> {
   const paths = featurePaths(study.dir);
   const all: Record<Role, Float32Array<ArrayBuffer>[]> = { test: [], train: [] };
   for (const [t, checkpoint] of networks.checkpoints.entries()) {
@@ -158,7 +168,11 @@ async function splitHead({ program, head, networks, sides, worker, study, batch,
       all[role].push(await headGradients(program, head, sides[role], study.definition, { batch, signal, onSlices }));
     }
     const argument: GradientsArgument = { rate: study.learningRates[t]!, tests: all.test[t]!, trainings: all.train[t]! };
-    await worker.call('split', argument, { signal });
+    await worker.call('gradients', argument, { signal });
+    for (let test = 0; test < study.tests.slices.length; test++) {
+      await worker.call('split', test, { signal });
+      onSplit(1);
+    }
   }
   for (const role of ['test', 'train'] as const) {
     const slices = sides[role].source.slices.length;

@@ -1,26 +1,23 @@
 /** FI(n)_{k,i}, how alike the n-th ranked training regions are to their test regions in feature k, and which features that singles out. */
 import { byFalling, candidatesOf } from '../influence/candidates';
-import { influencedRegions } from '../influence/influenced';
 import { influenceOf, type Normalisation } from '../influence/normalisation';
 import type { Study } from '../influence/study';
 import { quantile } from '../statistics';
 import { generatorAt, shuffledOrder } from '../random';
 
 /**
- * Of a test region, where each training region of the same class stands by falling influence: [M, K, N], from 0; −1 where either is absent
- * or nothing influences the test region.
+ * Of the regions of a test slice, where each training region of the same class stands by falling influence: [K, N], from 0; −1 where either
+ * is absent or nothing influences the test region.
+ * @param influenced of the slice, see `influencedRegions`
  */
-export async function ranksOf(study: Study, normalize: Normalisation): Promise<Int32Array> {
-  const [tests, trainings, classes] = [study.tests.slices.length, study.trainings.slices.length, study.classes.length];
-  const ranks = new Int32Array(tests * classes * trainings).fill(-1);
-  const influenced = await influencedRegions(study);
-  for (let test = 0; test < tests; test++) {
-    const influence = await influenceOf(study, test, normalize);
-    for (let k = 0; k < classes; k++) {
-      if (!influenced[test]![k]) continue;
-      const ranked = byFalling(candidatesOf(study, influence, k, [k], 'slice'));
-      for (const [rank, { row }] of ranked.entries()) ranks[(test * classes + k) * trainings + row] = rank;
-    }
+export async function ranksOf(study: Study, test: number, influenced: readonly boolean[], normalize: Normalisation): Promise<Int32Array> {
+  const [trainings, classes] = [study.trainings.slices.length, study.classes.length];
+  const ranks = new Int32Array(classes * trainings).fill(-1);
+  const influence = await influenceOf(study, test, normalize);
+  for (let k = 0; k < classes; k++) {
+    if (!influenced[k]) continue;
+    const ranked = byFalling(candidatesOf(study, influence, k, [k], 'slice'));
+    for (const [rank, { row }] of ranked.entries()) ranks[k * trainings + row] = rank;
   }
   return ranks;
 }
@@ -55,7 +52,7 @@ export interface ImportanceShape {
   readonly classes: number;
   /** F */
   readonly features: number;
-  /** As of {@link ranksOf}. */
+  /** As of {@link ranksOf}, [M, K, N]. */
   readonly ranks: Int32Array;
   readonly shuffles: number;
   readonly seed: number;
@@ -92,8 +89,11 @@ export class ImportanceSums {
   /** Training regions of each class, [K]. */
   readonly #candidates: number[];
   readonly #weights: (RankWeights | undefined)[];
-  /** [K][1 + shuffles]: for each training region, whose rank it takes; its own at first. */
-  readonly #places: Int32Array[][];
+  /**
+   * [K], of [N, 1 + shuffles]: whose rank a training region takes, its own at first. In the order in which they are looked up, for each of
+   * millions of pairs of regions.
+   */
+  readonly #places: Int32Array[];
 
   constructor(shape: ImportanceShape) {
     const { tests, trainings, classes, features, ranks, shuffles, seed } = shape;
@@ -109,16 +109,15 @@ export class ImportanceSums {
     const present = each((k) => Array.from(rowsOf(k)[0] ?? []).flatMap((rank, row) => (rank >= 0 ? [row] : [])));
     this.#candidates = present.map((rows) => rows.length);
     this.#weights = this.#candidates.map(rankWeights);
-    this.#places = each((k) =>
-      [
-        [...present[k]!.keys()],
-        ...Array.from({ length: shuffles }, (_, shuffle) => shuffledOrder(present[k]!.length, generatorAt(seed, SHUFFLE, k, shuffle))),
-      ].map((order) => {
-        const places = new Int32Array(trainings).fill(-1);
-        present[k]!.forEach((row, i) => (places[row] = present[k]![order[i]!]!));
-        return places;
-      }),
-    );
+    this.#places = each((k) => {
+      const rows = present[k]!;
+      const places = new Int32Array(trainings * (1 + shuffles)).fill(-1);
+      for (let i = 0; i <= shuffles; i++) {
+        const order = i === 0 ? [...rows.keys()] : shuffledOrder(rows.length, generatorAt(seed, SHUFFLE, k, i - 1));
+        rows.forEach((row, n) => (places[row * (1 + shuffles) + i] = rows[order[n]!]!));
+      }
+      return places;
+    });
   }
 
   /** S [F] of class k of a test and a training slice, both present; nothing where the pair has no rank. */
@@ -131,11 +130,13 @@ export class ImportanceSums {
     for (let f = 0; f < features; f++) this.#sums[at + f]! += similarity[f]!;
     const weights = this.#weights[k]?.weights;
     if (!weights) return;
-    for (const [i, places] of this.#places[k]!.entries()) {
-      const weight = weights[ranks[first + places[training]!]!]!;
+    const [contrasts, places] = [this.#contrasts, this.#places[k]!];
+    const from = training * (1 + shuffles);
+    let to = k * (1 + shuffles) * features;
+    for (let i = 0; i <= shuffles; i++, to += features) {
+      const weight = weights[ranks[first + places[from + i]!]!]!;
       if (weight === 0) continue;
-      const to = (k * (1 + shuffles) + i) * features;
-      for (let f = 0; f < features; f++) this.#contrasts[to + f]! += weight * similarity[f]!;
+      for (let f = 0; f < features; f++) contrasts[to + f]! += weight * similarity[f]!;
     }
   }
 

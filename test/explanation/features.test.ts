@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Progress } from '../../lib/progress';
 import type { Engine } from '../../lib/engine/engine';
 import { computeFeatures, type FeatureOptions } from '../../lib/explanation/features';
 import { featurePaths, readFeatureArray, readFeatures } from '../../lib/explanation/files';
@@ -67,9 +68,21 @@ describe.each(ENGINES.map((engine) => [engine.name, engine] as const))('%s', (_,
 
   test('features of a small study, number by number', async () => {
     const study = await studyOf('truth', { region: 'truth' }, engine);
-    const progress: number[] = [];
-    const found = await computeFeatures({ ...settings(study, engine), onProgress: ({ done, total }) => progress.push(done / total) });
-    expect(progress.at(-1)).toBe(1);
+    const progress: Progress[] = [];
+    const found = await computeFeatures({ ...settings(study, engine), onProgress: (step) => progress.push(step) });
+    // What takes its time in a large study tells of every test slice.
+    const [tests, checkpoints] = [study.tests.slices.length, study.checkpoints.length];
+    for (const [stage, total] of [
+      ['ranks', tests],
+      ['split', checkpoints * tests],
+    ] as const) {
+      // prettier-ignore
+      expect(progress.filter((step) => step.stage === stage)).toEqual(
+        Array.from({ length: total }, (_unused, i) => ({ stage, done: i + 1, total })),
+      );
+    }
+    const last = progress.filter(({ stage }) => stage === 'features').at(-1)!;
+    expect(last.done).toBe(last.total);
     expect(await readFeatures(study)).toEqual(found);
     expect(found).toMatchObject({ similarity: 'max-ratio', normalize: 'none', features: FEATURES, kernel: 'head.weight', shuffles: 200 });
     const paths = featurePaths(study.dir);
