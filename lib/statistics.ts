@@ -166,18 +166,28 @@ const BOOTSTRAP = 72;
  * The 95 % percentile interval of a statistic over resampled units (patients, regions, pairs).
  * @param statistic of units drawn with replacement; samples without a value (NaN) are left out. NaN where none has one.
  */
-export function bootstrap(
+export function bootstrap(units: number, statistic: (sample: Int32Array) => number, resampling: Resampling): Interval {
+  return bootstraps(units, 1, (sample) => [statistic(sample)], resampling)[0]!;
+}
+
+export interface Resampling {
+  readonly resamples: number;
+  readonly seed: number;
+}
+
+/** As {@link bootstrap}, of several statistics of the same samples. */
+export function bootstraps(
   units: number,
-  statistic: (sample: Int32Array) => number,
-  { resamples, seed }: { readonly resamples: number; readonly seed: number },
-): Interval {
+  count: number,
+  statistics: (sample: Int32Array) => readonly number[],
+  { resamples, seed }: Resampling,
+): Interval[] {
   const random = generatorAt(seed, BOOTSTRAP);
   const sample = new Int32Array(units);
-  const found: number[] = [];
+  const found = Array.from({ length: count }, (): number[] => []);
   for (let i = 0; i < resamples && units > 0; i++) {
     for (let unit = 0; unit < units; unit++) sample[unit] = uniformInt(random, 0, units - 1);
-    const value = statistic(sample);
-    if (!Number.isNaN(value)) found.push(value);
+    for (const [which, value] of statistics(sample).entries()) if (!Number.isNaN(value)) found[which]!.push(value);
   }
-  return { low: quantile(found, 0.025), high: quantile(found, 0.975) };
+  return found.map((values) => ({ low: quantile(values, 0.025), high: quantile(values, 0.975) }));
 }

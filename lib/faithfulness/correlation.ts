@@ -4,13 +4,13 @@ import { featurePaths, readFeatureArray } from '../explanation/files';
 import { influenceOf, type Normalisation } from '../influence/normalisation';
 import type { RegionAxis } from '../influence/folder';
 import type { Study } from '../influence/study';
-import { bootstrap, kendall, pearson, spearman, type Interval } from '../statistics';
+import { PairsDrawn, type Correlated } from '../resampled-correlation';
+import { bootstraps, type Interval } from '../statistics';
 import { groupedMean, type Estimate, type Resampling } from './estimate';
 
-const COEFFICIENTS = { pearson, spearman, kendall };
 /** A coefficient of correlation. */
-export type Coefficient = keyof typeof COEFFICIENTS;
-export const COEFFICIENT_NAMES = Object.keys(COEFFICIENTS) as Coefficient[];
+export type Coefficient = keyof Correlated;
+export const COEFFICIENT_NAMES: readonly Coefficient[] = ['pearson', 'spearman', 'kendall'];
 
 /** T itself, and with the sizes of the gradients taken out. */
 export const INFLUENCES = ['none', 'cosine'] as const satisfies readonly Normalisation[];
@@ -51,13 +51,26 @@ function cosine(a: Float32Array, b: Float32Array): number {
 }
 
 /** Where each training region stands for its patient: the resampled units are patients, whose slices resemble one another. */
-function byPatient({ slices }: RegionAxis, rows: readonly number[]): number[][] {
+function byPatient({ slices }: RegionAxis, rows: readonly number[]): Int32Array[] {
   const places = new Map<string, number[]>();
   rows.forEach((row, place) => {
     const { patient } = slices[row]!;
-    places.set(patient, [...(places.get(patient) ?? []), place]);
+    const known = places.get(patient);
+    if (known) known.push(place);
+    else places.set(patient, [place]);
   });
-  return [...places.values()];
+  return Array.from(places.values(), (of) => Int32Array.from(of));
+}
+
+/** One list after another. */
+function joined(lists: readonly Int32Array[]): Int32Array {
+  const all = new Int32Array(lists.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const list of lists) {
+    all.set(list, at);
+    at += list.length;
+  }
+  return all;
 }
 
 /**
@@ -88,18 +101,21 @@ export async function sliceCorrelations(
         pooled: Float64Array.from(rows, (row) => cosine(pooled('test', test, k), pooled('train', row, k))),
       };
       for (const kind of ALIKE) {
-        const y = alike[kind];
-        for (const coefficient of COEFFICIENT_NAMES) {
-          const of = COEFFICIENTS[coefficient];
-          const interval = bootstrap(
-            patients.length,
-            (sample) => {
-              const places = Array.from(sample).flatMap((patient) => patients[patient]!);
-              return of(places.map((place) => x[place]!), places.map((place) => y[place]!)); // prettier-ignore
-            },
-            resampling,
-          );
-          found.push({ test, k, influence, similarity: kind, coefficient, value: of(x, y), ...interval, n: rows.length });
+        const drawn = new PairsDrawn(x, alike[kind]);
+        const coefficients = (places: Int32Array): number[] => {
+          const correlated = drawn.of(places);
+          return COEFFICIENT_NAMES.map((coefficient) => correlated[coefficient]);
+        };
+        const values = coefficients(Int32Array.from(rows.keys()));
+        const intervals = bootstraps(
+          patients.length,
+          COEFFICIENT_NAMES.length,
+          (sample) => coefficients(joined(Array.from(sample, (patient) => patients[patient]!))),
+          resampling,
+        );
+        for (const [i, coefficient] of COEFFICIENT_NAMES.entries()) {
+          const value = values[i]!;
+          found.push({ test, k, influence, similarity: kind, coefficient, value, ...intervals[i]!, n: rows.length });
         }
       }
     }

@@ -1,6 +1,8 @@
 /** A figure as faithfulness.json keeps it: with its interval and what it was taken over. */
 import { z } from 'zod';
-import { bootstrap, mean } from '../statistics';
+import { bootstrap, mean, type Resampling } from '../statistics';
+
+export type { Resampling } from '../statistics';
 
 const figure = z.number().nullable();
 
@@ -14,11 +16,6 @@ export const estimateSchema = z.strictObject({
 });
 /** A number with its bootstrap interval; null where it could not be computed. */
 export type Estimate = z.infer<typeof estimateSchema>;
-
-export interface Resampling {
-  readonly resamples: number;
-  readonly seed: number;
-}
 
 /** JSON has no NaN. */
 export function orNull(value: number): number | null {

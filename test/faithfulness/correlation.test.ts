@@ -45,6 +45,22 @@ test('coefficients over the present regions, for T and its cosine, for both kind
   }
 });
 
+test('however often regions are resampled, they are put in order once', async () => {
+  const maxima = { test: Float32Array.of(2, 0), train: Float32Array.from(MAXIMA.flat()) };
+  const sortings = async (resamples: number): Promise<number> => {
+    const sort = jest.spyOn(Uint32Array.prototype, 'sort');
+    const arrays = jest.spyOn(Array.prototype, 'sort');
+    await sliceCorrelations(study, 0, { similarity: Float32Array.from(S), maxima }, { resamples, seed: 1 });
+    const calls = sort.mock.calls.length + arrays.mock.calls.length;
+    sort.mockRestore();
+    arrays.mockRestore();
+    return calls;
+  };
+  const once = await sortings(10);
+  expect(once).toBeGreaterThan(0);
+  expect(await sortings(20)).toBe(once);
+});
+
 test('a table of all, and the mean over test regions', () => {
   const lines = encodeCorrelations(study, regions).trimEnd().split('\n');
   expect(lines).toHaveLength(13);
