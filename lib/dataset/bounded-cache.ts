@@ -32,6 +32,11 @@ export class BoundedCache<K, V> {
     this.#evict();
   }
 
+  /** Keeps so many bytes, if not more, from now on. @returns how many it may keep */
+  raise(bytes: number): number {
+    return (this.#limit = Math.max(this.#limit, bytes));
+  }
+
   async get(key: K, signal?: AbortSignal): Promise<V> {
     throwIfAborted(signal);
     // One signal may rightly stop hundreds of reads.

@@ -23,6 +23,8 @@ export interface SliceBatch {
 export interface SliceCache {
   /** Keeps no more than so many bytes from now on. */
   limit(bytes: number): void;
+  /** Keeps so many bytes, if not more, from now on. @returns how many it may keep */
+  raise?(bytes: number): number;
 }
 
 /** Slices of one size, of which any may be read; M modalities, K classes. */

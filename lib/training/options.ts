@@ -107,6 +107,8 @@ export interface TrainOptions extends z.input<typeof configurationSchema> {
   readonly onProgress?: OnProgress | undefined;
   /** Called after each epoch, once its files are written. */
   readonly onEpoch?: ((metrics: EpochMetrics) => void) | undefined;
+  /** One line each, for people. */
+  readonly onNotice?: ((line: string) => void) | undefined;
 }
 
 /** Of the configuration, whose schema {@link resolveConfiguration} holds them against. */
@@ -130,6 +132,7 @@ const OPTIONS: Kinds<TrainOptions> = {
   engine: openedEngine,
   resume: optional(flag),
   onEpoch: optional(callback),
+  onNotice: optional(callback),
 };
 
 /** @throws ERR_TRACIN_USAGE naming the option; of the configuration {@link resolveConfiguration} tells */

@@ -12,6 +12,7 @@ import { VERSION } from '../version';
 import { epochBatches } from './batches';
 import { evaluateDice, watchedPositions } from './evaluate';
 import { encodeMetrics, type EpochMetrics } from './metrics';
+import { keepSlices } from './kept-slices';
 import { startingNetwork } from './network';
 import { checkOptions, resolveConfiguration, type Configuration, type TrainingData, type TrainOptions } from './options';
 import { beginRun } from './resume';
@@ -34,6 +35,8 @@ export async function train(options: TrainOptions): Promise<Run> {
   throwIfAborted(signal);
   checkData(data);
   const configuration = resolveConfiguration(options, data.train.classes.length + 1);
+  const notKept = keepSlices(data);
+  if (notKept !== undefined) options.onNotice?.(notKept);
   const { graph, description } = await startingNetwork(options.network, data.train, configuration.seed);
   const file: RunFile = {
     formatVersion: FORMAT_VERSION,

@@ -142,6 +142,7 @@ async function runTraining(flags: Flags, { signal, reporter }: Context): Promise
       resume: flags.resume,
       signal,
       onProgress,
+      onNotice: (line) => reporter.note(line),
       onEpoch: (metrics) => reporter.note(epochLine(metrics, dataset.classes)),
     });
     reporter.note(`${run.checkpoints.length} checkpoints in ${run.dir}`);
