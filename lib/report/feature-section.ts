@@ -18,6 +18,7 @@ export function featureSection(
   const { maps, shuffles, seed, normalize } = features;
   const ablation = findings?.ablation;
   const fewer = maps.some(({ curves }) => curves.length < features.features);
+  const found = maps.filter(({ curves }) => curves.some(({ selected }) => selected));
   return html`<section aria-labelledby="features-${place}">
     <h3 id="features-${place}">Features that influential regions share</h3>
     <p>
@@ -29,19 +30,22 @@ export function featureSection(
     <div class="plots">
       ${maps.map((map, k) => html`<figure class="plot">${drawInterpretativeMap(features, map, k, drawing, PAGE_INK)}</figure>`)}
     </div>
-    <details>
-      <summary>The selected features in numbers</summary>
-      ${maps.map((map) =>
-        table({
-          caption: `${map.class}: ${map.tests} test and ${map.trainings} training regions`,
-          head: ['Feature', 'contrast', 'by chance'],
-          rows: map.curves
-            .filter(({ selected }) => selected)
-            .sort((a, b) => b.contrast! - a.contrast!)
-            .map(({ feature, contrast, threshold }) => [String(feature), decimals(contrast!, 4), decimals(threshold!, 4)]),
-        }),
-      )}
-    </details>
+    ${
+      found.length > 0 &&
+      html`<details>
+        <summary>The selected features in numbers</summary>
+        ${found.map((map) =>
+          table({
+            caption: `${map.class}: ${map.tests} test and ${map.trainings} training regions`,
+            head: ['Feature', 'contrast', 'by chance'],
+            rows: map.curves
+              .filter(({ selected }) => selected)
+              .sort((a, b) => b.contrast! - a.contrast!)
+              .map(({ feature, contrast, threshold }) => [String(feature), decimals(contrast!, 4), decimals(threshold!, 4)]),
+          }),
+        )}
+      </details>`
+    }
     ${
       ablation &&
       !('skipped' in ablation) &&

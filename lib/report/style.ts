@@ -158,7 +158,9 @@ body:has(#large:checked) .films { grid-template-columns: repeat(auto-fill, minma
   .region, figure, table, .lists { break-inside: avoid; }
   table { font-size: 0.92em; }
   th, td { white-space: normal; padding: 0.2rem 0.25rem; }
-  thead th { overflow-wrap: anywhere; }
+  th, td, h3, h4 { overflow-wrap: anywhere; }
+  th, td { min-width: 4.2em; }
+  .scroll { overflow: visible; }
   h2, h3, h4 { break-after: avoid; }
   .slice:has(> :nth-child(2)) { grid-template-columns: 5cm minmax(0, 1fr); }
   .slice > :first-child:not(:only-child) { position: static; }
