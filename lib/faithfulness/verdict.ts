@@ -35,10 +35,11 @@ export function skipped(part: Part, why: string): Claim {
   return { part, shown: false, words: `not tested: ${why}` };
 }
 
-/** `0.31 (0.12 to 0.44)` */
+/** `0.310 (0.120 to 0.440)`, without what there is not. */
 export function inWords({ value, low, high }: Pick<Estimate, 'value' | 'low' | 'high'>): string {
-  const digits = (number: number | null): string => (number === null ? '-' : decimals(number, 3));
-  return `${digits(value)} (${digits(low)} to ${digits(high)})`;
+  if (value === null) return '–';
+  const range = low === null || high === null ? '' : ` (${decimals(low, 3)} to ${decimals(high, 3)})`;
+  return `${decimals(value, 3)}${range}`;
 }
 
 /** Units below which nothing is shown: five of the same sign happen by chance more than once in twenty times, whatever an interval says. */
