@@ -1,7 +1,7 @@
 /** A program of a native engine: arrays checked and made here, numbers computed in the addon. */
 import { TracinError } from '../errors';
 import type { Graph } from '../graph/graph';
-import type { Lowered } from '../graph/lowered';
+import { MOST_NUMBERS, type Lowered } from '../graph/lowered';
 import { inTurns } from '../turns';
 import type { Addon, AddonRegions, BlockHandle, ProgramHandle } from './addon';
 import { Calls, type Coming } from './calls';
@@ -22,6 +22,7 @@ import type {
 import { sizeOf, type Layout } from './layout';
 import { NativeBlock } from './native-block';
 import { withOwnLabels } from './own';
+import { room } from './room';
 import { supportBoxes } from './support';
 import {
   checkBlock,
@@ -137,9 +138,9 @@ export class NativeProgram implements Program {
     return this.#compute(options, async (program, abort) => {
       await inTurns(imagesCheck(images, this.#layout));
       const slices = imagesShape(images, this.#layout);
-      const logits = new Float32Array(slices * this.#layout.logits * this.#layout.pixels);
+      const logits = room(Float32Array, slices * this.#layout.logits * this.#layout.pixels, 'logits');
       const head = this.lowered.operations[this.lowered.head]!.inputs[0]!;
-      const features = options.features ? new Float32Array(slices * sizeOf(this.lowered.values[head]!.dims)) : null;
+      const features = options.features ? room(Float32Array, slices * sizeOf(this.lowered.values[head]!.dims), 'features') : null;
       await this.#addon.forward(program, slices, images, logits, features, abort);
       if (slices <= this.keptSlices) this.#forwarded = images;
       return features ? { logits, features } : { logits };
@@ -152,7 +153,9 @@ export class NativeProgram implements Program {
       await inTurns(directionCheck(direction, this.#layout));
       const slices = imagesShape(images, this.#layout);
       directionShape(direction, this.#layout);
-      const [logits, tangents] = [0, 1].map(() => new Float32Array(slices * this.#layout.logits * this.#layout.pixels));
+      const [logits, tangents] = ['logits', 'tangents'].map((what) =>
+        room(Float32Array, slices * this.#layout.logits * this.#layout.pixels, what),
+      );
       await this.#addon.tangent(program, slices, images, float32(direction), logits!, tangents!, abort);
       return { logits: logits!, tangents: tangents! };
     });
@@ -163,7 +166,7 @@ export class NativeProgram implements Program {
     return this.#compute(options, async (program, abort) => {
       const regions = await this.#regions(...given);
       imagesShape(regions.images, this.#layout);
-      const gradients = new Float32Array(regions.norms.length * this.parameterCount);
+      const gradients = room(Float32Array, regions.norms.length * this.parameterCount, 'gradients');
       await this.#addon.gradients(program, regions, gradients, abort);
       return { gradients, norms: regions.norms, losses: regions.losses };
     });
@@ -171,6 +174,13 @@ export class NativeProgram implements Program {
 
   async resident(capacity: number): Promise<Block> {
     checkCapacity(capacity);
+    const rows = capacity * this.#layout.classes;
+    const bytes = rows * this.memory.row;
+    if (rows > MOST_NUMBERS || bytes > Number.MAX_SAFE_INTEGER)
+      throw new TracinError(
+        'ERR_TRACIN_MEMORY',
+        `resident block: ${bytes} bytes of ${rows} rows do not fit the memory: ask for fewer slices`,
+      );
     const handle = await this.#run({}, (program) => this.#addon.resident(program, capacity, this.#layout.classes));
     return new NativeBlock(this, handle, capacity);
   }
@@ -221,7 +231,7 @@ export class NativeProgram implements Program {
           'contract: the call before was no forward pass of these images: ask for one first, or leave out `forwarded`',
         );
       }
-      const products = new Float32Array((resident?.held ?? 0) * this.#layout.classes * regions.norms.length);
+      const products = room(Float32Array, (resident?.held ?? 0) * this.#layout.classes * regions.norms.length, 'products');
       await this.#addon.contract(program, handle, regions, products, abort);
       return { products, norms: regions.norms, losses: regions.losses };
     });
@@ -251,7 +261,7 @@ export class NativeProgram implements Program {
 
   async snapshot(): Promise<Map<string, Floats>> {
     const stored = this.lowered.values.filter(({ kind }) => kind === 'parameter' || kind === 'statistic');
-    const into = Object.fromEntries(stored.map(({ name, dims }) => [name, new Float32Array(sizeOf(dims))]));
+    const into = Object.fromEntries(stored.map(({ name, dims }) => [name, room(Float32Array, sizeOf(dims), name)]));
     await this.#compute({}, (program) => this.#addon.snapshot(program, into));
     return new Map(Object.entries(into));
   }
@@ -259,7 +269,7 @@ export class NativeProgram implements Program {
   async optimiserState(): Promise<Map<string, Floats>> {
     return this.#run({}, async (program) => {
       const slots = Object.entries(this.#addon.optimiserSlots(program));
-      const into = Object.fromEntries(slots.map(([name, size]) => [name, new Float32Array(size)]));
+      const into = Object.fromEntries(slots.map(([name, size]) => [name, room(Float32Array, size, name)]));
       await this.#addon.optimiserState(program, into);
       return new Map(Object.entries(into));
     });

@@ -5,6 +5,7 @@
 import { inputBox, type Box } from '../graph/boxes';
 import type { Lowered } from '../graph/lowered';
 import type { Turns } from '../turns';
+import { room } from './room';
 
 type Range = readonly [number, number];
 
@@ -102,7 +103,7 @@ export function* supportBoxes(lowered: Lowered, masks: Uint8Array, quantum: numb
   const pixels = size.reduce((product, n) => product * n, 1);
   const regions = masks.length / pixels;
   const slots = slotCount(lowered);
-  const boxes = new Int32Array(regions * (slots + 1) * size.length * 2);
+  const boxes = room(Int32Array, regions * (slots + 1) * size.length * 2, 'support boxes');
   for (let region = 0; region < regions; region++, yield) {
     const atLogits = maskBox(masks.subarray(region * pixels, (region + 1) * pixels), size, quantum);
     if (!atLogits) continue;

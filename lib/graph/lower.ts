@@ -43,6 +43,9 @@ class Lowering {
   constructor(graph: Graph, image: ImageLayout, size: readonly number[]) {
     this.#graph = graph;
     for (const [name, tensor] of graph.initializers) this.#terms.set(name, initializer(this.emit, name, tensor));
+    this.emit.begin(image.name, '', (message) => {
+      throw graphError(graph.source, `input '${image.name}' ${message}`);
+    });
     const maps = this.emit.image(image.name, [1, image.modalities, ...size]);
     const order = channelsFirst(size.length + 2);
     this.#terms.set(image.name, image.channelsLast ? this.emit.transpose(maps, inverse(order)) : maps);

@@ -7,6 +7,9 @@
  * Every other value is as stored. Arrays are row-major; whatever the batch, slices never meet.
  */
 
+/** Numbers that a value has at most, for one slice: engines count them, and the rows of a block, in 31 bits. */
+export const MOST_NUMBERS = 2 ** 31 - 1;
+
 /** What a trainable initializer is, by how operators use it (never by its name). */
 export type ParameterKind = 'kernel' | 'bias' | 'scale' | 'shift' | 'slope' | 'matrix';
 

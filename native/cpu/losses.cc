@@ -133,9 +133,10 @@ double trainingLoss(const TrainingLoss& loss, int slices, const float* logits, c
     value += 1;
     for (int c = 1; c < classes; ++c) value -= 2 * a[c] / b[c] / k;
   }
+  std::vector<double> gradients(chunks * classes);  // of a position, by chunk
 #pragma omp parallel for schedule(static)
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    std::vector<double> gradient(classes);
+    double* gradient = &gradients[chunk * classes];
     for (int64_t at = chunk * kChunk; at < std::min(total, (chunk + 1) * kChunk); ++at) {
       const int label = targets[at];
       const double* q = &p[at * classes];

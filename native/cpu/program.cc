@@ -210,8 +210,11 @@ class CpuProgram final : public Program {
       std::vector<std::vector<float>>* gradients;
       void take(const Gradient& g) override { g.owner->unpackGradient(g.input, g.rows, (*gradients)[g.selected].data()); }
     } sink;
-    if (gradients_.empty())
-      for (int v : network_.selected) gradients_.emplace_back(count(network_.values[v].dims));
+    if (gradients_.empty()) {
+      std::vector<std::vector<float>> all;  // or none, where memory runs out
+      for (int v : network_.selected) all.emplace_back(count(network_.values[v].dims));
+      gradients_ = std::move(all);
+    }
     sink.gradients = &gradients_;
     useThreads(threads_);
     // a step that ends early leaves parameters and statistics as they were
@@ -222,6 +225,7 @@ class CpuProgram final : public Program {
       ~Mode() { training = false; }
     } mode(work_.training);
     double value;
+    std::vector<std::array<float*, 2>> slots;  // of each selected parameter
     try {
       runner_->forward(slices, images, nullptr, 0, abort);
       const Tensor& logits = work_.tensors[runner_->logits()];
@@ -232,13 +236,14 @@ class CpuProgram final : public Program {
       value = trainingLoss(loss, slices, logits.of(0), logits.shape, targets, seed.room.data());
       const Rounding rounding(work_, precision_);
       runner_->backward({{0, slices, false}}, cotangents, nullptr, {}, 1, sink, abort);
+      for (int v : network_.selected) slots.push_back(slotsOf(optimiser, network_.values[v], slots_));  // before any parameter moves
     } catch (...) {
       for (const auto& [v, data] : before) work_.stored[v] = data;
       throw;
     }
     for (size_t i = 0; i < gradients_.size(); ++i) {
       const int v = network_.selected[i];
-      update(optimiser, network_.values[v], gradients_[i], work_.stored[v], slots_);
+      update(optimiser, network_.values[v], gradients_[i], work_.stored[v], slots[i]);
     }
     ++work_.version;
     return value;

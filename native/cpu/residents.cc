@@ -1,5 +1,7 @@
 #include "residents.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -51,21 +53,22 @@ void addDots(const Number* left, int64_t leftStep, const float* right, int64_t r
     }
 }
 
-// The same for any number of rows and numbers.
+// The same for any number of rows and numbers; `part` is room for as many sums.
 template <class Number>
 void addProducts(const Number* left, int64_t leftStep, int leftRows, const float* right, int64_t rightStep, int rightRows, int64_t n,
-                 double* sums) {
-  std::vector<float> part(size_t(leftRows) * rightRows);
+                 float* part, double* sums) {
+  const int64_t count = int64_t(leftRows) * rightRows;
+  std::fill_n(part, count, 0.f);
   for (int64_t i = 0; i < n; i += kStretch)
     for (int l = 0; l < leftRows; l += kLeft)
       for (int r = 0; r < rightRows; r += kRight)
         withConstant<kLeft>(std::min(kLeft, leftRows - l), [&]<int Left>() {
           withConstant<kRight>(std::min(kRight, rightRows - r), [&]<int Right>() {
             addDots<Left, Right>(left + l * leftStep + i, leftStep, right + r * rightStep + i, rightStep,
-                                 std::min<int64_t>(kStretch, n - i), part.data() + l * rightRows + r, rightRows);
+                                 std::min<int64_t>(kStretch, n - i), part + int64_t(l) * rightRows + r, rightRows);
           });
         });
-  for (float p : part) *sums++ += p;
+  for (int64_t i = 0; i < count; ++i) sums[i] += part[i];
 }
 
 }  // namespace
@@ -93,9 +96,12 @@ void Residents::keep(int selected, int64_t row, const float* gradient) {
 
 void Residents::addProducts(const Gradient& g, double* products) const {
   const float* all = data_[g.selected].data();
-  addRuns(g.floats, size_t(rows()) * g.count, products, [&](int64_t start, int64_t n, double* sums) {
+  const size_t count = size_t(rows()) * g.count;
+  std::vector<float> parts(omp_get_max_threads() * count);  // made here: a thread that finds no memory could tell nobody
+  addRuns(g.floats, count, products, [&](int64_t start, int64_t n, double* sums) {
+    float* part = parts.data() + omp_get_thread_num() * count;
     const auto with = [&](const auto* left) {
-      cpu::addProducts(left + start, g.floats, rows(), g.rows + start, g.floats, g.count, n, sums);
+      cpu::addProducts(left + start, g.floats, rows(), g.rows + start, g.floats, g.count, n, part, sums);
     };
     brief_ ? with(reinterpret_cast<const Brief*>(all)) : with(all);
   });

@@ -248,6 +248,7 @@ Convolutions::Plan& Convolutions::plan(const Key& key, void* input, void* kernel
   double least = INFINITY;
   int number = 0, choice = -1;
   size_t tried = 0;
+  bool memory = true;  // was there for all that were tried
   for (const auto mode : {CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
     if (best) break;  // the other modes are for shapes the first has nothing for
     for (const Descriptor& configuration : proposals(graph, mode)) {
@@ -267,6 +268,9 @@ Convolutions::Plan& Convolutions::plan(const Key& key, void* input, void* kernel
       if (!chosen) {
         try {
           ms = milliseconds(device_, 2, [&] { candidate->run(device_, input, kernel, output); });
+        } catch (const std::bad_alloc&) {
+          memory = false;
+          continue;
         } catch (const std::exception&) {
           continue;  // a plan that cannot run here; the next one may
         }
@@ -275,6 +279,7 @@ Convolutions::Plan& Convolutions::plan(const Key& key, void* input, void* kernel
       if (ms < least) least = ms, choice = own, best = std::move(candidate);
     }
   }
+  if (!best && !memory) throw std::bad_alloc();
   if (!best) throw EngineError("cuda: cuDNN has no plan for a " + describe(pass, c));
   if (!chosen) all.emplace(std::pair(device_.kind, key), choice);
   return *(known = std::move(best));
@@ -286,6 +291,7 @@ void Convolutions::library(Pass pass, Precision precision, const Correlation& c,
 
 bool Convolutions::run(Pass pass, Precision precision, const Correlation& c, float* input, float* kernel, float* output,
                        const Finish& finish) {
+  if (const int rows = c.together(mostNumbers); rows < c.rows) return runInParts(rows, pass, precision, c, input, kernel, output, finish);
   if (precision == Precision::f32 && isWinograd(device_, pass, c)) {
     winogradConvolution(device_, pass, c, input, kernel, output, finish);
     return true;
@@ -326,6 +332,22 @@ void Convolutions::runChannelsLast(Pass pass, Precision precision, const Correla
     channelsFirst(device_, result.room.as<__nv_bfloat16>(), result.plain, result.rows, result.channels, result.positions);
   else
     channelsFirst(device_, result.room.floats(), result.plain, result.rows, result.channels, result.positions);
+}
+
+// So many rows at a time; kernels are summed over them.
+bool Convolutions::runInParts(int together, Pass pass, Precision precision, const Correlation& c, float* input, float* kernel,
+                              float* output, const Finish& finish) {
+  Pool::Piece room;
+  bool finished = false;
+  for (int first = 0; first < c.rows; first += together) {
+    Correlation part = c;
+    part.rows = std::min(together, c.rows - first);
+    if (pass == Pass::weights && first > 0 && !room) room = device_.pool.takeFloats(c.kernelFloats());
+    finished = run(pass, precision, part, input + first * c.inputFloats(), room ? room.floats() : kernel, output + first * c.outputFloats(),
+                   finish);
+    if (room) accumulate(device_, kernel, room.floats(), c.kernelFloats());
+  }
+  return finished;
 }
 
 // The same on an input that holds its padding.

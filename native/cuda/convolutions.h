@@ -1,5 +1,6 @@
 // cuDNN's convolutions through its graph interface: plans made once for a shape, the fastest of those it proposes.
 #pragma once
+#include <algorithm>
 #include <compare>
 #include <map>
 #include <memory>
@@ -26,6 +27,15 @@ struct Correlation {
     return rank == 2 && groups == 1 && kernel == Extent{1, 3, 3} && volume(strides) == 1 && volume(dilations) == 1;
   }
   int64_t kernelFloats() const { return int64_t(out) * (in / groups) * volume(kernel); }
+  int64_t inputFloats() const { return in * volume(input); }  // of a row
+  int64_t outputFloats() const { return out * volume(output); }
+  // How many rows have no array of more than so many numbers, and end where 16 bytes do, as cuDNN is told of every array; all where none
+  // do.
+  int together(int64_t numbers) const {
+    int64_t n = numbers / std::max(inputFloats(), outputFloats());
+    if (inputFloats() % 4 || outputFloats() % 4) n -= n % 4;
+    return n > 0 && n < rows ? static_cast<int>(n) : rows;
+  }
 };
 
 enum class Pass { forward, data, weights };
@@ -51,11 +61,16 @@ class Convolutions {
 
   using Key = std::tuple<Pass, Precision, Correlation>;
 
+  // Of an array, in one go: places are counted in 31 bits by Winograd's kernels, and by some of the library's
+  // (github.com/pytorch/pytorch/issues/152816), which may refuse more or go wrong. Fewer in tests.
+  int64_t mostNumbers = INT32_MAX;
+
  private:
   struct Plan;
   Device& device_;
   std::map<Key, std::unique_ptr<Plan>> plans_;
 
+  bool runInParts(int together, Pass, Precision, const Correlation&, float* input, float* kernel, float* output, const Finish&);
   void runPadded(Pass, Precision, const Correlation&, float* input, float* kernel, float* output);
   void runChannelsLast(Pass, Precision, const Correlation&, float* input, float* kernel, float* output);
   Plan& plan(const Key&, void* input, void* kernel, void* output);

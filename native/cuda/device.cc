@@ -7,20 +7,22 @@ namespace tracin::cuda {
 
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
-  if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // it is told here; the next call starts clean
-    throw std::bad_alloc();
-  }
+  cudaGetLastError();  // it is told here; the next call starts clean
+  if (status == cudaErrorMemoryAllocation) throw std::bad_alloc();
   throw EngineError(std::string("cuda: ") + what + " failed: " + cudaGetErrorString(status));
 }
 
 void check(cudnnStatus_t status, const char* what) {
   if (status == CUDNN_STATUS_SUCCESS) return;
+  cudaGetLastError();  // what made the library fail is told here, too
+  if (status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED || status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)
+    throw std::bad_alloc();
   throw EngineError(std::string("cuda: cuDNN's ") + what + " failed: " + cudnnGetErrorString(status));
 }
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
+  cudaGetLastError();
   if (status == CUBLAS_STATUS_ALLOC_FAILED) throw std::bad_alloc();
   throw EngineError(std::string("cuda: cuBLAS's ") + what + " failed: " + cublasGetStatusString(status));
 }

@@ -86,6 +86,9 @@ class Pool {
   std::multimap<int64_t, Buffer> free_;
 };
 
+// Of a call of cuBLAS that multiplies many matrices: with more than 65535 it failed on Turing (github.com/pytorch/pytorch/pull/46001).
+constexpr int kMostProducts = 63 * 1024;
+
 // A stream and the libraries' handles on it.
 struct Handles {
   cudaStream_t stream = nullptr;

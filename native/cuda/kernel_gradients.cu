@@ -24,7 +24,8 @@ struct Geometry {
 
 // --- any geometry: windows unrolled into columns, then one product a row and group
 
-__global__ void columnsKernel(const float* maps, const int* images, WindowView window, Geometry g, int firstRow, int64_t positions,
+// Of `positions` of the output from `start` on.
+__global__ void columnsKernel(const float* maps, const int* images, WindowView window, Geometry g, int firstRow, int start, int positions,
                               float* columns) {
   const int taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
   const int row = blockIdx.x / (g.in * taps), channel = blockIdx.x / taps % g.in;
@@ -38,38 +39,40 @@ __global__ void columnsKernel(const float* maps, const int* images, WindowView w
     tap /= g.kernel[a];
   }
   for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < positions; i += gridDim.y * blockDim.x) {
-    const int x = i % g.output[2] * g.strides[2] + shift[2], y = i / g.output[2] % g.output[1] * g.strides[1] + shift[1],
-              z = i / g.output[2] / g.output[1] * g.strides[0] + shift[0];
+    const int at = start + i;
+    const int x = at % g.output[2] * g.strides[2] + shift[2], y = at / g.output[2] % g.output[1] * g.strides[1] + shift[1],
+              z = at / g.output[2] / g.output[1] * g.strides[0] + shift[0];
     const bool inside = x >= 0 && x < g.input[2] && y >= 0 && y < g.input[1] && z >= 0 && z < g.input[0];
     line[i] = inside ? map[(int64_t(z) * g.input[1] + y) * g.input[2] + x] : 0.f;
   }
 }
 
-constexpr int64_t kColumnBytes = int64_t(1) << 30;  // at once
-
+// Some rows at once, or, where one would need more numbers than `most`, some of its positions.
 void byColumns(const Device& device, Pool& pool, Precision precision, const Correlation& c, const Source& input, const float* output,
-               float* gradient) {
-  const int64_t positions = volume(c.output), taps = volume(c.kernel), row = int64_t(c.in) * taps * positions;
-  const int together = static_cast<int>(std::clamp<int64_t>(kColumnBytes / (row * 4), 1, c.rows));
-  Pool::Piece columns = pool.takeFloats(together * row);
+               float* gradient, int64_t most) {
+  const int64_t positions = volume(c.output), taps = volume(c.kernel), lines = c.in * taps;
+  const int together =
+      static_cast<int>(std::clamp<int64_t>(std::min(most / (lines * positions), int64_t(kMostProducts / c.groups)), 1, c.rows));
+  const int64_t stretch = std::min(positions, std::max<int64_t>(32, most / lines / 32 * 32));
+  Pool::Piece columns = pool.takeFloats(together * lines * stretch);
   const auto compute = precision == Precision::f32    ? CUBLAS_COMPUTE_32F
                        : precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                                       : CUBLAS_COMPUTE_32F_FAST_16BF;
-  const int m = c.out / c.groups, n = static_cast<int>(c.in / c.groups * taps), k = static_cast<int>(positions);
-  for (int first = 0; first < c.rows; first += together) {
-    const int rows = std::min(together, c.rows - first);
-    const dim3 grid(static_cast<unsigned>(rows * c.in * taps),
-                    static_cast<unsigned>(std::clamp<int64_t>((positions + kThreads - 1) / kThreads, 1, 64)));
-    columnsKernel<<<grid, kThreads, 0, device.stream>>>(input.maps, input.images, *input.window, Geometry(c, input.extent), first,
-                                                        positions, columns.floats());
-    launched();
-    const float one = 1.f, zero = 0.f;
-    check(cublasGemmStridedBatchedEx(device.blas, CUBLAS_OP_T, CUBLAS_OP_N, n, m, k, &one, columns.floats(), CUDA_R_32F, k, int64_t(n) * k,
-                                     output + int64_t(first) * c.out * positions, CUDA_R_32F, k, int64_t(m) * k, &zero,
-                                     gradient + int64_t(first) * c.kernelFloats(), CUDA_R_32F, n, int64_t(m) * n, rows * c.groups, compute,
-                                     CUBLAS_GEMM_DEFAULT),
-          "product of kernel gradients");
-  }
+  const int m = c.out / c.groups, n = static_cast<int>(c.in / c.groups * taps), width = static_cast<int>(positions);
+  for (int first = 0; first < c.rows; first += together)
+    for (int64_t start = 0; start < positions; start += stretch) {
+      const int rows = std::min(together, c.rows - first), k = static_cast<int>(std::min(stretch, positions - start));
+      const dim3 grid(static_cast<unsigned>(rows * lines), static_cast<unsigned>(std::clamp((k + kThreads - 1) / kThreads, 1, 64)));
+      columnsKernel<<<grid, kThreads, 0, device.stream>>>(input.maps, input.images, *input.window, Geometry(c, input.extent), first,
+                                                          static_cast<int>(start), k, columns.floats());
+      launched();
+      const float one = 1.f, before = start > 0 ? 1.f : 0.f;
+      check(cublasGemmStridedBatchedEx(device.blas, CUBLAS_OP_T, CUBLAS_OP_N, n, m, k, &one, columns.floats(), CUDA_R_32F, k,
+                                       int64_t(n) * k, output + int64_t(first) * c.out * positions + start, CUDA_R_32F, width,
+                                       int64_t(m) * width, &before, gradient + int64_t(first) * c.kernelFloats(), CUDA_R_32F, n,
+                                       int64_t(m) * n, rows * c.groups, compute, CUBLAS_GEMM_DEFAULT),
+            "product of kernel gradients");
+    }
 }
 
 // --- 3 × 3, stride 1, for few input channels: straight from the maps.
@@ -214,8 +217,8 @@ void run(const Device& device, Pool& pool, const Tiled& t, const Correlation& c,
 }  // namespace
 
 void kernelGradients(const Device& device, Pool& pool, Precision precision, const Correlation& c, const Source& input, const float* output,
-                     float* gradient) {
-  const auto columns = [&] { byColumns(device, pool, precision, c, input, output, gradient); };
+                     float* gradient, int64_t most) {
+  const auto columns = [&] { byColumns(device, pool, precision, c, input, output, gradient, most); };
   if (!c.isPlain3x3()) return columns();
   const auto tiled = [&](Kernel kernel, int ins, int outs) {
     run(device, pool, {kernel, ins, outs, kLineWarps * 32, 0, c.output[1] / 4}, c, input, output, gradient);

@@ -15,6 +15,8 @@ struct Source {
 
 // gradient[r] [out, in/groups, taps] = Σ over output positions of output[r] · what the window beneath reads of the input.
 // output: [rows, out, positions]; where a window reads beyond its map there are zeros.
-void kernelGradients(const Device&, Pool&, Precision, const Correlation&, const Source& input, const float* output, float* gradient);
+// most: numbers that windows written out for a product may take at a time, 1 GiB of them; fewer in tests.
+void kernelGradients(const Device&, Pool&, Precision, const Correlation&, const Source& input, const float* output, float* gradient,
+                     int64_t most = int64_t(1) << 28);
 
 }  // namespace tracin::cuda

@@ -234,7 +234,7 @@ void addProducts(Device& device, const void* left, cudaDataType_t type, int left
   const void* operand = room ? room.as<void>() : right;
   const auto from = [&](const void* rows, int64_t start) { return static_cast<const char*>(rows) + start * sizeOf(type); };
   const int64_t n = int64_t(leftRows) * rightRows;
-  const int together = static_cast<int>(std::clamp<int64_t>(kPartBytes / (n * 4), 1, 65535));
+  const int together = static_cast<int>(std::clamp<int64_t>(kPartBytes / (n * 4), 1, kMostProducts));
   const float one = 1.f, zero = 0.f;
   Pool::Piece parts = device.pool.takeFloats(std::min<int64_t>(together, (floats + kRun - 1) / kRun) * n);
   for (int64_t start = 0; start < floats;) {

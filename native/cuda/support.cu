@@ -70,12 +70,13 @@ __device__ __nv_bfloat16 converted<__nv_bfloat16>(float v) {
   return __float2bfloat16(v);
 }
 
-// [rows][a][b] → [rows][b][a] through a tile, so that both sides are read and written in runs.
+// [rows][a][b] → [rows][b][a] through a tile, so that both sides are read and written in runs; `tiles` side by side along b. All of a row
+// are along the grid's x: either side may be the positions of a map, of which its y has no room for more than 2 million.
 template <class From, class To>
-__global__ void transposeKernel(const From* from, To* to, int a, int b) {
+__global__ void transposeKernel(const From* from, To* to, int a, int b, unsigned tiles) {
   __shared__ float tile[32][33];
   const int64_t row = int64_t(blockIdx.z) * a * b;
-  const int left = blockIdx.x * 32, top = blockIdx.y * 32;
+  const int left = (blockIdx.x % tiles) * 32, top = (blockIdx.x / tiles) * 32;
   for (int j = threadIdx.y; j < 32; j += 8)
     if (top + j < a && left + static_cast<int>(threadIdx.x) < b)
       tile[j][threadIdx.x] = float(from[row + int64_t(top + j) * b + left + threadIdx.x]);
@@ -89,9 +90,10 @@ template <class From, class To>
 void transpose(const Device& device, const From* from, To* to, int rows, int64_t a, int64_t b) {
   for (int first = 0; first < rows; first += 65535) {  // the grid's z ends there
     const int part = std::min(65535, rows - first);
-    const dim3 grid(static_cast<unsigned>((b + 31) / 32), static_cast<unsigned>((a + 31) / 32), part);
+    const int64_t high = (a + 31) / 32, wide = (b + 31) / 32;
+    const dim3 grid(static_cast<unsigned>(high * wide), 1, part);
     transposeKernel<<<grid, dim3(32, 8), 0, device.stream>>>(from + first * a * b, to + first * a * b, static_cast<int>(a),
-                                                             static_cast<int>(b));
+                                                             static_cast<int>(b), static_cast<unsigned>(wide));
     launched();
   }
 }

@@ -209,7 +209,7 @@ void convolve(Device& device, Pass pass, const Correlation& c, float* input, flo
 
 bool isWinograd(const Device& device, Pass pass, const Correlation& c) {
   if (pass == Pass::weights || !c.isPlain3x3() || std::min(c.in, c.out) < kLeast) return false;
-  const int64_t largest = std::max(c.in * volume(c.input), c.out * volume(c.output));
+  const int64_t largest = std::max(c.inputFloats(), c.outputFloats());
   return c.rows * largest <= INT32_MAX &&
          device.fits(reinterpret_cast<const void*>(convolutionKernel<2>), kBytes<2>);  // places are counted in 31 bits
 }

@@ -312,6 +312,24 @@ describe('refuses, naming file and node,', () => {
   });
 });
 
+describe('a value of one slice', () => {
+  test.each([
+    ['the image', withHead([node('Relu', ['image'], ['x'])]), [65536, 32768], "input 'image' needs a tensor of 2147483648 numbers, [1, 65536, 32768]"],
+    ['a map', withHead([node('Conv', ['image', 'k'], ['x'])], { k: kernel(8, 1, 1, 1) }, 8), [16384, 16384], "Conv 'Conv of x' needs a tensor of 2147483648 numbers"],
+  ])('%s: of more than 31 bits count is refused', (_, graph, size, expected) => {
+    const text = message(() => lower(graph, size));
+    expect(text).toContain(expected);
+    expect(text).toContain('engines take up to 2147483647: use a smaller image size');
+  }); // prettier-ignore
+
+  test('of all that they count is taken, whatever makes it', () => {
+    const made = [node('Conv', ['image', 'k'], ['c']), node('Relu', ['c'], ['r']), node('Add', ['c', 'r'], ['s'])];
+    const graph = withHead([...made, node('Concat', ['c', 's'], ['x'], { axis: 1 })], { k: kernel(64, 1, 1, 1) }, 128);
+    const { values } = lower(graph, [4000, 4000]);
+    expect(Math.max(...values.map(({ dims }) => product(dims)))).toBe(128 * 4000 ** 2);
+  });
+});
+
 describeOracle('the oracle network', () => {
   test('all its parameters are found', async () => {
     const graph = await readOnnx(CHECKPOINTS[0]!);

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <new>
 #include <random>
 #include <thread>
 
@@ -12,6 +14,7 @@
 #endif
 #ifdef TRACIN_TEST_CUDA
 #include "../../native/cuda/program.h"
+#include "sizes.h"
 namespace engine = tracin::cuda;
 #else
 #include "../../native/cpu/program.h"
@@ -22,6 +25,22 @@ namespace engine = tracin::cpu;
 
 using namespace tracin;
 using namespace tracin::test;
+
+#ifndef TRACIN_TEST_CUDA
+// Memory that is not there: of pieces of so many bytes all after the first so many.
+static struct {
+  size_t bytes = 0;
+  int64_t after = 0;
+} refused;
+
+void* operator new(size_t bytes) {
+  if (bytes == refused.bytes && refused.after-- <= 0) throw std::bad_alloc();
+  if (void* p = std::malloc(bytes)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, size_t) noexcept { std::free(p); }
+#endif
 
 namespace {
 
@@ -293,6 +312,36 @@ void training() {
   check(aborted && program->snapshot() == before, "training: an aborted step changes nothing", 0);
 }
 
+#ifndef TRACIN_TEST_CUDA
+// A first step that finds no memory for one of what Adam remembers.
+void slots() {
+  const Builder b = everything();
+  const Batch batch = batchOf(b);
+  const Optimiser adam{Optimiser::Kind::adam, 0.01, 0, 0, 0.9, 0.999, 1e-8, 1};
+  const auto step = [&](Program& program) {
+    return program.step(kSlices, batch.images.data(), batch.targets.data(), {true, true, {}}, adam, {});
+  };
+  auto calm = compiled(b, Precision::f32);
+  const double value = step(*calm);
+  const Arrays after = calm->snapshot();
+  int refusals = 0, wrong = 0;
+  size_t largest = 0;
+  for (const auto& [_, data] : b.weights) largest = std::max(largest, data.size() * sizeof(float));
+  for (bool enough = false; !enough; ++refusals) {
+    auto program = compiled(b, Precision::f32);
+    refused = {largest, refusals};
+    try {
+      step(*program);
+      enough = true;
+    } catch (const std::bad_alloc&) {
+    }
+    refused = {};
+    if (!enough) wrong += program->snapshot() != b.weights || step(*program) != value || program->snapshot() != after;
+  }
+  check(refusals > 3 && wrong == 0, "memory: a step that finds none changes nothing", refusals);
+}
+#endif
+
 #ifdef TRACIN_TEST_EMULATED
 // Device memory that runs out at any moment costs the call its result and nothing else.
 void memory() {
@@ -344,7 +393,11 @@ int main() try {
   derivatives(everything(), {RegionLoss::Kind::crossEntropy, false}, "cross-entropy");
   windows();
   training();
+#ifndef TRACIN_TEST_CUDA
+  slots();
+#endif
 #ifdef TRACIN_TEST_CUDA
+  Sizes(check).run();
   staging();
   beside();
 #endif

@@ -1,8 +1,8 @@
 /** The reference engine itself: synchronous and float64 throughout. `Program` of engine.ts runs it in a worker thread. */
-import { TracinError } from '../../errors';
 import type { Lowered, Parameter } from '../../graph/lowered';
 import type { Floats, Optimiser, RegionBatch, RegionLoss, TrainingBatch, TrainingLoss } from '../engine';
 import { sizeOf, type Layout } from '../layout';
+import { room } from '../room';
 import {
   checkCapacity,
   checkDirection,
@@ -30,14 +30,6 @@ export interface Rows {
 export interface Norms {
   readonly norms: Float64Array;
   readonly losses: Float64Array;
-}
-
-function allocate(count: number, what: string): Float64Array {
-  try {
-    return new Float64Array(count);
-  } catch (cause) {
-    throw new TracinError('ERR_TRACIN_MEMORY', `${what}: ${count * 8} bytes do not fit the memory: ask for less at once`, { cause });
-  }
 }
 
 const never: Poll = () => undefined;
@@ -68,7 +60,7 @@ export class ReferenceProgram {
       if (value.kind === 'activation') return undefined;
       return value.kind === 'constant' ? { dims: value.dims, data: value.data } : zeros(value.dims);
     });
-    this.#gradient = allocate(layout.parameterCount, 'gradient');
+    this.#gradient = room(Float64Array, layout.parameterCount, 'gradient');
     this.#selected = layout.parameters.map(({ name }) => lowered.parameters.find((parameter) => parameter.name === name)!);
     this.#parameterGradients = this.#byParameter(this.#gradient);
     this.#slice = this.#passes(1);
@@ -84,8 +76,8 @@ export class ReferenceProgram {
   forward(images: Float32Array, features: boolean, poll: Poll = never): { logits: Float64Array; features?: Float64Array } {
     const slices = checkImages(images, this.#layout);
     const head = this.#lowered.operations[this.#lowered.head]!.inputs[0]!;
-    const logits = allocate(slices * this.#layout.logits * this.#layout.pixels, 'logits');
-    const maps = features ? allocate(slices * sizeOf(this.#lowered.values[head]!.dims), 'features') : undefined;
+    const logits = room(Float64Array, slices * this.#layout.logits * this.#layout.pixels, 'logits');
+    const maps = features ? room(Float64Array, slices * sizeOf(this.#lowered.values[head]!.dims), 'features') : undefined;
     for (let n = 0; n < slices; n++) {
       const { data } = this.#slice.forward(part(images, n, slices), 'running', poll);
       logits.set(data, n * data.length);
@@ -100,11 +92,13 @@ export class ReferenceProgram {
     const slices = checkImages(images, this.#layout);
     checkDirection(direction, this.#layout);
     if (!this.#direction) {
-      const data = allocate(direction.length, 'direction');
+      const data = room(Float64Array, direction.length, 'direction');
       this.#direction = { data, tensors: this.#byParameter(data) };
     }
     this.#direction.data.set(direction);
-    const [logits, tangents] = ['logits', 'tangents'].map((what) => allocate(slices * this.#layout.logits * this.#layout.pixels, what));
+    const [logits, tangents] = ['logits', 'tangents'].map((what) =>
+      room(Float64Array, slices * this.#layout.logits * this.#layout.pixels, what),
+    );
     for (let n = 0; n < slices; n++) {
       const { data } = this.#slice.forward(part(images, n, slices), 'running', poll);
       logits!.set(data, n * data.length);
@@ -117,14 +111,18 @@ export class ReferenceProgram {
   gradients(batch: RegionBatch, loss: RegionLoss, poll: Poll = never): Norms & { gradients: Float64Array } {
     const slices = checkRegionBatch(batch, loss, this.#layout);
     const P = this.#layout.parameterCount;
-    const gradients = allocate(slices * this.#layout.classes * P, 'gradients');
+    const gradients = room(Float64Array, slices * this.#layout.classes * P, 'gradients');
     const norms = this.#eachRegion(batch, slices, loss, poll, (region, gradient) => gradients.set(gradient, region * P));
     return { ...norms, gradients };
   }
 
   resident(capacity: number): Rows {
     checkCapacity(capacity);
-    return { capacity, slices: 0, data: allocate(capacity * this.#layout.classes * this.#layout.parameterCount, 'resident block') };
+    return {
+      capacity,
+      slices: 0,
+      data: room(Float64Array, capacity * this.#layout.classes * this.#layout.parameterCount, 'resident block'),
+    };
   }
 
   /** Rows count once all of the batch is there. */
@@ -145,7 +143,7 @@ export class ReferenceProgram {
     const { classes, parameterCount: P } = this.#layout;
     const count = (rows?.slices ?? 0) * classes;
     const regions = slices * classes;
-    const products = allocate(count * regions, 'products');
+    const products = room(Float64Array, count * regions, 'products');
     const norms = this.#eachRegion(batch, slices, loss, poll, (region, gradient) => {
       for (let r = 0; r < count; r++) products[r * regions + region] = dot(rows!.data, r * P, gradient);
     });

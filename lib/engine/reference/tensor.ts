@@ -1,4 +1,5 @@
 import { sizeOf } from '../layout';
+import { room } from '../room';
 
 /** Numbers in row-major order. */
 export interface Tensor {
@@ -7,7 +8,7 @@ export interface Tensor {
 }
 
 export function zeros(dims: readonly number[]): Tensor {
-  return { dims, data: new Float64Array(sizeOf(dims)) };
+  return { dims, data: room(Float64Array, sizeOf(dims), `[${dims.join(', ')}]`) };
 }
 
 /** Views of the numbers of each slice, of a tensor [B, …dims]. */

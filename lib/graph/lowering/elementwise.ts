@@ -1,5 +1,5 @@
 /** Functions of every number alone, of one term or of several that broadcast. */
-import type { OperationKind, ParameterKind, Relation, UnaryFunction } from '../lowered';
+import { MOST_NUMBERS, type OperationKind, type ParameterKind, type Relation, type UnaryFunction } from '../lowered';
 import { Arrangement, inverse } from './arrangement';
 import { Arranging } from './arranging';
 import { BINARY, foldBinary, foldEach, RELATIONS, UNARY, type BinaryName } from './fold';
@@ -36,10 +36,11 @@ export class Elementwise extends Arranging {
   }
 
   protected together(operands: readonly Term[]): readonly number[] {
+    const most = operands.some((operand) => this.isActivation(operand)) ? MOST_NUMBERS : LARGEST;
     return operands.reduce<readonly number[]>((dims, operand) => {
       const result =
         broadcast(dims, operand.dims) ?? this.fail(`combines ${operands.map((each) => label(each.dims)).join(' and ')}, which do not fit`);
-      return sizeOf(result) <= LARGEST ? result : this.fail(`makes a tensor of ${label(result)}, which is too large`);
+      return sizeOf(result) <= most ? result : this.fail(`makes a tensor of ${label(result)}, which is too large`);
     }, []);
   }
 

@@ -1,4 +1,5 @@
 /** What operators are lowered onto: a few operations on terms. Here those that work along axes; the others are inherited. */
+import { MOST_NUMBERS } from '../lowered';
 import { Arrangement, inverse } from './arrangement';
 import { Elementwise } from './elementwise';
 import { foldConcat, foldReduce } from './fold';
@@ -73,7 +74,8 @@ export class Emitter extends Elementwise {
         this.fail(`joins maps of different size, ${parts.map((part) => label(part.dims)).join(' and ')}`);
     }
     dims[axis] = parts.reduce((sum, part) => sum + part.dims[axis]!, 0);
-    if (sizeOf(dims) > LARGEST) this.fail(`makes a tensor of ${label(dims)}, which is too large`);
+    const most = parts.some((part) => this.isActivation(part)) ? MOST_NUMBERS : LARGEST;
+    if (sizeOf(dims) > most) this.fail(`makes a tensor of ${label(dims)}, which is too large`);
     const meets = parts.some(({ kind }) => kind === 'computed');
     return this.apply(
       meets ? parts.map((part) => this.operand(part, 'bias')) : parts,
@@ -88,7 +90,7 @@ export class Emitter extends Elementwise {
     const [first] = parts;
     const ofOne = (part: Known | Computed): part is Computed =>
       part.kind === 'computed' && first?.kind === 'computed' && part.base === first.base;
-    if (parts.every(ofOne)) {
+    if (sizeOf(dims) <= LARGEST && parts.every(ofOne)) {
       const fills = new Set(parts.flatMap(({ arrangement: { fill } }) => (fill === undefined ? [] : [fill])));
       if (fills.size <= 1) return computed(parts[0]!.base, Arrangement.join(parts.map(({ arrangement }) => arrangement), axis)); // prettier-ignore
     }

@@ -44,7 +44,7 @@ export interface Computed {
 
 export type Term = Known | Weights | Computed;
 
-/** A tensor of more numbers than this comes from damaged files. */
+/** Numbers that are listed here, as constants or as the places of others: a tensor of more comes from damaged files. */
 export const LARGEST = 2 ** 27;
 
 export const label = (dims: readonly number[]): string => `[${dims.join(', ')}]`;

@@ -1,5 +1,5 @@
 /** Values and operations of a network as they are lowered. */
-import type { OperationKind, Operation, ParameterKind, Value } from '../lowered';
+import { MOST_NUMBERS, type OperationKind, type Operation, type ParameterKind, type Value } from '../lowered';
 import { Arrangement } from './arrangement';
 import { computed, label, sameDims, sizeOf, type Computed, type Known, type Term } from './term';
 
@@ -27,6 +27,9 @@ export class Values {
   }
 
   #push(value: Value): number {
+    const numbers = sizeOf(value.dims);
+    if (numbers > MOST_NUMBERS)
+      this.fail(`needs a tensor of ${numbers} numbers, ${label(value.dims)}; engines take up to ${MOST_NUMBERS}: use a smaller image size`);
     return this.values.push(value) - 1;
   }
 

@@ -138,11 +138,13 @@ class MatMul final : public Operator {
     spreadOver<2>(device(), spread_, rows, Pointers{a, b, c, toA, toB, toC, p_.products()});
     const float one = 1.f;
     const int ldb = within(s.transposeB ? s.k : s.n), lda = within(s.transposeA ? s.m : s.k), ldc = within(s.n);
-    check(cublasGemmBatchedEx(device().blas, turned(s.transposeB), turned(s.transposeA), within(s.n), within(s.m), within(s.k), &one,
-                              reinterpret_cast<const void* const*>(toB), CUDA_R_32F, ldb, reinterpret_cast<const void* const*>(toA),
-                              CUDA_R_32F, lda, &keep, reinterpret_cast<void* const*>(toC), CUDA_R_32F, ldc, within(n), compute,
-                              CUBLAS_GEMM_DEFAULT),
-          "matrix products");
+    for (int64_t first = 0; first < n; first += kMostProducts)
+      check(cublasGemmBatchedEx(device().blas, turned(s.transposeB), turned(s.transposeA), within(s.n), within(s.m), within(s.k), &one,
+                                reinterpret_cast<const void* const*>(toB + first), CUDA_R_32F, ldb,
+                                reinterpret_cast<const void* const*>(toA + first), CUDA_R_32F, lda, &keep,
+                                reinterpret_cast<void* const*>(toC + first), CUDA_R_32F, ldc,
+                                static_cast<int>(std::min<int64_t>(kMostProducts, n - first)), compute, CUBLAS_GEMM_DEFAULT),
+            "matrix products");
   }
 
   static cublasOperation_t turned(bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; }

@@ -12,6 +12,8 @@ struct emulatedBlas {
 
 namespace {
 
+constexpr int kMostProducts = 65535;  // at once, as on Turing
+
 struct Matrix {
   cudaDataType_t type;
   int64_t leading;
@@ -91,7 +93,7 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
                                           cudaDataType_t typeB, int ldb, long long strideB, const void* beta, void* c, cudaDataType_t typeC,
                                           int ldc, long long strideC, int count, cublasComputeType_t compute, cublasGemmAlgo_t) {
   const Problem p = problem(opA, opB, m, n, k, alpha, typeA, lda, typeB, ldb, beta, ldc, compute);
-  if (!p.sound() || typeC != CUDA_R_32F || count < 1) return CUBLAS_STATUS_INVALID_VALUE;
+  if (!p.sound() || typeC != CUDA_R_32F || count < 1 || count > kMostProducts) return CUBLAS_STATUS_INVALID_VALUE;
   emulated::enqueue(handle->stream, [=] {
     for (int64_t i = 0; i < count; ++i)
       p.run(static_cast<const char*>(a) + i * strideA * sizeOf(typeA), static_cast<const char*>(b) + i * strideB * sizeOf(typeB),
@@ -105,7 +107,7 @@ cublasStatus_t cublasGemmBatchedEx(cublasHandle_t handle, cublasOperation_t opA,
                                    cudaDataType_t typeB, int ldb, const void* beta, void* const c[], cudaDataType_t typeC, int ldc,
                                    int count, cublasComputeType_t compute, cublasGemmAlgo_t) {
   const Problem p = problem(opA, opB, m, n, k, alpha, typeA, lda, typeB, ldb, beta, ldc, compute);
-  if (!p.sound() || typeC != CUDA_R_32F || count < 1) return CUBLAS_STATUS_INVALID_VALUE;
+  if (!p.sound() || typeC != CUDA_R_32F || count < 1 || count > kMostProducts) return CUBLAS_STATUS_INVALID_VALUE;
   emulated::enqueue(handle->stream, [=] {
     for (int i = 0; i < count; ++i) p.run(a[i], b[i], static_cast<float*>(c[i]));
   });
