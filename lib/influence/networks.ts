@@ -11,7 +11,7 @@ import type { Graph } from '../graph/graph';
 import { foldingNotes } from '../graph/inspect';
 import { lower } from '../graph/lower';
 import type { Lowered } from '../graph/lowered';
-import { readHashed, readOnnx } from '../graph/onnx';
+import { readHashed } from '../graph/onnx';
 import { readStateDict, tensorNames, type NameMap, type Unmatched } from '../graph/state-dict';
 import { updateInTurns } from '../hash';
 import { openRun } from '../training/run';
@@ -56,7 +56,10 @@ export interface Networks {
   readonly largestFile: number;
   /** One line each, for people: how the network was taken, what of the files is without counterpart. */
   readonly notices: readonly string[];
-  /** The network with the numbers of a checkpoint; besides `graph`, only the one asked for last is kept. */
+  /**
+   * The network with the numbers of a checkpoint; besides `graph`, only the one asked for last is kept.
+   * @throws ERR_TRACIN_CHECKPOINT for a file that was replaced since
+   */
   readonly read: (checkpoint: Pick<StudyCheckpoint, 'file'>) => Promise<Graph>;
 }
 
@@ -93,36 +96,38 @@ export async function resolveNetworks(
   const map = 'map' in source ? source.map : undefined;
   const names = tensorNames(map, graph);
   const constants = constantInitializers(graph, lowered);
-  const unmatched: [file: string, Unmatched][] = [];
-  const check = async (path: string): Promise<{ graph: Graph; sha256: string }> => {
+  const load = async (path: string): Promise<{ graph: Graph; sha256: string; unmatched?: Unmatched }> => {
     if (path === file) return { graph, sha256 };
     const own = createHash('sha256');
     if (isStateDict(path)) {
       const dict = await readStateDict(path, graph, lowered, names);
-      unmatched.push([path, dict.unmatched]);
       assertSameConstants(graph, dict.graph, constants);
-      return { graph: dict.graph, sha256: await digestOfFile(own, path) };
+      return { ...dict, sha256: await digestOfFile(own, path) };
     }
     const other = await readHashed(path, own);
     assertSameNetwork(graph, other);
     assertSameConstants(graph, other, constants);
     return { graph: other, sha256: await digestOf(own, path, other) };
   };
+  const checkpoints: StudyCheckpoint[] = [];
+  const again = async (path: string): Promise<Graph> => {
+    const now = await load(path);
+    if (now.sha256 === checkpoints.find((checkpoint) => checkpoint.file === path)?.sha256) return now.graph;
+    throw new TracinError('ERR_TRACIN_CHECKPOINT', `${path} was replaced while in use: put back the file that was there, and run again`);
+  };
   let last: { readonly file: string; readonly graph: Promise<Graph> } | undefined;
   const read: Networks['read'] = ({ file: path }) => {
     if (path === file) return Promise.resolve(graph);
-    if (last?.file !== path) {
-      const again = isStateDict(path) ? readStateDict(path, graph, lowered, names).then((dict) => dict.graph) : readOnnx(path);
-      last = { file: path, graph: again };
-    }
+    if (last?.file !== path) last = { file: path, graph: again(path) };
     return last.graph;
   };
+  const unmatched: [file: string, Unmatched][] = [];
   let largestFile = await bytesRead(file, graph);
-  const checkpoints: StudyCheckpoint[] = [];
   for (const checkpoint of found) {
     throwIfAborted(options.signal);
     last = undefined; // before another is read
-    const own = await check(checkpoint.file);
+    const own = await load(checkpoint.file);
+    if (own.unmatched) unmatched.push([checkpoint.file, own.unmatched]);
     last = { file: checkpoint.file, graph: Promise.resolve(own.graph) };
     largestFile = Math.max(largestFile, await bytesRead(checkpoint.file, own.graph));
     checkpoints.push({ ...checkpoint, sha256: own.sha256 });

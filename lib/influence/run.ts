@@ -4,6 +4,7 @@ import type { SliceSource } from '../dataset/slices';
 import { openEngine, type DeviceName } from '../engine';
 import type { Program } from '../engine/engine';
 import { sizeOf } from '../engine/layout';
+import { TracinError } from '../errors';
 import { fileError, replaceFile } from '../files';
 import type { Graph } from '../graph/graph';
 import { toJson } from '../json';
@@ -199,7 +200,17 @@ async function computeTiles(work: Work, options: InfluenceOptions): Promise<Work
   const onSlices = counter(options, 'influence', plan.checkpoints * (plan.tests + plan.passes * trainings));
   if (done > 0) onSlices(done);
   await contractAll({ programs, networks, sides, definition, plan, tiles, passes, predicting, start, signal, onSlices });
+  await assertUnchanged(job);
   return work;
+}
+
+/** @throws ERR_TRACIN_DATA where the slices just read need not be those that the study says it is of */
+async function assertUnchanged({ out, sources, record: { datasets } }: Job): Promise<void> {
+  for (const role of ['test', 'train'] as const) {
+    if ((await sources[role].fingerprint()) === datasets[role].fingerprint) continue;
+    const message = `the ${role === 'test' ? 'test' : 'training'} data changed while they were read`;
+    throw new TracinError('ERR_TRACIN_DATA', `${message}: delete ${out} and compute the study again`);
+  }
 }
 
 function sidesOf({ job: { definition, sources, record, painting }, plan, tiles }: Work): Record<Role, Side> {

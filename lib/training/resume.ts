@@ -1,10 +1,10 @@
 /** Whether a folder may be trained into, and from where. */
 import { TracinError } from '../errors';
-import { removePartial, replaceFile } from '../files';
+import { createFile, removePartial } from '../files';
 import { toJson } from '../json';
 import { readMetrics, type EpochMetrics } from './metrics';
-import { inspectFolder, runPaths, type RunFile } from './run';
-import { readState, type TrainingState } from './state';
+import { inspectFolder, readRunFile, runPaths, type RunFile } from './run';
+import { readEpoch, readState, type TrainingState } from './state';
 
 export interface Beginning {
   /** undefined at the very start. */
@@ -21,14 +21,12 @@ export interface Beginning {
 export async function beginRun(dir: string, file: RunFile, resume: boolean): Promise<Beginning> {
   const paths = runPaths(dir);
   const { run, remains } = await inspectFolder(dir);
-  if (run && !resume) {
-    throw new TracinError('ERR_TRACIN_USAGE', `${dir} already holds a run: continue it with resume (--resume) or choose another folder`);
-  }
+  if (run && !resume) throw taken(dir);
   if (!run && remains !== undefined) {
     throw new TracinError('ERR_TRACIN_USAGE', `${remains} is left of a run without run.json: move it away or choose another folder`);
   }
   if (!run) {
-    await replaceFile(paths.run, toJson(file));
+    if (!(await createFile(paths.run, toJson(file)))) throw taken(dir); // by a process that began at the same time
     return { state: undefined, metrics: [] };
   }
   assertSameRun(run, file, paths.run);
@@ -42,6 +40,25 @@ export async function beginRun(dir: string, file: RunFile, resume: boolean): Pro
     throw new TracinError('ERR_TRACIN_STUDY', `${message}: put the missing file back, or train again into another folder`);
   }
   return { state, metrics: metrics.slice(0, epochs) };
+}
+
+function taken(dir: string): TracinError {
+  return new TracinError('ERR_TRACIN_USAGE', `${dir} already holds a run: continue it with resume (--resume) or choose another folder`);
+}
+
+/**
+ * What an epoch left is written where the one before it left off.
+ * @throws ERR_TRACIN_STUDY for a folder that stands elsewhere: it was removed, or another process trains into it
+ */
+export async function assertStandsAfter(dir: string, epochs: number): Promise<void> {
+  const paths = runPaths(dir);
+  const run = await readRunFile(dir);
+  const stands = await readEpoch(paths.state);
+  if (run && stands === epochs) return;
+  const found = run ? `${paths.state} stands after epoch ${stands}` : `${paths.run} is gone`;
+  const advice =
+    'another process trains into the folder, or has removed it: leave it to that one, or go on with --resume when it has ended';
+  throw new TracinError('ERR_TRACIN_STUDY', `${found}, while epoch ${epochs + 1} was trained: ${advice}`);
 }
 
 /** Whatever decides the bytes must be the same; the version, the words about the engine and where the data and the network lie may differ. */

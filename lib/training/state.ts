@@ -5,7 +5,7 @@ import { replaceFile } from '../files';
 import { firstNotFinite } from '../finite';
 import type { Floats, Program } from '../engine/engine';
 import type { Graph, Tensor } from '../graph/graph';
-import { openSafetensors, safetensorsChunks } from '../graph/safetensors';
+import { openSafetensors, safetensorsChunks, type SafetensorsFile } from '../graph/safetensors';
 import { inTurns, type Turns } from '../turns';
 
 export interface TrainingState {
@@ -53,24 +53,37 @@ export async function writeState(path: string, { epoch, network, optimiser }: Tr
 }
 
 /** undefined when no epoch has been finished. */
-export async function readState(path: string): Promise<TrainingState | undefined> {
+export function readState(path: string): Promise<TrainingState | undefined> {
+  return opened(path, async (file) => {
+    const arrays = new Map<string, Floats>();
+    for (const name of file.tensors.keys()) arrays.set(name, await file.read(name));
+    return { epoch: epochOf(file, path), network: unprefixed(NETWORK, arrays), optimiser: unprefixed(OPTIMISER, arrays) };
+  });
+}
+
+/** The last finished epoch, 0 when there is none. */
+export async function readEpoch(path: string): Promise<number> {
+  return (await opened(path, async (file) => epochOf(file, path))) ?? 0;
+}
+
+async function opened<T>(path: string, read: (file: SafetensorsFile) => Promise<T>): Promise<T | undefined> {
   const exists = await access(path).then(
     () => true,
     () => false,
   );
   if (!exists) return undefined;
   const file = await openSafetensors(path);
-  const arrays = new Map<string, Floats>();
   try {
-    for (const name of file.tensors.keys()) arrays.set(name, await file.read(name));
+    return await read(file);
   } finally {
     await file.close();
   }
-  const epoch = Number(file.metadata.epoch);
-  if (!Number.isInteger(epoch) || epoch < 1) {
-    throw new TracinError('ERR_TRACIN_STUDY', `${path}: does not say its epoch: the run is damaged, train it again`);
-  }
-  return { epoch, network: unprefixed(NETWORK, arrays), optimiser: unprefixed(OPTIMISER, arrays) };
+}
+
+function epochOf({ metadata }: SafetensorsFile, path: string): number {
+  const epoch = Number(metadata.epoch);
+  if (Number.isInteger(epoch) && epoch >= 1) return epoch;
+  throw new TracinError('ERR_TRACIN_STUDY', `${path}: does not say its epoch: the run is damaged, train it again`);
 }
 
 /** The graph with these numbers unrounded: a float64 engine goes on with all of its digits. */

@@ -15,7 +15,7 @@ import { encodeMetrics, type EpochMetrics } from './metrics';
 import { keepSlices } from './kept-slices';
 import { startingNetwork } from './network';
 import { checkOptions, resolveConfiguration, type Configuration, type TrainingData, type TrainOptions } from './options';
-import { beginRun } from './resume';
+import { assertStandsAfter, beginRun } from './resume';
 import { FORMAT_VERSION, isCheckpointDue, openRun, runPaths, type Run, type RunFile } from './run';
 import { learningRateAt } from './schedule';
 import { inOwnPrecision, isFiniteState, takeState, writeState } from './state';
@@ -26,7 +26,8 @@ import { inOwnPrecision, isFiniteState, takeState, writeState } from './state';
  * The same options, data and engine (with as many threads) give the same bytes, also through any number of kills and resumptions.
  * Train Dice is taken over evenly spread training slices, at least 64 and as many as validation has; validation Dice over all of them.
  * @throws ERR_TRACIN_USAGE an option that cannot be meant, a folder that holds another run, a loss that is no longer finite;
- *   ERR_TRACIN_DATA an empty or unlabelled split, a size that does not fit the network; ERR_TRACIN_ABORTED the signal.
+ *   ERR_TRACIN_DATA an empty or unlabelled split, a size that does not fit the network, data that change meanwhile;
+ *   ERR_TRACIN_STUDY a folder that is damaged, or that another process trains into; ERR_TRACIN_ABORTED the signal.
  *   The checkpoints of finished epochs stay in every case.
  */
 export async function train(options: TrainOptions): Promise<Run> {
@@ -122,9 +123,22 @@ class Training {
   }
 
   #diverged(epoch: number): TracinError {
-    const kept = epoch > 1 ? `what was trained up to epoch ${epoch - 1} is kept in ${this.dir}` : 'no epoch was finished';
-    const message = `the loss is no longer finite in epoch ${epoch} at learning rate ${this.#learningRate(epoch)}: lower it (${kept})`;
-    return new TracinError('ERR_TRACIN_USAGE', message);
+    const message = `the loss is no longer finite in epoch ${epoch} at learning rate ${this.#learningRate(epoch)}`;
+    return new TracinError('ERR_TRACIN_USAGE', `${message}: lower it (${this.#kept(epoch)})`);
+  }
+
+  #kept(epoch: number): string {
+    return epoch > 1 ? `what was trained up to epoch ${epoch - 1} is kept in ${this.dir}` : 'no epoch was finished';
+  }
+
+  /** @throws ERR_TRACIN_DATA where what the epoch has read need not be what run.json says */
+  async #assertSameData(epoch: number): Promise<void> {
+    const { data } = this.options;
+    for (const part of ['train', 'validation'] as const) {
+      if ((await data[part]?.fingerprint()) === this.file.data[part]?.fingerprint) continue;
+      const message = `the ${part === 'train' ? 'training' : 'validation'} data changed in epoch ${epoch}`;
+      throw new TracinError('ERR_TRACIN_DATA', `${message}: put them back and resume, or train into another folder (${this.#kept(epoch)})`);
+    }
   }
 
   async #evaluate(epoch: number, trainLoss: number): Promise<EpochMetrics> {
@@ -143,6 +157,8 @@ class Training {
   async #write(epoch: number, metrics: readonly EpochMetrics[]): Promise<void> {
     const state = await takeState(this.program, epoch);
     if (!(await isFiniteState(state))) throw this.#diverged(epoch);
+    await this.#assertSameData(epoch);
+    await assertStandsAfter(this.dir, epoch - 1);
     if (isCheckpointDue(epoch, this.#configuration)) {
       const metadata = new Map([
         ['tracin.epoch', String(epoch)],

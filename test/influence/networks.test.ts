@@ -44,6 +44,16 @@ describe('checkpoint files', () => {
     expect(largestFile).toBe(bytes);
   });
 
+  test('are refused where they are replaced before they are read again', async () => {
+    const files = [1, 2, 3].map((seed) => join(tiny.dir, `seed-${seed}.onnx`));
+    for (const [i, file] of files.entries()) await writeOnnx(file, tinyNetwork(i + 1));
+    const { read } = await resolved({ checkpoints: files, learningRates: [1, 1, 1] });
+    await writeOnnx(files[1]!, tinyNetwork(7));
+    const message = `${files[1]} was replaced while in use`;
+    await expect(read({ file: files[1]! })).rejects.toMatchObject(refusal('ERR_TRACIN_CHECKPOINT', message));
+    expect((await read({ file: files[2]! })).source).toBe(files[2]);
+  });
+
   test('need no rates where the definition takes 1 for all', async () => {
     const { checkpoints } = await resolved({ checkpoints: tiny.checkpoints }, 'one');
     expect(checkpoints.map(({ learningRate }) => learningRate)).toEqual([1, 1]);

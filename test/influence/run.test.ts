@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { chosenSlices } from '../../lib/dataset/views';
 import type { Program } from '../../lib/engine/engine';
 import { openReferenceEngine } from '../../lib/engine/reference';
 import { lower } from '../../lib/graph/lower';
@@ -180,6 +181,15 @@ describe('a folder that holds something already', () => {
     await computeInfluence({ ...half, signal: abort.signal, onProgress: () => abort.abort() }).catch(() => undefined);
     await expect(computeInfluence(half)).rejects.toEqual(refusal('--resume'));
   });
+});
+
+test.each(['train', 'test'] as const)('%s data that change while they are read make no study', async (role) => {
+  let state = 'before';
+  const changing = { ...chosenSlices(tiny[role], [...tiny[role].slices.keys()]), fingerprint: async () => state };
+  const options = settings({ [role]: changing, onProgress: () => (state = 'after') });
+  const message = expect.stringMatching(/data changed while they were read: delete .* and compute the study again/) as string;
+  await expect(computeInfluence(options)).rejects.toMatchObject({ code: 'ERR_TRACIN_DATA', message });
+  expect(await readdir(options.out)).toEqual(['tiles']);
 });
 
 describe('what does not go together', () => {

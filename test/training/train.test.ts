@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -239,6 +240,57 @@ describe('train', () => {
     await rm(join(dir, 'run', 'run.json'));
     const remains = expect.stringMatching(/checkpoints is left of a run without run\.json/) as string;
     await expect(train(options({ epochs: 1 }))).rejects.toMatchObject({ code: 'ERR_TRACIN_USAGE', message: remains });
+  });
+
+  it('gives a folder to one of two that begin at once', async () => {
+    const alone = await train(options({ run: join(dir, 'alone'), seed: 2 }));
+    const [one, other] = await Promise.allSettled([2, 3].map((seed) => train(options({ seed }))));
+    const lost = {
+      status: 'rejected',
+      reason: { code: 'ERR_TRACIN_USAGE', message: expect.stringContaining('already holds a run') as string },
+    };
+    const [won] = [one, other].filter(({ status }) => status === 'fulfilled');
+    expect([one, other]).toMatchObject(won === one ? [{}, lost] : [lost, {}]);
+    const same = (await openRun(join(dir, 'run'))).training.seed === 2;
+    expect((await contents(join(dir, 'run')))['state.safetensors'] === (await contents(alone.dir))['state.safetensors']).toBe(same);
+  });
+
+  it('stops where another process has trained further in the same folder', async () => {
+    let [begun, go] = [(): void => undefined, (): void => undefined];
+    const [reached, released] = [new Promise<void>((done) => (begun = done)), new Promise<void>((done) => (go = done))];
+    let reads = 0;
+    const waiting = {
+      ...data.train,
+      read: async (at: readonly number[]) => (reads++ === 1 && (begun(), await released), data.train.read(at)),
+    };
+    const slow = train(options({ data: { ...data, train: waiting }, resume: true }));
+    await reached;
+    await train(options({ resume: true }));
+    const whole = await contents(join(dir, 'run'));
+    go();
+    const message = expect.stringMatching(/stands after epoch 3, while epoch 1 was trained: another process trains/) as string;
+    await expect(slow).rejects.toMatchObject({ code: 'ERR_TRACIN_STUDY', message });
+    expect(await contents(join(dir, 'run'))).toEqual(whole);
+  });
+
+  it('stops where the folder is removed, and makes no other', async () => {
+    const run = join(dir, 'run');
+    const onEpoch = ({ epoch }: { epoch: number }) => epoch === 1 && rmSync(run, { recursive: true });
+    const message = expect.stringMatching(/run\.json is gone, while epoch 2 was trained/) as string;
+    await expect(train(options({ onEpoch }))).rejects.toMatchObject({ code: 'ERR_TRACIN_STUDY', message });
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  it('stops where the data change, and keeps the epochs before', async () => {
+    let state = 'before';
+    const changing = { ...data.train, fingerprint: async () => state };
+    const given = options({ data: { ...data, train: changing } });
+    const changed = train({ ...given, onEpoch: ({ epoch }) => epoch === 2 && (state = 'after') });
+    const message = expect.stringMatching(/^the training data changed in epoch 3: .*up to epoch 2 is kept/) as string;
+    await expect(changed).rejects.toMatchObject({ code: 'ERR_TRACIN_DATA', message });
+    expect((await openRun(join(dir, 'run'))).metrics).toHaveLength(2);
+    state = 'before';
+    expect((await train({ ...given, resume: true })).finished).toBe(true);
   });
 
   describe('openRun', () => {
