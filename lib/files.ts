@@ -97,6 +97,13 @@ export async function createFile(path: string, chunks: Chunks): Promise<boolean>
   return first;
 }
 
+/** Removes a file, if there is one. */
+export async function removeFile(path: string): Promise<void> {
+  await rm(path, { force: true }).catch((error: unknown) => {
+    throw fileError(error, 'remove', path);
+  });
+}
+
 /**
  * Replaces `path` by what `change` makes of what it holds by then. Changes that come at once, from other processes too, wait for one another, so
  * that none is lost.
@@ -168,9 +175,6 @@ async function write(path: string, chunks: Chunks, settle: (aside: string) => Pr
 export async function removePartial(dir: string): Promise<void> {
   const names = await readdir(dir).catch(() => [] as string[]); // not made yet
   for (const name of names.filter((entry) => /\.partial-[0-9a-f]+$/.test(entry))) {
-    const path = join(dir, name);
-    await rm(path, { force: true }).catch((error: unknown) => {
-      throw fileError(error, 'remove', path);
-    });
+    await removeFile(join(dir, name));
   }
 }

@@ -4,6 +4,7 @@ import './compile-cache';
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { TracinError } from '../errors';
+import { fileError } from '../files';
 import { VERSION } from '../version';
 import type { Context } from './context';
 import { createReporter } from './progress';
@@ -98,13 +99,15 @@ async function main(): Promise<void> {
       interrupt.abort();
     });
   }
-  // `tracin-seg … | head`: the reader has seen enough.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   process.stderr.on('error', () => undefined);
   const fail = (error: unknown): void => {
     reporter.stop();
     process.exitCode = explain(error);
   };
+  // The command goes on, for what it prints is not all that it does; of `tracin-seg … | head` the reader has seen enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') fail(fileError(error, 'write', 'standard output'));
+  });
   process.on('uncaughtException', (error) => {
     fail(error);
     process.exit();

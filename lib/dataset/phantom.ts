@@ -1,8 +1,8 @@
 /** Synthetic patients in the BraTS layout, for trying things without data and for studies with known label errors. */
-import { readdir, rm } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TracinError, throwIfAborted } from '../errors';
-import { fileError, replaceFile } from '../files';
+import { createFile, fileError, removeFile, replaceFile } from '../files';
 import { CALL, anyPath, check, kindOf, list, oneOf, optional, shape, share, whole } from '../kinds';
 import type { OnProgress } from '../progress';
 import { BRATS_LABELS } from './brats';
@@ -78,7 +78,7 @@ const SPECIAL = 6;
 /**
  * Writes `Phantom_001/…` and so on, `phantom.json` (scanner and tumour of each), `split.json` (train 2/3, validation 1/12, test 1/4),
  * `labels.txt` for ITK-SNAP and, where faults were asked for, `planted.json`.
- * @throws ERR_TRACIN_USAGE on options that cannot be meant or a folder that holds patients of a larger phantom
+ * @throws ERR_TRACIN_USAGE on options that cannot be meant, or a folder that holds patients of a larger phantom or gets those of another one
  */
 export async function writePhantom(dir: string, options: PhantomOptions = {}): Promise<Phantom> {
   check('writePhantom', { dir, options }, { dir: anyPath, options: OPTIONS });
@@ -106,6 +106,12 @@ export async function writePhantom(dir: string, options: PhantomOptions = {}): P
   const seeds = names.map(() => random.seed());
   const planted = drawFaults(split.train, wanted, faults, faultPixels, random);
 
+  // Of a phantom before this one: they must not speak of patients of which some are new.
+  const files = ['phantom.json', 'planted.json', 'split.json'].map((name) => join(folder, name));
+  const forget = async (): Promise<void> => {
+    for (const file of files) await removeFile(file);
+  };
+  await forget();
   const workers = new WorkerPool('dataset/phantom/phantom-worker');
   const failed = new AbortController();
   const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
@@ -123,16 +129,17 @@ export async function writePhantom(dir: string, options: PhantomOptions = {}): P
     failed.abort();
     await workers.close();
   }
-  await writeSplit(join(folder, 'split.json'), split);
+  const [recordFile, plantedFile, splitFile] = files as [string, string, string];
+  await writeSplit(splitFile, split);
   await writeLabelDescription(folder, BRATS_LABELS);
-  const plantedFile = join(folder, 'planted.json');
   if (planted.length > 0) await replaceFile(plantedFile, `${JSON.stringify(planted, null, 2)}\n`);
-  else await rm(plantedFile, { force: true });
   const { shape, spacing } = gridOf(size);
-  await replaceFile(
-    join(folder, 'phantom.json'),
-    `${JSON.stringify({ formatVersion: 1, seed, shape, spacing, planted: wanted, cases }, null, 2)}\n`,
-  );
+  const record = `${JSON.stringify({ formatVersion: 1, seed, shape, spacing, planted: wanted, cases }, null, 2)}\n`;
+  if (!(await createFile(recordFile, record)) && (await readFile(recordFile, 'utf8').catch(() => '')) !== record) {
+    await forget();
+    const message = `${folder}: another phantom was written into it at the same time: write one of them again, and the other into its own folder`;
+    throw new TracinError('ERR_TRACIN_USAGE', message);
+  }
   return { dir: folder, cases, split, planted };
 }
 

@@ -1,11 +1,10 @@
 /** Which feature maps of the last hidden layer explain a study: FI by rank, the features it selects, and the exact split of T. */
-import { rm } from 'node:fs/promises';
 import type { SliceSource } from '../dataset/slices';
 import { openedEngine, type Engine, type Program } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
-import { replaceFile } from '../files';
+import { changeFile, removeFile, replaceFile } from '../files';
 import { toJson } from '../json';
-import { CALL, check, oneOf, optional, whole, type Kinds } from '../kinds';
+import { CALL, callback, check, oneOf, optional, whole, type Kinds } from '../kinds';
 import { regionBatches, type Role } from '../influence/batches';
 import { influencedRegions } from '../influence/influenced';
 import type { Networks } from '../influence/networks';
@@ -43,6 +42,8 @@ export interface FeatureOptions {
   readonly data?: string | undefined;
   readonly run?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Told what was found and FI as importance.npy has it, before features.json says so: for files that go with them. */
+  readonly onFound?: ((found: Features, importance: Float32Array) => Promise<void>) | undefined;
   /** Stages `ranks`, in test slices, `features`, in slices that go through the network, and `split`, in test slices at each checkpoint. */
   readonly onProgress?: OnProgress | undefined;
 }
@@ -58,6 +59,7 @@ const OPTIONS: Kinds<FeatureOptions> = {
   shuffles: optional(whole(20)),
   seed: optional(whole(0)),
   batch: optional(whole(1)),
+  onFound: optional(callback),
 };
 
 /**
@@ -112,7 +114,7 @@ export async function computeFeatures(options: FeatureOptions): Promise<Features
     await splitHead(work);
     const result = await worker.call<FeatureResult>('result', undefined, { signal });
     const found = await summary(options, head, result, { similarity, normalize, shuffles, seed });
-    await write(study, head, result, found, worker, signal);
+    await write(options, head, result, found, worker);
     return found;
   } finally {
     program?.dispose();
@@ -205,24 +207,27 @@ async function summary(
 }
 
 async function write(
-  study: Study,
+  { study, onFound, signal }: FeatureOptions,
   head: FeatureHead,
   result: FeatureResult,
   found: Features,
   worker: WorkerThread,
-  signal: AbortSignal | undefined,
 ): Promise<void> {
   const paths = featurePaths(study.dir);
   const [tests, trainings, classes] = [study.tests.slices.length, study.trainings.slices.length, study.classes.length];
   const curves = [classes, head.features, trainings];
   const table = await worker.call<Uint8Array>('table', { features: found, ...result }, { signal });
-  // Of features computed before: it must not speak of arrays of which some are new.
-  await rm(paths.features, { force: true });
-  await writeNpy(paths.importance, curves, result.importance);
-  await writeNpy(paths.split, curves, result.split);
-  await writeNpy(paths.similarity, [tests, classes, trainings], result.similarity);
-  await writeNpy(paths.maxima('test'), [tests, classes, head.features], result.maxima.test);
-  await writeNpy(paths.maxima('train'), [trainings, classes, head.features], result.maxima.train);
-  await replaceFile(paths.table, table);
-  await replaceFile(paths.features, toJson(found));
+  // Others may compute features of the study at the same time: one after another, each writes all of its files.
+  await changeFile(paths.features, async () => {
+    // Of features computed before: it must not speak of arrays of which some are new.
+    await removeFile(paths.features);
+    await writeNpy(paths.importance, curves, result.importance);
+    await writeNpy(paths.split, curves, result.split);
+    await writeNpy(paths.similarity, [tests, classes, trainings], result.similarity);
+    await writeNpy(paths.maxima('test'), [tests, classes, head.features], result.maxima.test);
+    await writeNpy(paths.maxima('train'), [trainings, classes, head.features], result.maxima.train);
+    await replaceFile(paths.table, table);
+    await onFound?.(found, result.importance);
+    return toJson(found);
+  });
 }

@@ -6,7 +6,7 @@ import { writeLabelDescription } from '../dataset/label-description';
 import { sliceSource, type SliceSource } from '../dataset/slices';
 import { openEngine } from '../engine';
 import { TracinError } from '../errors';
-import { fileError, makeFolder, replaceFile } from '../files';
+import { fileError, makeFolder, removeFile, replaceFile } from '../files';
 import { lower } from '../graph/lower';
 import type { Lowered } from '../graph/lowered';
 import { readOnnx } from '../graph/onnx';
@@ -97,13 +97,16 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
     });
     const files = labelFiles(data, out);
     await assertApart(files, data);
+    // Of a prediction before this one: they must not speak of labels of which some are new.
+    const dice = { json: join(out, 'dice.json'), csv: join(out, 'dice.csv') };
+    for (const file of Object.values(dice)) await removeFile(file);
     const predicted =
       data instanceof Dataset ? await predictVolumes(predictor, data, files, options) : await predictArray(predictor, data, files, options);
     if (data instanceof Dataset) await writeLabelDescription(out, data.layout.classes);
     const mean = meanDice(predicted.dice, data.classes.length);
     const { notes, provider } = predictor;
     const prediction: Prediction = { out, files, checkpoint, provider, notes, classes: data.classes, mean, ...predicted };
-    if (prediction.dice.length > 0) await writeDice(prediction);
+    if (prediction.dice.length > 0) await writeDice(prediction, dice);
     return prediction;
   } finally {
     await predictor.close();
@@ -247,10 +250,13 @@ async function predictArray(
   return { dice };
 }
 
-async function writeDice({ out, checkpoint, provider, classes, dice, mean }: Prediction): Promise<void> {
+async function writeDice(
+  { checkpoint, provider, classes, dice, mean }: Prediction,
+  files: { readonly json: string; readonly csv: string },
+): Promise<void> {
   const byClass = (values: readonly (number | null)[]): Record<string, number | null> =>
     Object.fromEntries(classes.map((name, k) => [name, values[k]!]));
   const cases = dice.map((row) => ({ case: row.case, patient: row.patient, dice: byClass(row.dice) }));
-  await replaceFile(join(out, 'dice.json'), toJson({ formatVersion: 1, checkpoint, provider, classes, cases, mean: byClass(mean) }));
-  await replaceFile(join(out, 'dice.csv'), encodeDiceCsv(classes, dice));
+  await replaceFile(files.json, toJson({ formatVersion: 1, checkpoint, provider, classes, cases, mean: byClass(mean) }));
+  await replaceFile(files.csv, encodeDiceCsv(classes, dice));
 }

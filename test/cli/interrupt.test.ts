@@ -95,6 +95,10 @@ test('influence: nothing passes for a study, and --resume ends it', async () => 
   });
   expect((await tracin([...words, '--resume'])).status).toBe(0);
   expect((await tracin(ranking)).status).toBe(0);
+  const picture = ['explain', study, '--maps', '--test', 'Phantom_003', '--class', 'ED', '--top', '1', '--features', '--threads', '1'];
+  expect((await tracin(picture, { closeStdout: true })).status).toBe(0);
+  expect(readdirSync(join(study, 'features'))).toContain('features.json');
+  rmSync(join(study, 'maps'), { recursive: true });
   await interrupted(['explain', study, '--maps', '--test', 'Phantom_003', '--class', 'ED'], /engine /);
   expect(readdirSync(study)).not.toContain('maps');
 });

@@ -127,6 +127,28 @@ test('an abort stops it and leaves no file half written', async () => {
   expect(readdirSync(dir)).not.toContain('phantom.json');
 });
 
+test('one drawn over another and stopped does not pass for the other', async () => {
+  const dir = join(root, 'over');
+  const options = { cases: 3, size: 16, seed: 1, planted: 0.5 };
+  await writePhantom(dir, options);
+  const controller = new AbortController();
+  const over = { ...options, seed: 2, signal: controller.signal, onProgress: () => controller.abort() };
+  await expect(writePhantom(dir, over)).rejects.toMatchObject({ code: 'ERR_TRACIN_ABORTED' });
+  expect(readdirSync(dir).filter((name) => name.endsWith('.json'))).toEqual([]);
+});
+
+test('two at once into one folder are one phantom, or none', async () => {
+  const dir = join(root, 'both');
+  const options = { cases: 3, size: 16, planted: 0.5 };
+  const same = await Promise.all([1, 1].map((seed) => writePhantom(dir, { ...options, seed })));
+  expect(same[0]).toEqual(same[1]);
+  const others = await Promise.allSettled([1, 2].map((seed) => writePhantom(dir, { ...options, seed })));
+  expect(others.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  const reason = { code: 'ERR_TRACIN_USAGE', message: stringContaining('another phantom was written into it at the same time') };
+  expect(others.find(({ status }) => status === 'rejected')).toMatchObject({ reason });
+  expect(readdirSync(dir).filter((name) => name.endsWith('.json'))).toEqual([]);
+});
+
 test('faults of chosen ways and widths, in the same patients', async () => {
   const options = { cases: 12, size: 32, seed: 3, planted: 0.5 } as const;
   const { planted } = await writePhantom(join(root, 'any'), options);

@@ -199,3 +199,20 @@ test('features computed again are whole or not there', async () => {
   await expect(computeFeatures({ ...settings(study, reference), similarity: 'cosine' })).rejects.toMatchObject({ code: 'ERR_TRACIN_IO' });
   await expect(readFeatures(study)).rejects.toMatchObject({ code: 'ERR_TRACIN_STUDY', message: /holds no features/ });
 });
+
+test('features computed at the same time are all of the one or all of the other', async () => {
+  const study = await studyOf('at-once', { region: 'truth' }, reference);
+  const paths = featurePaths(study.dir);
+  const files = [paths.features, paths.importance, paths.similarity, paths.table];
+  const written = async (): Promise<string[]> => Promise.all(files.map((file) => readFile(file, 'base64')));
+  const whole: string[][] = [];
+  for (const similarity of ['max-ratio', 'cosine'] as const) {
+    await computeFeatures({ ...settings(study, reference), similarity });
+    whole.push(await written());
+  }
+  for (let round = 0; round < 3; round++) {
+    const both = (['max-ratio', 'cosine'] as const).map((similarity) => computeFeatures({ ...settings(study, reference), similarity }));
+    await Promise.all(both);
+    expect(whole).toContainEqual(await written());
+  }
+});

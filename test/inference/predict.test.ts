@@ -114,6 +114,9 @@ describe('predict', () => {
     const unlabelled = await predict({ network: { checkpoint: prediction.checkpoint }, data: arrays, out: join(dir, 'unlabelled') });
     expect(unlabelled.dice).toEqual([]);
     expect(await readdir(unlabelled.out)).toEqual(['labels.npy']);
+    // over the first: its Dice is of other labels
+    await predict({ network: { checkpoint: prediction.checkpoint }, data: arrays, out: prediction.out });
+    expect(await readdir(prediction.out)).toEqual(['labels.npy']);
     await arrays.close();
   });
 
@@ -161,6 +164,8 @@ describe('predict', () => {
     const data = await openDataset({ dir: join(dir, 'patients'), size: 24, slices: 'all' });
     const abort = new AbortController();
     const out = join(dir, 'stopped');
+    await mkdir(out);
+    for (const name of ['dice.json', 'dice.csv']) await writeFile(join(out, name), 'of another network');
     const stopped = predict({
       network: { checkpoint },
       data,

@@ -11,10 +11,15 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** @param interruptAt Ctrl-C is pressed once, as soon as this appears on stderr */
+/** @param interruptAt Ctrl-C is pressed once, as soon as this appears on stderr; `closeStdout`: nobody reads what is printed */
 export function tracin(
   words: readonly string[],
-  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>>; readonly interruptAt?: RegExp } = {},
+  options: {
+    readonly cwd?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly interruptAt?: RegExp;
+    readonly closeStdout?: boolean;
+  } = {},
 ): Promise<Outcome> {
   if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run \`npm run build\``);
   return new Promise((done, failed) => {
@@ -26,6 +31,7 @@ export function tracin(
     let stdout = '';
     let stderr = '';
     let pressed = false;
+    if (options.closeStdout) child.stdout.destroy();
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;

@@ -2,7 +2,7 @@ import { join, relative } from 'node:path';
 import { Option, type Command } from 'commander';
 import { openEngine } from '../../engine';
 import { computeFeatures } from '../../explanation/features';
-import { featurePaths, readFeatureArray, type Features } from '../../explanation/files';
+import { featurePaths, type Features } from '../../explanation/files';
 import { SIMILARITIES, type Similarity } from '../../explanation/similarity';
 import { replaceFile } from '../../files';
 import { NORMALISATIONS } from '../../influence/normalisation';
@@ -75,14 +75,15 @@ async function explainFeatures(
   { signal, reporter }: Context,
 ): Promise<void> {
   const { onProgress } = reporter;
-  const features = await computeFeatures({ study, engine, similarity, normalize, shuffles, seed, batch, data, run, signal, onProgress });
-  const paths = featurePaths(study.dir);
-  const importance = await readFeatureArray(paths.importance);
+  const { folder } = featurePaths(study.dir);
   const drawing = await loadDrawing();
-  for (const [k, file] of interpretativeFiles(features.classes.map((one) => one.class)).entries()) {
-    const map = interpretativeMap(features, importance, k);
-    await replaceFile(join(paths.folder, file), `${drawInterpretativeMap(features, map, k, drawing, FILE_INK).text}\n`);
-  }
+  const onFound = async (found: Features, importance: Float32Array): Promise<void> => {
+    for (const [k, file] of interpretativeFiles(found.classes.map((one) => one.class)).entries()) {
+      const map = interpretativeMap(found, importance, k);
+      await replaceFile(join(folder, file), `${drawInterpretativeMap(found, map, k, drawing, FILE_INK).text}\n`);
+    }
+  };
+  const features = await computeFeatures({ study, engine, similarity, normalize, shuffles, seed, batch, data, run, signal, onProgress, onFound }); // prettier-ignore
   reporter.stop();
   process.stdout.write(json ? `${JSON.stringify(features, null, 1)}\n` : featureWords(study, features));
 }
