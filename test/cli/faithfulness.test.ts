@@ -1,9 +1,9 @@
 /** A run taken through its tests and its audit, by command. */
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
-import { parseCsv } from '../../lib/csv';
+import { csvLine, parseCsv } from '../../lib/csv';
 import type { Features } from '../../lib/explanation/files';
 import { readFindings } from '../../lib/faithfulness/findings';
 import type { Faithfulness } from '../../lib/faithfulness/files';
@@ -122,6 +122,33 @@ test('audit writes a table and pictures for the annotators', async () => {
   expect(words).toMatch(/by \w+: AUROC .* on 2 of 6 patients with planted faults/);
   expect(readdirSync(join(cwd, 'elsewhere'))).toContain('audit.csv');
   expect(await refusal(['audit', 'run/study', '--trusted', 'Nobody'], cwd)).toMatch(/trusted case Nobody is no test case/);
+});
+
+test('an audit keeps what annotators wrote into the table of the one before, and not its pictures', async () => {
+  const out = join(cwd, 'annotated');
+  const table = join(out, 'audit.csv');
+  const rows = () => parseCsv(readFileSync(table, 'utf8'));
+  const pictures = () => readdirSync(out).filter((name) => name.endsWith('.png'));
+  await done('audit run/study --order loss --top 6 --out annotated');
+  expect(pictures()).toHaveLength(6);
+  writeFileSync(join(out, '001-of-my-own-1.png'), '');
+  const [head, first, ...others] = rows();
+  const written = [...first!.slice(0, -2), 'wrong', 'ET, all of it'];
+  writeFileSync(table, ['\uFEFF', ...[head!, written, ...others].map((row) => `${csvLine(row)}\r\n`)].join(''));
+  await done('audit run/study --order selfInfluence --top 2 --out annotated');
+  expect(rows().filter((row) => row.at(-2) !== '')).toEqual([
+    expect.arrayContaining(['verdict']),
+    expect.arrayContaining([first![1], 'wrong', 'ET, all of it']),
+  ]);
+  expect(pictures()).toHaveLength(3);
+  expect(pictures()).toContain('001-of-my-own-1.png');
+  writeFileSync(table, readFileSync(table, 'utf8').replaceAll(first![1]!, 'Somebody'));
+  const refused = ['audit', 'run/study', '--order', 'loss', '--out', 'annotated'];
+  expect(await refusal(refused, cwd)).toMatch(
+    /audit\.csv: holds a verdict on Somebody, whose labels are not audited now, and would be replaced: move it away/,
+  );
+  writeFileSync(table, 'rank;patient\n1;Somebody\n');
+  expect(await refusal(refused, cwd)).toMatch(/audit\.csv: has no column rank and would be replaced/);
 });
 
 test('data and run that were moved are named', async () => {

@@ -1,18 +1,18 @@
 import { join, relative, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
-import { csvLine } from '../../csv';
 import type { SliceSource } from '../../dataset/slices';
 import { openEngine } from '../../engine';
 import { audit, type Audit } from '../../faithfulness/audit';
 import { auditPaths, auditRecord } from '../../faithfulness/audit-files';
 import { readEvidence } from '../../faithfulness/files';
 import { FOUND_BY as ORDERS, type FoundBy } from '../../faithfulness/planted';
-import { replaceFile } from '../../files';
+import { changeFile, removeFile, replaceFile } from '../../files';
 import { reopenSides } from '../../influence/reopen';
 import { toJson } from '../../json';
 import type { Study } from '../../influence/study';
 import { drawAuditSlice } from '../../report/audit-picture';
 import { wholeNumber, words } from '../arguments';
+import { encodeAudit, pictureName, readEarlier } from '../audit-table';
 import { example, type Context } from '../context';
 import { addEngineFlags, type EngineFlags } from '../engine-options';
 import { studyOrRun } from '../study-or-run';
@@ -60,45 +60,22 @@ async function runAudit(dir: string, flags: Flags, context: Context): Promise<vo
   notes.forEach((line) => reporter.note(line));
   const study = await studyOrRun(dir, engine, context);
   const evidence = await readEvidence(flags.evidence === undefined ? study.dir : resolve(flags.evidence), flags.evidence !== undefined);
+  const out = resolve(flags.out ?? auditPaths(study.dir).folder);
+  const file = join(out, 'audit.csv');
+  const audited = study.trainings.slices.map(({ patient }) => patient);
+  await readEarlier(file, audited); // before the work
   const { order, trusted, batch, data, run } = flags;
   const found = await audit({ study, engine, order, evidence, trusted, batch, data, run, signal, onProgress: reporter.onProgress });
-  const paths = auditPaths(study.dir);
-  await replaceFile(paths.record, toJson(auditRecord(found)));
-  const out = resolve(flags.out ?? paths.folder);
-  await replaceFile(join(out, 'audit.csv'), encodeAudit(found));
+  await replaceFile(auditPaths(study.dir).record, toJson(auditRecord(found)));
+  // Annotators may write into the table meanwhile.
+  await changeFile(file, async () => {
+    const earlier = await readEarlier(file, audited);
+    for (const picture of earlier.pictures) await removeFile(join(out, picture));
+    return encodeAudit(found, earlier.words);
+  });
   await drawPictures(study, found, out, flags, context);
   reporter.stop();
   process.stdout.write(flags.json ? `${JSON.stringify(found, null, 1)}\n` : inWords(found, flags.top, out));
-}
-
-/** One row a patient; the last two columns are for the annotators. */
-function encodeAudit({ classes, patients }: Audit): string {
-  const scores = ORDERS.filter((score) => patients[0]!.scores[score] !== undefined);
-  const head = [
-    'rank',
-    'patient',
-    'slices',
-    'worst_case',
-    'worst_slice',
-    ...scores,
-    ...classes.map((name) => `selfInfluence_${name}`),
-    'verdict',
-    'comment',
-  ];
-  const rows = patients.map((one) =>
-    csvLine([
-      one.rank,
-      one.patient,
-      one.slices,
-      one.worst.case,
-      one.worst.slice,
-      ...scores.map((score) => one.scores[score]!),
-      ...one.selfInfluenceByClass,
-      null,
-      null,
-    ]),
-  );
-  return [csvLine(head), ...rows, ''].join('\n');
 }
 
 /** The worst slice of each of the first patients. */
@@ -118,8 +95,7 @@ async function drawPictures(
       const is = (slice: { case: string; index: number }): boolean => slice.case === worst.case && slice.index === worst.slice;
       const predicted = await study.predicted('train', study.trainings.slices.findIndex(is));
       const png = await drawAuditSlice(source, source.slices.findIndex(is), modality, predicted);
-      const name = `${String(rank).padStart(3, '0')}-${patient.replaceAll(/[^\w.-]/g, '_')}-${worst.slice}.png`;
-      await replaceFile(join(out, name), png);
+      await replaceFile(join(out, pictureName(rank, patient, worst.slice)), png);
       reporter.onProgress({ stage: 'pictures', done: i + 1, total: shown.length });
     }
   } finally {
