@@ -1,6 +1,8 @@
 /** Files are written aside and renamed, so a name either holds a whole file or nothing new. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import { access, constants, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { TracinError } from './errors';
@@ -152,10 +154,10 @@ async function release(lock: string): Promise<void> {
 type Chunks = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 async function write(path: string, chunks: Chunks, settle: (aside: string) => Promise<void>): Promise<void> {
-  // Processes of several machines may write to one folder.
-  const aside = `${path}.partial-${randomBytes(6).toString('hex')}`;
+  const aside = `${path}.partial-${MACHINE}-${process.pid}-${randomBytes(3).toString('hex')}`;
   try {
     await makeFolder(dirname(path));
+    await sweepOnce(dirname(path));
     const file = await open(aside, 'w');
     try {
       if (typeof chunks === 'string' || chunks instanceof Uint8Array) await file.writeFile(chunks);
@@ -171,10 +173,43 @@ async function write(path: string, chunks: Chunks, settle: (aside: string) => Pr
   }
 }
 
-/** Removes what killed processes were writing aside in a folder, if there is one. */
-export async function removePartial(dir: string): Promise<void> {
-  const names = await readdir(dir).catch(() => [] as string[]); // not made yet
-  for (const name of names.filter((entry) => /\.partial-[0-9a-f]+$/.test(entry))) {
-    await removeFile(join(dir, name));
+/** Where numbers of processes are told apart: this machine, or this container of it. Processes of several may write to one folder. */
+const MACHINE = createHash('sha256').update(`${hostname()} ${processNamespace()}`).digest('hex').slice(0, 6);
+
+function processNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid'); // Linux
+  } catch {
+    return '';
   }
+}
+
+/** Milliseconds after which a file that is written aside elsewhere, and has not grown since, is of a process that was killed. */
+const ABANDONED = 24 * 3600_000;
+const swept = new Set<string>();
+
+/** Removes what killed processes were writing aside in a folder; once, for many files may come to lie in it. */
+async function sweepOnce(dir: string): Promise<void> {
+  if (swept.has(dir)) return;
+  swept.add(dir);
+  for (const name of await readdir(dir).catch(() => [])) {
+    const [, machine, pid] = /\.partial-(?:([0-9a-f]{6})-(\d+)-)?[0-9a-f]+$/.exec(name) ?? ['', '', ''];
+    if (machine === '') continue;
+    const path = join(dir, name);
+    const dead = machine === MACHINE ? !isAlive(Number(pid)) : await isAbandoned(path);
+    if (dead) await rm(path, { force: true }).catch(() => undefined); // of another user
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+async function isAbandoned(path: string): Promise<boolean> {
+  const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity })); // gone by now
+  return Date.now() - mtimeMs > ABANDONED;
 }

@@ -1,10 +1,11 @@
-/** A file that many change at once. */
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+/** Files that many write and change at once, and some are killed in. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { changeFile } from '../lib/files';
+import { changeFile, replaceFile } from '../lib/files';
 
 const CHILD = join(__dirname, 'support', 'changes-child.js');
 let dir: string;
@@ -55,4 +56,33 @@ it('leaves the file and no lock where a change fails', async () => {
   await writeFile(join(dir, 'file'), '');
   const wrong = changeFile(join(dir, 'file', 'numbers.json'), () => Promise.resolve(''));
   await expect(wrong).rejects.toMatchObject({ code: 'ERR_TRACIN_IO' });
+});
+
+it('removes what a killed process was writing aside, not what is being written', async () => {
+  const write = async (): Promise<ReturnType<typeof spawn>> => {
+    const child = spawn(process.execPath, [join(__dirname, 'support', 'written-child.js'), path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(child.stdout, 'data');
+    return child;
+  };
+  const [killed, living] = [await write(), await write()];
+  killed.kill('SIGKILL');
+  await once(killed, 'exit');
+  try {
+    await replaceFile(path, '1');
+    const left = await readdir(dirname(path));
+    expect(left).toEqual(['numbers.json', expect.stringContaining(`-${living.pid}-`)]);
+  } finally {
+    living.kill('SIGKILL');
+    await once(living, 'exit');
+  }
+});
+
+it('removes what was written aside on another machine after a day', async () => {
+  const [old, young] = ['numbers.json.partial-000000-1-000000', 'numbers.json.partial-0123456789ab'];
+  await mkdir(dirname(path));
+  for (const name of [old, young]) await writeFile(join(dirname(path), name), 'half');
+  const before = Date.now() / 1000 - 25 * 3600;
+  await utimes(join(dirname(path), old), before, before);
+  await replaceFile(path, '1');
+  expect(await readdir(dirname(path))).toEqual(['numbers.json', young]);
 });

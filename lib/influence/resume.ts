@@ -1,9 +1,8 @@
 /** What an output folder holds already, and whether this run may go on with it. */
 import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { z } from 'zod';
 import { TracinError } from '../errors';
-import { createFile, fileError, makeFolder, removePartial, unmakeFolder } from '../files';
+import { createFile, fileError, makeFolder, unmakeFolder } from '../files';
 import { toJson } from '../json';
 import { FORMAT_VERSION, readStudyJson, studyPaths, studySchema, type StudyFile } from './folder';
 import { formatBytes, type InfluencePlan, type Layout } from './plan';
@@ -67,11 +66,6 @@ async function assertRoom(out: string, needed: number): Promise<void> {
   if (free >= needed) return;
   const message = `${out}: the study needs ${formatBytes(needed)} of disk but ${formatBytes(free)} are free: choose another folder`;
   throw new TracinError('ERR_TRACIN_IO', message);
-}
-
-/** Removes files that a killed run was writing beside the tiles, which go as a whole. */
-export async function sweep(out: string): Promise<void> {
-  for (const dir of [out, dirname(studyPaths(out).products(0))]) await removePartial(dir);
 }
 
 /** The tiles of what was begun: those of anything else do not count. */

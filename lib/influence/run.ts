@@ -23,7 +23,7 @@ import { layOut, type InfluencePlan, type PlanInput } from './plan';
 import { comparedSlices, samplePrecision, type PrecisionSample } from './precision';
 import { predictsWhereContracted } from './predicted';
 import { predictedLabels, prepareRegions } from './prepare';
-import { assertSameStudy, beginStudy, sweep, tilesOf } from './resume';
+import { assertSameStudy, beginStudy, tilesOf } from './resume';
 import { checkShard, shareOf, type Shard } from './shard';
 import { openStudy, type Study } from './study';
 import { missingTiles, regionRanges, type TileFolder } from './tiles';
@@ -43,7 +43,6 @@ export async function computeInfluence(options: InfluenceOptions): Promise<Study
   const { out } = job;
   try {
     if (job.standing.state !== 'complete') {
-      await sweep(out);
       const work = await begin(job, options);
       await computeTiles(work, options);
       await writeFiles(work, options);

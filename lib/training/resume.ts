@@ -1,6 +1,6 @@
 /** Whether a folder may be trained into, and from where. */
 import { TracinError } from '../errors';
-import { createFile, removePartial } from '../files';
+import { createFile } from '../files';
 import { toJson } from '../json';
 import { readMetrics, type EpochMetrics } from './metrics';
 import { inspectFolder, readRunFile, runPaths, type RunFile } from './run';
@@ -30,7 +30,6 @@ export async function beginRun(dir: string, file: RunFile, resume: boolean): Pro
     return { state: undefined, metrics: [] };
   }
   assertSameRun(run, file, paths.run);
-  for (const folder of [dir, runPaths(dir).checkpoints]) await removePartial(folder);
   const state = await readState(paths.state);
   const metrics = await readMetrics(paths.metrics, file.classes);
   const epochs = state?.epoch ?? 0;

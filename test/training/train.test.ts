@@ -87,7 +87,6 @@ describe('train', () => {
         const onProgress = ({ done }: Progress): void => void (done === stopAt && abort.abort());
         const stopped = train(options({ engine, optimiser, checkpointEvery: 2, run, signal: abort.signal, onProgress }));
         await expect(stopped).rejects.toMatchObject({ code: 'ERR_TRACIN_ABORTED' });
-        await writeFile(join(run, 'metrics.csv.partial-1'), 'left by a kill');
         const resumed = await train(options({ engine, optimiser, checkpointEvery: 2, run, resume: true }));
         expect(resumed.finished).toBe(true);
         expect(await contents(run)).toEqual(await contents(undisturbed.dir));
