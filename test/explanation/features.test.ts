@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Progress } from '../../lib/progress';
 import { setTimeout } from 'node:timers/promises';
+import type { Progress } from '../../lib/progress';
 import type { Engine } from '../../lib/engine/engine';
 import { computeFeatures, type FeatureOptions } from '../../lib/explanation/features';
 import { featurePaths, readFeatureArray, readFeatures } from '../../lib/explanation/files';
