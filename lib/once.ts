@@ -3,9 +3,11 @@ export class Once<T> {
   readonly #known = new Map<string, Promise<T>>();
 
   get(key: string, work: () => Promise<T>): Promise<T> {
-    const known = this.#known.get(key) ?? work();
-    this.#known.set(key, known);
-    known.catch(() => this.#known.delete(key));
-    return known;
+    const known = this.#known.get(key);
+    if (known) return known;
+    const begun = work();
+    this.#known.set(key, begun);
+    begun.catch(() => this.#known.delete(key)); // before any who asked is told, and may ask again
+    return begun;
   }
 }
