@@ -4,7 +4,6 @@ import { readlinkSync } from 'node:fs';
 import { access, constants, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { TracinError } from './errors';
 
 const NOT_A_FOLDER = 'a part of the path is not a folder: check the path';
@@ -106,52 +105,8 @@ export async function removeFile(path: string): Promise<void> {
   });
 }
 
-/**
- * Replaces `path` by what `change` makes of what it holds by then. Changes that come at once, from other processes too, wait for one another, so
- * that none is lost.
- */
-export async function changeFile(path: string, change: () => Promise<Chunks>): Promise<void> {
-  const lock = `${path}.lock`;
-  try {
-    await makeFolder(dirname(path));
-    await acquire(lock);
-  } catch (error) {
-    throw fileError(error, 'write', path);
-  }
-  try {
-    await replaceFile(path, await change());
-  } finally {
-    await release(lock);
-  }
-}
-
-/** Milliseconds after which a lock is of a process that was killed: a change takes some thousandth of it. */
-const FORSAKEN = 20_000;
-
-/** Makes the folder `lock`, which only one process can. Times are of this machine's clock alone: a file server's may differ. */
-async function acquire(lock: string): Promise<void> {
-  let [holder, since] = [0, Date.now()];
-  for (;;) {
-    const error = await mkdir(lock).then(
-      () => undefined,
-      (reason: NodeJS.ErrnoException) => reason,
-    );
-    if (!error) return;
-    if (error.code !== 'EEXIST') throw error;
-    const { ctimeMs } = await stat(lock).catch(() => ({ ctimeMs: 0 })); // gone by now
-    if (ctimeMs !== holder) [holder, since] = [ctimeMs, Date.now()];
-    else if (Date.now() - since > FORSAKEN) await release(lock);
-    await setTimeout(20);
-  }
-}
-
-async function release(lock: string): Promise<void> {
-  await rmdir(lock).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error; // another process took it for forsaken
-  });
-}
-
-type Chunks = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+/** What a file is to hold. */
+export type Chunks = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 async function write(path: string, chunks: Chunks, settle: (aside: string) => Promise<void>): Promise<void> {
   const aside = `${path}.partial-${MACHINE}-${process.pid}-${randomBytes(3).toString('hex')}`;

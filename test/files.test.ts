@@ -1,11 +1,12 @@
 /** Files that many write and change at once, and some are killed in. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { changeFile, replaceFile } from '../lib/files';
+import { changeFile } from '../lib/change-file';
+import { replaceFile } from '../lib/files';
 
 const CHILD = join(__dirname, 'support', 'changes-child.js');
 let dir: string;
@@ -40,12 +41,22 @@ it('waits for who holds the file, and for a while after that was killed', async 
     const change = add(7).then(() => (done = true));
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect([done, await read()]).toEqual([false, []]);
-    const later = Date.now() + 30_000;
-    now.mockImplementation(() => later);
+    let later = Date.now();
+    now.mockImplementation(() => (later += 30_000)); // also where it has not looked at the lock so far
     await change;
   } finally {
     now.mockRestore();
   }
+  expect([await read(), await readdir(dirname(path))]).toEqual([[7], ['numbers.json']]);
+});
+
+it('renews the lock of a change that takes long', async () => {
+  await changeFile(path, async () => {
+    const renewed = async (): Promise<number> => (await stat(`${path}.lock`)).ctimeMs;
+    const before = await renewed();
+    while ((await renewed()) === before) await new Promise((resolve) => setTimeout(resolve, 50));
+    return '[7]';
+  });
   expect([await read(), await readdir(dirname(path))]).toEqual([[7], ['numbers.json']]);
 });
 

@@ -1,8 +1,9 @@
 /** Which feature maps of the last hidden layer explain a study: FI by rank, the features it selects, and the exact split of T. */
+import { changeFile } from '../change-file';
 import type { SliceSource } from '../dataset/slices';
 import { openedEngine, type Engine, type Program } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
-import { changeFile, removeFile, replaceFile } from '../files';
+import { removeFile, replaceFile } from '../files';
 import { toJson } from '../json';
 import { CALL, callback, check, oneOf, optional, whole, type Kinds } from '../kinds';
 import { regionBatches, type Role } from '../influence/batches';

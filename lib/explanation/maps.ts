@@ -1,11 +1,11 @@
 /** Influence maps: which pixels of a training slice pushed a test region, which pulled, and which of the test slice felt it. */
 import { setImmediate } from 'node:timers/promises';
+import { changeFile } from '../change-file';
 import type { Affine } from '../dataset/affine';
 import { caseOrSlice, type SliceSource } from '../dataset/slices';
 import { sizeOf } from '../engine/layout';
 import { openedEngine, type Engine, type Floats, type Program, type RegionBatch, type RegionLoss } from '../engine/engine';
 import { TracinError, throwIfAborted } from '../errors';
-import { changeFile } from '../files';
 import { selectParameters } from '../graph/parameters';
 import { regionBatches, type Role, type Side } from '../influence/batches';
 import { regionLoss } from '../influence/definition';

@@ -1,10 +1,11 @@
 /** Tests what a study claims: every figure with its interval, sample size and seed, next to the baseline it has to beat. */
+import { changeFile } from '../change-file';
 import { sliceSource, type SliceSource } from '../dataset/slices';
 import { TracinError, throwIfAborted } from '../errors';
 import { computeFeatures } from '../explanation/features';
 import { readFeatures, type Features } from '../explanation/files';
 import { featureHead } from '../explanation/head';
-import { changeFile, replaceFile } from '../files';
+import { replaceFile } from '../files';
 import { selectParameters } from '../graph/parameters';
 import { toJson } from '../json';
 import { callback, check, kindOf, list, oneOf, optional, shape, whole, type Kinds } from '../kinds';

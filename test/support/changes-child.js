@@ -1,7 +1,7 @@
 /** Adds numbers to a file of numbers, one change each. Arguments: the file, the first number, how many. */
 const { existsSync, readFileSync } = require('node:fs');
 const { join } = require('node:path');
-const { changeFile } = require(join(__dirname, '..', '..', 'dist', 'lib', 'files.js'));
+const { changeFile } = require(join(__dirname, '..', '..', 'dist', 'lib', 'change-file.js'));
 
 const [path, first, count] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
 

@@ -1,12 +1,13 @@
 import { join, relative, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
+import { changeFile } from '../../change-file';
 import type { SliceSource } from '../../dataset/slices';
 import { openEngine } from '../../engine';
 import { audit, type Audit } from '../../faithfulness/audit';
 import { auditPaths, auditRecord } from '../../faithfulness/audit-files';
 import { readEvidence } from '../../faithfulness/files';
 import { FOUND_BY as ORDERS, type FoundBy } from '../../faithfulness/planted';
-import { changeFile, removeFile, replaceFile } from '../../files';
+import { removeFile, replaceFile } from '../../files';
 import { reopenSides } from '../../influence/reopen';
 import { toJson } from '../../json';
 import type { Study } from '../../influence/study';
