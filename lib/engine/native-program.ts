@@ -240,7 +240,8 @@ export class NativeProgram implements Program {
   async step(batch: TrainingBatch, loss: TrainingLoss, optimiser: Optimiser, options: CallOptions = {}): Promise<number> {
     checkObjects({ batch, loss, optimiser });
     const { images, targets } = withOwnLabels(batch);
-    const { kind, classWeights } = loss;
+    const { kind } = loss;
+    const classWeights = loss.classWeights && [...loss.classWeights];
     const rule = { ...optimiser };
     return this.#compute(options, async (program, abort) => {
       await inTurns(trainingBatchCheck({ images, targets }, { kind, classWeights }, this.#layout));

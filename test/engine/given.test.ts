@@ -33,16 +33,21 @@ describe.each(ENGINES)('$name', (engine) => {
   it('computes with the loss and the optimiser of the moment of the call', async () => {
     const training = trainingBatch({ slices: 2, size: SIZE });
     const rule = { kind: 'sgd', learningRate: 0.1, momentum: 0, weightDecay: 0 } as const;
-    await program.step(training, { kind: 'dice' }, rule);
+    const classWeights = [1, 2, 3, 4];
+    await program.step(training, { kind: 'cross-entropy', classWeights: [...classWeights] }, rule);
     const expected = await program.snapshot();
     await program.load(smallNetwork());
     const [mean, still]: [{ -readonly [K in keyof RegionLoss]: RegionLoss[K] }, { -readonly [K in keyof Optimiser]: Optimiser[K] }] = [
       { ...loss },
       { ...rule },
     ];
-    const called = [program.gradients(batch, mean), program.step(training, { kind: 'dice' }, still as Optimiser)] as const;
+    const called = [
+      program.gradients(batch, mean),
+      program.step(training, { kind: 'cross-entropy', classWeights }, still as Optimiser),
+    ] as const;
     Object.assign(mean, { kind: 'cross-entropy' });
     Object.assign(still, { learningRate: 0 });
+    classWeights.fill(1);
     const { losses } = await called[0];
     await called[1];
     expect(await program.snapshot()).toEqual(expected);
