@@ -18,3 +18,15 @@ export function percent(share: number): string {
 export function probability(p: number): string {
   return p < 0.001 ? '< 0.001' : p.toFixed(3);
 }
+
+/** Rounded up to a tenth, so that what a message asks for is enough. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : Math.ceil(value * 10) / 10} ${units[unit]}`;
+}

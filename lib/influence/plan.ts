@@ -3,6 +3,7 @@ import { freemem } from 'node:os';
 import type { Program } from '../engine/engine';
 import { TracinError } from '../errors';
 import { formatSeconds } from '../progress';
+import { formatBytes } from '../rounded';
 
 /** What the sizes depend on; N training slices, K foreground classes, P parameters. */
 export interface PlanInput {
@@ -238,18 +239,6 @@ function tooSmall(input: PlanInput, layout: Layout, budget: number): TracinError
   const smaller = (input.batch ?? 1) > 1 ? ', or a smaller batch' : '';
   const message = `influence needs at least ${needed} of memory but was given ${formatBytes(budget)}: allow ${enough} (--memory)${smaller}`;
   return new TracinError('ERR_TRACIN_MEMORY', message);
-}
-
-/** Rounded up to a tenth, so that what a message asks for is enough. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  let value = bytes;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : Math.ceil(value * 10) / 10} ${units[unit]}`;
 }
 
 /** The plan in lines for people. */

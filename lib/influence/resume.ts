@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { TracinError } from '../errors';
 import { createFile, fileError, makeFolder, unmakeFolder } from '../files';
 import { toJson } from '../json';
+import { formatBytes } from '../rounded';
 import { FORMAT_VERSION, readStudyJson, studyPaths, studySchema, type StudyFile } from './folder';
-import { formatBytes, type InfluencePlan, type Layout } from './plan';
+import type { InfluencePlan, Layout } from './plan';
 import { TileFolder } from './tiles';
 
 const count = z.int().positive();

@@ -1,7 +1,7 @@
 /** Slices are visited in random order, epoch after epoch: for one that is not kept, the volumes of its whole case are decoded again. */
 import { freemem } from 'node:os';
 import type { SliceCache, SliceSource } from '../dataset/slices';
-import { formatBytes } from '../influence/plan';
+import { formatBytes } from '../rounded';
 import type { TrainingData } from './options';
 
 /** Of the memory free now; the rest is for the network and other programs. */

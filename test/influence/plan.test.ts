@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { TracinError } from '../../lib/errors';
-import { describePlan, formatBytes, layOut, type PlanInput } from '../../lib/influence/plan';
+import { describePlan, layOut, type PlanInput } from '../../lib/influence/plan';
+import { formatBytes } from '../../lib/rounded';
 
 const input: PlanInput = {
   checkpoints: 3,
