@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
-#include <random>
 #include <thread>
 
 #ifdef TRACIN_TEST_EMULATED
@@ -21,7 +20,9 @@ namespace engine = tracin::cuda;
 namespace engine = tracin::cpu;
 #endif
 
+#include "batch.h"
 #include "networks.h"
+#include "numbers.h"
 
 using namespace tracin;
 using namespace tracin::test;
@@ -44,7 +45,6 @@ void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 namespace {
 
-constexpr int kForeground = kClasses - 1, kSlices = 3;
 int passed = 0, failed = 0;
 
 void check(bool ok, const std::string& what, double found) {
@@ -53,59 +53,6 @@ void check(bool ok, const std::string& what, double found) {
 }
 
 Views viewsOf(const Arrays& arrays) { return {arrays.begin(), arrays.end()}; }
-
-struct Batch {
-  std::vector<float> images;
-  std::vector<uint8_t> targets, masks;
-  std::vector<int32_t> boxes;
-  RegionBatch view(int first, int slices, bool boxed) const {
-    const int64_t s = targets.size() / kSlices;
-    return {slices,
-            images.data() + first * 4 * s,
-            targets.data() + first * s,
-            masks.data() + first * kForeground * s,
-            boxed ? boxes.data() + first * static_cast<int64_t>(boxes.size()) / kSlices : nullptr,
-            false};
-  }
-};
-
-// Regions are patches of a few pixels; the last slice lacks its last class.
-Batch batchOf(const Builder& b) {
-  const int height = static_cast<int>(b.dims(b.network.input)[1]), width = static_cast<int>(b.dims(b.network.input)[2]),
-            pixels = height * width;
-  std::mt19937 random(3);
-  std::normal_distribution<float> noise;
-  Batch batch;
-  for (int i = 0; i < kSlices * 4 * pixels; ++i) batch.images.push_back(noise(random));
-  for (int i = 0; i < kSlices * pixels; ++i) batch.targets.push_back(random() % kClasses);
-  batch.masks.assign(kSlices * kForeground * pixels, 0);
-  for (int slice = 0; slice < kSlices; ++slice)
-    for (int c = 0; c < kForeground; ++c) {
-      int reach = 0;  // from the logits backwards
-      const bool absent = slice == kSlices - 1 && c == kForeground - 1;
-      const int y = (slice * 13 + c * 7) % (height - 6), x = (slice * 29 + c * 11) % (width - 8);
-      for (int i = 0; i < 48 && !absent; ++i) batch.masks[((slice * kForeground + c) * height + y + i / 8) * width + x + i % 8] = 1;
-      std::vector<std::array<int, 4>> slots;
-      for (size_t o = b.network.operations.size(); o-- > 0;) {
-        const Operation& op = b.network.operations[o];
-        if (op.type == "Conv" && op.integers("kernel")[0] == 3) ++reach;
-        const std::array<int, 4> box{std::max(0, y - reach), std::min(height, y + 6 + reach), std::max(0, x - reach),
-                                     std::min(width, x + 8 + reach)};
-        for (size_t i = op.inputs.size(); i-- > 0;) slots.push_back(i == 0 ? box : std::array<int, 4>{0, 0, 0, 0});
-      }
-      slots.insert(slots.begin(), {y, y + 6, x, x + 8});
-      for (size_t s = slots.size(); s-- > 0;)
-        for (int n : slots[s]) batch.boxes.push_back(absent ? 0 : n);
-    }
-  return batch;
-}
-
-double far(const std::vector<float>& a, const std::vector<float>& b) {
-  double most = 0, largest = 0;
-  for (size_t i = 0; i < a.size(); ++i)
-    most = std::max<double>(most, std::abs(a[i] - b[i])), largest = std::max<double>(largest, std::abs(b[i]));
-  return std::isfinite(most) ? most / largest : INFINITY;
-}
 
 std::unique_ptr<Program> compiled(const Builder& b, Precision precision) {
   auto program = engine::compile(b.network, {2, 0, precision});
@@ -393,13 +340,12 @@ int main() try {
   derivatives(everything(), {RegionLoss::Kind::crossEntropy, false}, "cross-entropy");
   windows();
   training();
-#ifndef TRACIN_TEST_CUDA
-  slots();
-#endif
 #ifdef TRACIN_TEST_CUDA
   Sizes(check).run();
   staging();
   beside();
+#else
+  slots();
 #endif
 #ifdef TRACIN_TEST_EMULATED
   memory();

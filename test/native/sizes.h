@@ -1,6 +1,5 @@
 // Convolutions cut into parts where arrays are too large, and launches of more blocks than a grid's y has: the same as in one go.
 #pragma once
-#include <cmath>
 #include <functional>
 #include <random>
 #include <string>
@@ -9,6 +8,7 @@
 #include "../../native/cuda/convolutions.h"
 #include "../../native/cuda/kernel_gradients.h"
 #include "../../native/cuda/layout.h"
+#include "numbers.h"
 
 namespace tracin::test {
 
@@ -39,12 +39,6 @@ class Sizes {
     cuda::Buffer buffer(n * int64_t(sizeof(float)));
     device_.upload(buffer.floats(), numbers.data(), buffer.bytes());
     return buffer;
-  }
-  static double apart(const std::vector<float>& a, const std::vector<float>& b) {
-    double most = 0, largest = 0;
-    for (size_t i = 0; i < a.size(); ++i)
-      most = std::max<double>(most, std::abs(a[i] - b[i])), largest = std::max<double>(largest, std::abs(b[i]));
-    return std::isfinite(most) ? most / largest : INFINITY;
   }
 
   // A map of more lines of 32 positions than a grid's y counts.
@@ -85,8 +79,8 @@ class Sizes {
         convolutions.run(pass, Precision::f32, c, x.floats(), w.floats(), y.floats());
         found[cut] = device_.numbers(to);
       }
-      report_(apart(found[1], found[0]) < 1e-5, "sizes: " + std::string(name) + " of " + std::to_string(c.in) + " channels in parts",
-              apart(found[1], found[0]));
+      report_(far(found[1], found[0]) < 1e-5, "sizes: " + std::string(name) + " of " + std::to_string(c.in) + " channels in parts",
+              far(found[1], found[0]));
     }
   }
 
@@ -121,7 +115,7 @@ class Sizes {
                             cut ? most : INT32_MAX);
       found[cut] = device_.numbers(to);
     }
-    report_(apart(found[1], found[0]) < 1e-5, "sizes: kernel gradients some positions at a time", apart(found[1], found[0]));
+    report_(far(found[1], found[0]) < 1e-5, "sizes: kernel gradients some positions at a time", far(found[1], found[0]));
   }
 };
 
