@@ -77,7 +77,7 @@ export { computeInfluence, computeShard, planInfluence, type InfluenceOptions } 
 export type { Shard } from './influence/shard';
 export type { Role } from './influence/batches';
 export type { RegionAxis, StudyFile } from './influence/folder';
-export { openStudy, type Study } from './influence/study';
+export { openStudy, type Study, type WholeStudyOptions } from './influence/study';
 export type { Definition, DefinitionOptions } from './influence/definition';
 export type { FileSource, NetworkSource, StudyCheckpoint } from './influence/networks';
 export type { PaintedRegions } from './influence/region-mask';

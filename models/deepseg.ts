@@ -3,7 +3,8 @@ import { channelsAt, decoder, doubleConvolution, encoder, head, type NetworkSize
 
 /**
  * DeepSeg (Zeineldin et al. 2020): two 3×3 convolutions with batch normalisation and ReLU a level, decoder of upsampling and a
- * 2×2 convolution, skips by concatenation. The authors' code has a ReLU after the 2×2 convolution and a 3×3 head besides. 32 to 512 filters on 5 levels, 4 modalities, 4 classes: 7 763 428 parameters.
+ * 2×2 convolution, skips by concatenation. The authors' code has a ReLU after the 2×2 convolution and a 3×3 head besides.
+ * 32 to 512 filters on 5 levels, 4 modalities, 4 classes: 7 763 428 parameters.
  */
 export function deepseg(b: GraphBuilder, size: NetworkSize): Feature {
   const features = decoder(encoder(b, size), (name, below, skip, level) => {

@@ -33,7 +33,10 @@ export interface DatasetOptions extends LayoutOptions {
   readonly slices?: SliceChoice | undefined;
   /** Default zscore. */
   readonly normalisation?: Normalisation | undefined;
-  /** Bytes of decoded slices kept for reading again; default a quarter of the machine's memory, at most 4 GiB. A training keeps all it can, an influence what it plans. */
+  /**
+   * Bytes of decoded slices kept for reading again; default a quarter of the machine's memory, at most 4 GiB. A training keeps all it can, an
+   * influence what it plans.
+   */
   readonly cacheBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;

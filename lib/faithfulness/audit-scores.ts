@@ -58,7 +58,10 @@ function presentMean(values: readonly number[]): number {
   return mean(values.filter((value) => !Number.isNaN(value)));
 }
 
-/** Minus the mean influence of each training region on the trusted regions of its class that anything influences, [N · K]; NaN where either is absent. */
+/**
+ * Minus the mean influence of each training region on the trusted regions of its class that anything influences, [N · K]; NaN where either is
+ * absent.
+ */
 async function oppositionOf(study: Study, trusted: readonly number[], normalize: Normalisation): Promise<Float64Array> {
   const influenced = await influencedRegions(study);
   const [K, N] = [study.classes.length, study.trainings.slices.length];
