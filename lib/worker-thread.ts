@@ -35,37 +35,26 @@ function failureOf({ code, message, stack, errno }: NonNullable<Answer['error']>
   });
 }
 
+/** What is known of a thread where it is listened to: not its WorkerThread, which would be held there for ever. */
+interface State {
+  readonly waiting: Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>;
+  ended: Error | undefined;
+  closing: boolean;
+}
+
+/** Threads whose WorkerThread nobody has any more, and nobody closed. */
+const forgotten = new FinalizationRegistry<Worker>((worker) => worker.postMessage(STOP));
+
 export class WorkerThread {
   readonly #worker: Worker;
-  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  readonly #state: State = { waiting: new Map(), ended: undefined, closing: false };
   #next = 0;
-  #ended: Error | undefined;
-  #closing = false;
 
   /** @param module path under lib/ without extension, e.g. `inference/session-worker` */
   constructor(module: string, data?: unknown) {
     this.#worker = new Worker(compiledModule(module), { workerData: data });
-    this.#worker.on('message', (answer: Answer) => {
-      const call = this.#waiting.get(answer.id);
-      this.#waiting.delete(answer.id);
-      // While it is being closed its end is waited for.
-      if (this.#waiting.size === 0 && !this.#closing) this.#worker.unref();
-      if (!call) return;
-      if (answer.error) call.reject(failureOf(answer.error));
-      else call.resolve(answer.result);
-    });
-    const end = (error: Error): void => {
-      this.#ended ??= error;
-      for (const call of this.#waiting.values()) call.reject(this.#ended);
-      this.#waiting.clear();
-    };
-    this.#worker.on('error', (error) => {
-      end(new TracinError('ERR_TRACIN_INTERNAL', `worker ${module} failed: ${error.message}`, { cause: error }));
-    });
-    this.#worker.on('exit', () => {
-      end(new TracinError('ERR_TRACIN_INTERNAL', `worker ${module} has ended`));
-    });
-    this.#worker.unref();
+    listen(this.#worker, module, this.#state);
+    forgotten.register(this, this.#worker);
   }
 
   /** Calls a method that the worker serves. The signal sets a flag the worker polls. */
@@ -74,33 +63,68 @@ export class WorkerThread {
     argument: unknown,
     options: { readonly transfer?: readonly Transferable[]; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<T> {
-    if (this.#ended) throw this.#ended;
+    if (this.#state.ended) throw this.#state.ended;
     const abort = new Int32Array(new SharedArrayBuffer(4));
     const onAbort = (): void => void Atomics.store(abort, 0, 1);
     if (options.signal?.aborted) onAbort();
     options.signal?.addEventListener('abort', onAbort, { once: true });
     const id = this.#next++;
-    this.#worker.ref();
     try {
+      this.#post({ id, method, argument, abort }, options.transfer);
+      this.#worker.ref();
       return await new Promise<T>((resolve, reject) => {
-        this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-        const call: Call = { id, method, argument, abort };
-        this.#worker.postMessage(call, options.transfer ? [...options.transfer] : []);
+        this.#state.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
       });
     } finally {
       options.signal?.removeEventListener('abort', onAbort);
     }
   }
 
+  /** @throws ERR_TRACIN_USAGE for what no other thread can be given */
+  #post(call: Call, transfer: readonly Transferable[] = []): void {
+    try {
+      this.#worker.postMessage(call, [...transfer]);
+    } catch (error) {
+      const [words] = (error as Error).message.split('\n');
+      throw new TracinError('ERR_TRACIN_USAGE', `${call.method}: ${words} Give plain data, without functions`, { cause: error });
+    }
+  }
+
   /** Lets the call in flight finish, then ends the thread. */
   async close(): Promise<void> {
-    if (this.#ended) return;
-    this.#closing = true;
+    if (this.#state.ended) return;
+    this.#state.closing = true;
     this.#worker.ref();
     const exit = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
     this.#worker.postMessage(STOP);
     await exit;
   }
+}
+
+/** Hands answers to those who wait. The process may end while nobody does. */
+function listen(worker: Worker, module: string, state: State): void {
+  const { waiting } = state;
+  worker.on('message', (answer: Answer) => {
+    const call = waiting.get(answer.id);
+    waiting.delete(answer.id);
+    // While it is being closed its end is waited for.
+    if (waiting.size === 0 && !state.closing) worker.unref();
+    if (!call) return;
+    if (answer.error) call.reject(failureOf(answer.error));
+    else call.resolve(answer.result);
+  });
+  const end = (error: Error): void => {
+    state.ended ??= error;
+    for (const call of waiting.values()) call.reject(state.ended);
+    waiting.clear();
+  };
+  worker.on('error', (error) => {
+    end(new TracinError('ERR_TRACIN_INTERNAL', `worker ${module} failed: ${error.message}`, { cause: error }));
+  });
+  worker.on('exit', () => {
+    end(new TracinError('ERR_TRACIN_INTERNAL', `worker ${module} has ended`));
+  });
+  worker.unref();
 }
 
 export interface ServedCall {

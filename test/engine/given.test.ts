@@ -1,4 +1,7 @@
 /** What a call computes with is what it was given, whatever becomes of the caller's arrays and objects while it waits and works. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { CallOptions, Optimiser, Program, RegionBatch, RegionLoss } from '../../lib/engine/engine';
 import { regionBatch, trainingBatch } from '../support/batches';
 import { ENGINES } from '../support/engines';
@@ -92,4 +95,11 @@ describe.each(ENGINES)('$name', (engine) => {
     const besides = { slices: 4000, staged: 1, forwarded: true, norms: 1, handle: 1 };
     expect(await program.gradients({ ...batch, ...besides }, { ...loss, ...besides }, besides as CallOptions)).toEqual(expected);
   });
+});
+
+test('what no thread can be given is refused, and nothing waits for an answer', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [join(__dirname, '..', 'support', 'unsendable-child.js')], {
+    timeout: 20_000,
+  });
+  expect(stdout).toMatch(/^ERR_TRACIN_USAGE gradients: .* could not be cloned. Give plain data, without functions$/);
 });
