@@ -30,8 +30,10 @@ function when(stamp, sources, make, variables = []) {
 }
 
 function run(what, script, ...words) {
+  const file = join(root, 'node_modules', script);
+  if (!existsSync(file)) fail(`there is no ${file}: \`npm run setup\` installs what is missing, and builds`);
   if (what) console.error(`building ${what}`);
-  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', script), ...words], { cwd: root, stdio: ['ignore', 2, 2] });
+  const { status } = spawnSync(process.execPath, [file, ...words], { cwd: root, stdio: ['ignore', 2, 2] });
   if (status !== 0) fail(`building ${what} failed: the compiler's own message stands above`);
 }
 

@@ -128,8 +128,9 @@ function packageRoot(): string {
 export function buildWords(root = packageRoot(), cuda = false): string {
   if (existsSync(join(root, 'scripts', 'build.mjs'))) return `\`${cuda ? 'TRACIN_CUDA=ON ' : ''}npm run build\` in ${root}`;
   // `compile` by itself configures a fresh folder only
-  const configure = cuda ? 'npx cmake-js configure --CDTRACIN_CUDA=ON && ' : '';
-  return `\`${configure}npx cmake-js compile\` in ${root} (takes a C++20 compiler, CMake and oneDNN)`;
+  // --yes: npx would ask before it fetches, and gives up where nobody can answer
+  const configure = cuda ? 'npx --yes cmake-js configure --CDTRACIN_CUDA=ON && ' : '';
+  return `\`${configure}npx --yes cmake-js compile\` in ${root} (takes a C++20 compiler, CMake and oneDNN)`;
 }
 
 let loaded: { readonly addon: Addon; readonly file: string } | undefined;

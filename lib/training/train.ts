@@ -33,6 +33,7 @@ import { inOwnPrecision, isFiniteState, takeState, writeState } from './state';
 export async function train(options: TrainOptions): Promise<Run> {
   checkOptions(options);
   const { data, engine, signal } = options;
+  const run = resolve(options.run); // the process may move on while it trains
   throwIfAborted(signal);
   checkData(data);
   const configuration = resolveConfiguration(options, data.train.classes.length + 1);
@@ -57,11 +58,11 @@ export async function train(options: TrainOptions): Promise<Run> {
   };
   const program = await engine.compile(graph, { size: data.train.size });
   try {
-    await new Training(resolve(options.run), file, graph, program, options).run();
+    await new Training(run, file, graph, program, options).run();
   } finally {
     program.dispose();
   }
-  return openRun(options.run);
+  return openRun(run);
 }
 
 class Training {

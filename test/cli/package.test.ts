@@ -1,6 +1,6 @@
 /** The built package as others meet it: by import and by require, with types, and as a tarball. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -62,6 +62,22 @@ test('types resolve for both, strictly', async () => {
     (error: { stdout: string }) => error,
   );
   expect(outcome.stdout).toBe('');
+});
+
+test('source maps carry their sources, which are not in the tarball', () => {
+  const lib = join(root, 'dist', 'lib');
+  const maps = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.js.map'));
+  const bare = maps.filter((path) => !readFileSync(join(lib, path), 'utf8').includes('"sourcesContent":["'));
+  expect(maps.length).toBeGreaterThan(100);
+  expect(bare).toEqual([]);
+});
+
+test('a checkout without its npm packages is told how to get them', async () => {
+  const bare = mkdtempSync(join(dir, 'bare-'));
+  cpSync(join(root, 'scripts'), join(bare, 'scripts'), { recursive: true });
+  for (const source of ['lib', 'models', 'bench', 'tsconfig.json', 'package-lock.json']) writeFileSync(join(bare, source), '');
+  const { stderr } = await run(process.execPath, [join(bare, 'scripts', 'build.mjs')]).catch((error: { stderr: string }) => error);
+  expect(stderr).toMatch(/^error: there is no .*tsc: `npm run setup` installs what is missing, and builds\n$/);
 });
 
 test('the tarball holds what runs and what builds, and nothing else', async () => {

@@ -8,8 +8,8 @@ const dir = mkdtempSync(join(tmpdir(), 'tracin-built-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 test('a checkout has a script that builds, an installed package has not', () => {
-  expect(buildWords(dir)).toContain(`\`npx cmake-js compile\` in ${dir}`);
-  expect(buildWords(dir, true)).toContain(`\`npx cmake-js configure --CDTRACIN_CUDA=ON && npx cmake-js compile\` in ${dir}`);
+  expect(buildWords(dir)).toContain(`\`npx --yes cmake-js compile\` in ${dir}`);
+  expect(buildWords(dir, true)).toContain(`\`npx --yes cmake-js configure --CDTRACIN_CUDA=ON && npx --yes cmake-js compile\` in ${dir}`);
   mkdirSync(join(dir, 'scripts'));
   writeFileSync(join(dir, 'scripts', 'build.mjs'), '');
   expect(buildWords(dir)).toBe(`\`npm run build\` in ${dir}`);

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, realpath, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Engine } from '../../lib/engine/engine';
@@ -123,6 +123,21 @@ describe('train', () => {
     await train(options({ resume: true, epochs: 1, onEpoch: ({ epoch }) => epochs.push(epoch) }));
     expect(epochs).toEqual([]);
     expect(await contents(join(dir, 'run'))).toEqual(before);
+  });
+
+  it('writes where it was told to, wherever the process goes meanwhile', async () => {
+    const before = process.cwd();
+    process.chdir(dir);
+    try {
+      const away = await mkdtemp(join(tmpdir(), 'tracin-away-'));
+      const trained = train(options({ run: 'run', epochs: 1, onEpoch: () => process.chdir(dir) }));
+      process.chdir(away);
+      expect((await trained).dir).toBe(await realpath(join(dir, 'run')));
+      expect(await readdir(away)).toEqual([]);
+      await rm(away, { recursive: true });
+    } finally {
+      process.chdir(before);
+    }
   });
 
   it('goes on where the data have moved', async () => {
