@@ -40,7 +40,10 @@ export interface SliceSource {
   readonly files?: readonly string[] | undefined;
   /** Absent where nothing is kept between reads. */
   readonly cache?: SliceCache | undefined;
-  /** Images and labels of the slices at these positions of `slices`, in that order. */
+  /**
+   * Images and labels of the slices at these positions of `slices`, in that order, in memory that later reads leave alone: slices are read ahead
+   * of those that are computed.
+   */
   read(positions: readonly number[], options?: { readonly signal?: AbortSignal | undefined }): Promise<SliceBatch>;
   /** sha256 over what determines the numbers read: paths, sizes, modification times, normalisation, crop, slice choice. */
   fingerprint(): Promise<string>;

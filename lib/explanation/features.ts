@@ -73,6 +73,7 @@ const OPTIONS: Kinds<FeatureOptions> = {
  */
 export async function computeFeatures(options: FeatureOptions): Promise<Features> {
   check('computeFeatures', options, OPTIONS);
+  options = { ...options }; // their owner may change them meanwhile
   const { study, engine, similarity = 'max-ratio', normalize = 'none', shuffles = 200, seed = 1, run, signal } = options;
   if (study.tests.slices.length === 0) {
     throw new TracinError('ERR_TRACIN_USAGE', `${study.dir} has no test slices to explain: compute a study that has some`);

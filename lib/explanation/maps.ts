@@ -104,6 +104,7 @@ const MISS = 0.02;
  */
 export async function computeMaps(options: MapOptions): Promise<MapEntry[]> {
   check('computeMaps', options, OPTIONS);
+  options = { ...options }; // their owner may change them meanwhile
   const { study, test, class: name, trainClass, normalize, top = 3, signal } = options;
   const { test: region, ...lists } = await rank(study, { test, class: name, trainClass, top, normalize });
   const chosen = [...lists.proponents.filter(({ score }) => score > 0), ...lists.opponents.filter(({ score }) => score < 0).reverse()];
@@ -158,6 +159,7 @@ export async function pairMaps(
   options: Omit<PairMapOptions, 'engine'> & { readonly engine?: Engine | undefined },
 ): Promise<PairMap[]> {
   check('pairMaps', { pairs, options }, { pairs: PAIRS, options: shape({ ...PAIR_OPTIONS, engine: optional(openedEngine) }) });
+  options = { ...options }; // their owner may change them meanwhile
   const { study, engine, signal } = options;
   const { wanted, known, missing } = await wantedMaps(study, pairs);
   const computed = new Map<string, Float32Array>();

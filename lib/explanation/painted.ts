@@ -69,6 +69,7 @@ const OPTIONS: Kinds<PaintedOptions> = {
  */
 export async function paintedInfluence(options: PaintedOptions): Promise<RegionInfluence> {
   check('paintedInfluence', options, OPTIONS);
+  options = { ...options }; // their owner may change them meanwhile
   const { study, engine, signal, run } = options;
   const k = study.classes.indexOf(options.class);
   if (k < 0) throw usage(`unknown class ${options.class}: choose from ${study.classes.join(', ')}`);

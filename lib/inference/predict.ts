@@ -86,6 +86,7 @@ export interface Prediction {
  */
 export async function predict(options: PredictOptions): Promise<Prediction> {
   check('predict', options, OPTIONS);
+  options = { ...options }; // their owner may change them meanwhile
   const { data } = options;
   const out = resolve(options.out);
   const checkpoint = await findCheckpoint(options.network, data);

@@ -39,6 +39,7 @@ export type { InfluenceOptions } from './job';
  */
 export async function computeInfluence(options: InfluenceOptions): Promise<Study> {
   checkCall('computeInfluence', options);
+  options = { ...options }; // their owner may change them meanwhile
   const job = await openJob(options, options.resume ?? false);
   const { out } = job;
   try {
@@ -66,6 +67,7 @@ export async function computeInfluence(options: InfluenceOptions): Promise<Study
  */
 export async function computeShard(options: InfluenceOptions, shard: Shard): Promise<{ readonly missing: number }> {
   checkCall('computeShard', options);
+  options = { ...options }; // their owner may change them meanwhile
   checkShard('computeShard', shard);
   const job = await openJob(options, true);
   try {
@@ -84,6 +86,7 @@ export async function computeShard(options: InfluenceOptions, shard: Shard): Pro
  */
 export async function planInfluence(options: InfluenceOptions, shard?: Shard): Promise<InfluencePlan> {
   checkCall('planInfluence', options);
+  options = { ...options }; // their owner may change them meanwhile
   if (shard !== undefined) checkShard('planInfluence', shard);
   const job = await openJob(options, shard !== undefined || (options.resume ?? false));
   try {

@@ -32,6 +32,7 @@ import { inOwnPrecision, isFiniteState, takeState, writeState } from './state';
  */
 export async function train(options: TrainOptions): Promise<Run> {
   checkOptions(options);
+  options = { ...options }; // their owner may change them meanwhile
   const { data, engine, signal } = options;
   const run = resolve(options.run); // the process may move on while it trains
   throwIfAborted(signal);
