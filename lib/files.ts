@@ -1,6 +1,6 @@
 /** Files are written aside and renamed, so a name either holds a whole file or nothing new. */
 import { createHash, randomBytes } from 'node:crypto';
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { access, constants, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -128,12 +128,13 @@ async function write(path: string, chunks: Chunks, settle: (aside: string) => Pr
   }
 }
 
-/** Where numbers of processes are told apart: this machine, or this container of it. Processes of several may write to one folder. */
-const MACHINE = createHash('sha256').update(`${hostname()} ${processNamespace()}`).digest('hex').slice(0, 6);
+/** Where numbers of processes are told apart: this machine since it started, or this container of it. Several may write to one folder. */
+const MACHINE = createHash('sha256').update(`${hostname()} ${runningSystem()}`).digest('hex').slice(0, 6);
 
-function processNamespace(): string {
+/** What tells hosts of one name apart, on Linux. */
+function runningSystem(): string {
   try {
-    return readlinkSync('/proc/self/ns/pid'); // Linux
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8') + readlinkSync('/proc/self/ns/pid');
   } catch {
     return '';
   }
