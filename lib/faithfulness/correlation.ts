@@ -8,9 +8,9 @@ import { PairsDrawn, type Correlated } from '../resampled-correlation';
 import { bootstraps, type Interval } from '../statistics';
 import { groupedMean, type Estimate, type Resampling } from './estimate';
 
+export const COEFFICIENT_NAMES = ['pearson', 'spearman', 'kendall'] as const satisfies readonly (keyof Correlated)[];
 /** A coefficient of correlation. */
-export type Coefficient = keyof Correlated;
-export const COEFFICIENT_NAMES: readonly Coefficient[] = ['pearson', 'spearman', 'kendall'];
+export type Coefficient = (typeof COEFFICIENT_NAMES)[number];
 
 /** T itself, and with the sizes of the gradients taken out. */
 export const INFLUENCES = ['none', 'cosine'] as const satisfies readonly Normalisation[];
