@@ -110,7 +110,6 @@ export {
   type Tested as FaithfulnessTested,
 } from './faithfulness/files';
 export type { ClassCorrelation, Coefficient as CorrelationCoefficient } from './faithfulness/correlation';
-export type { Correlated } from './resampled-correlation';
 export type { ClassAblation } from './faithfulness/ablation';
 export type { RemovalRegion, RemovalResult } from './faithfulness/removal';
 export type { DatamodelResult, Predictor as DatamodelPredictor } from './faithfulness/datamodel';
