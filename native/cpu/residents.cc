@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <memory>
 
 #include "constant.h"
 #include "runs.h"
@@ -97,9 +98,10 @@ void Residents::keep(int selected, int64_t row, const float* gradient) {
 void Residents::addProducts(const Gradient& g, double* products) const {
   const float* all = data_[g.selected].data();
   const size_t count = size_t(rows()) * g.count;
-  std::vector<float> parts(omp_get_max_threads() * count);  // made here: a thread that finds no memory could tell nobody
+  // Made here, for a thread that finds no memory could tell nobody; not filled, for one tensor in two is work for one thread.
+  const std::unique_ptr<float[]> parts(new float[omp_get_max_threads() * count]);
   addRuns(g.floats, count, products, [&](int64_t start, int64_t n, double* sums) {
-    float* part = parts.data() + omp_get_thread_num() * count;
+    float* part = parts.get() + omp_get_thread_num() * count;
     const auto with = [&](const auto* left) {
       cpu::addProducts(left + start, g.floats, rows(), g.rows + start, g.floats, g.count, n, part, sums);
     };
