@@ -48,7 +48,7 @@ test('stopped half-way it leaves nothing unfinished under a final name; run agai
   expect([...stages]).toEqual([
     'phantom',
     'index',
-    ...['train', 'predict', 'regions', 'influence', 'writing', 'features', 'correlation', 'ablation', 'audit'].map(
+    ...['train', 'predict', 'regions', 'influence', 'writing', 'ranks', 'features', 'split', 'correlation', 'ablation', 'audit'].map(
       (stage) => `attention-unet: ${stage}`,
     ),
     'resunet: train',
