@@ -1,7 +1,7 @@
 /** Correlations of pairs drawn again and again from the same ones: what takes sorting is put in order once, so that a draw only counts. */
 import { pearson } from './statistics';
 
-/** As `pearson`, `spearman` and `kendall` of the pairs drawn, to the last digit: sums of ranks and numbers of pairs are exact in any order. */
+/** Pearson's r, Spearman's ρ and Kendall's τ_b, as of the pairs written out, to the last digit: sums of ranks and counts are exact in any order. */
 export interface Correlated {
   readonly pearson: number;
   readonly spearman: number;

@@ -1,9 +1,9 @@
 /** How well each audit score finds the planted faults, mean over training seeds, resampled by training patient. */
 import { AUDIT_SCORES, type PatientScores } from '../../lib/faithfulness/audit-scores';
 import { combineLeavingOut } from '../../lib/faithfulness/combination';
-import { estimate, type Estimate, type Resampling } from '../../lib/faithfulness/estimate';
+import { estimate, type Estimate } from '../../lib/faithfulness/estimate';
 import { BASELINES, FOUND_BY, type FoundBy } from '../../lib/faithfulness/planted';
-import { mean, recallAt } from '../../lib/statistics';
+import { mean, recallAt, type Resampling } from '../../lib/statistics';
 import { DEFAULT, DEFINITIONS, EPOCHS, FAULTY, type DefinitionName, type Faults, type Length } from './recipe';
 import type { Unit } from './unit';
 

@@ -1,12 +1,12 @@
 /** What the tests of one network say over all its training seeds. */
-import { groupedMean, estimate, orNull, type Estimate, type Resampling } from '../../lib/faithfulness/estimate';
+import { groupedMean, estimate, orNull, type Estimate } from '../../lib/faithfulness/estimate';
 import { predictorScore, PREDICTORS, type Predictor, type TrainedHalves } from '../../lib/faithfulness/datamodel';
 import type { ClassAblation } from '../../lib/faithfulness/ablation';
 import type { RemovalResult } from '../../lib/faithfulness/removal';
 import { testStability } from '../../lib/faithfulness/stability';
 import type { Stability } from '../../lib/faithfulness/stability-file';
 import { openStudy } from '../../lib/influence/study';
-import { mannWhitney, mean } from '../../lib/statistics';
+import { mannWhitney, mean, type Resampling } from '../../lib/statistics';
 import { SEEDS, TOP, unitPaths, type UnitName } from './recipe';
 import { scannerShare, type ScannerShare } from './scanner';
 import type { Leading, PaperUnit, Unit } from './unit';

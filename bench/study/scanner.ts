@@ -1,7 +1,7 @@
 /** Whether the leading patients of a list come from the test patient's own scanner more often than the list as a whole. */
-import { estimate, type Estimate, type Resampling } from '../../lib/faithfulness/estimate';
+import { estimate, type Estimate } from '../../lib/faithfulness/estimate';
 import { generatorAt, shuffledOrder } from '../../lib/random';
-import { mean } from '../../lib/statistics';
+import { mean, type Resampling } from '../../lib/statistics';
 import type { Leading } from './unit';
 
 export interface ScannerShare {

@@ -11,8 +11,8 @@ import { DiceCounts } from '../inference/dice';
 import { argmaxLabels } from '../inference/labels';
 import { generatorAt, shuffledOrder } from '../random';
 import { readAhead } from '../read-ahead';
-import { mannWhitney, mean, quantile } from '../statistics';
-import { estimate, orNull, type Estimate, type Resampling } from './estimate';
+import { mannWhitney, mean, quantile, type Resampling } from '../statistics';
+import { estimate, orNull, type Estimate } from './estimate';
 
 /** Counts of pixels patient by patient: Dice is a ratio of sums, and patients are what is resampled. */
 export type PatientCounts = readonly DiceCounts[];

@@ -5,8 +5,8 @@ import { influenceOf, type Normalisation } from '../influence/normalisation';
 import type { RegionAxis } from '../influence/folder';
 import type { Study } from '../influence/study';
 import { PairsDrawn, type Correlated } from '../resampled-correlation';
-import { bootstraps, type Interval } from '../statistics';
-import { groupedMean, type Estimate, type Resampling } from './estimate';
+import { bootstraps, type Interval, type Resampling } from '../statistics';
+import { groupedMean, type Estimate } from './estimate';
 
 export const COEFFICIENT_NAMES = ['pearson', 'spearman', 'kendall'] as const satisfies readonly (keyof Correlated)[];
 /** A coefficient of correlation. */

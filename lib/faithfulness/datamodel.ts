@@ -5,8 +5,8 @@
 import { influencedRegions } from '../influence/influenced';
 import type { Study } from '../influence/study';
 import { generatorAt, shuffledOrder } from '../random';
-import { mean, spearman } from '../statistics';
-import { estimate, type Estimate, type Resampling } from './estimate';
+import { mean, spearman, type Resampling } from '../statistics';
+import { estimate, type Estimate } from './estimate';
 import type { PatientTable } from './patient-influence';
 
 /**

@@ -2,8 +2,6 @@
 import { z } from 'zod';
 import { bootstrap, mean, type Resampling } from '../statistics';
 
-export type { Resampling } from '../statistics';
-
 const figure = z.number().nullable();
 
 export const estimateSchema = z.strictObject({

@@ -1,9 +1,9 @@
 /** Whether audit scores find label errors that are known: AUROC and recall by patient, next to the two baselines. */
 import { z } from 'zod';
-import { auroc, recallAt } from '../statistics';
+import { auroc, recallAt, type Resampling } from '../statistics';
 import { AUDIT_SCORES, type AuditScore, type PatientScores } from './audit-scores';
 import { combinationSchema, combineLeavingOut, fitCombination } from './combination';
-import { estimate, estimateSchema, type Estimate, type Resampling } from './estimate';
+import { estimate, estimateSchema, type Estimate } from './estimate';
 
 /** The scores that a network and labels alone give. */
 export const BASELINES = ['loss', 'softMinimum'] as const satisfies readonly AuditScore[];

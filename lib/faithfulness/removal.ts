@@ -1,9 +1,9 @@
 /** Whether proponents matter: the network is trained without them, without as many random patients, and without as many look-alikes. */
 import { generatorAt, shuffledOrder } from '../random';
-import { mean } from '../statistics';
+import { mean, type Resampling } from '../statistics';
 import { influencedRegions } from '../influence/influenced';
 import type { Study } from '../influence/study';
-import { groupedMean, type Estimate, type Resampling } from './estimate';
+import { groupedMean, type Estimate } from './estimate';
 import type { PatientTable } from './patient-influence';
 
 /** Regions of one class of one test patient, asked about together: their losses are means over them. */

@@ -3,9 +3,9 @@ import { byFalling, candidatesOf, type Candidate } from '../influence/candidates
 import { influencedRegions } from '../influence/influenced';
 import { influenceOf, type Normalisation } from '../influence/normalisation';
 import { openStudy, type Study } from '../influence/study';
-import { mean, spearman } from '../statistics';
+import { mean, spearman, type Resampling } from '../statistics';
 import { serve, type Served, type ServedCall } from '../worker-thread';
-import { groupedMean, type Estimate, type Resampling } from './estimate';
+import { groupedMean, type Estimate } from './estimate';
 import type { RegionStability, Stability } from './stability-file';
 
 export interface CompareOptions {

@@ -5,8 +5,8 @@ import { scoreAblation, type AblationCounts } from './ablation';
 import type { PatientScores } from './audit-scores';
 import { readFeatureArrays, sliceCorrelations, type FeatureArrays } from './correlation';
 import { scoreDatamodel, type TrainedHalves } from './datamodel';
-import type { Resampling } from './estimate';
 import { evaluatePlanted } from './planted';
+import type { Resampling } from '../statistics';
 
 export interface PlantedArgument {
   readonly patients: readonly PatientScores[];

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { classCorrelations, encodeCorrelations, sliceCorrelations, type RegionCorrelation } from '../../lib/faithfulness/correlation';
 import { verdictOf } from '../../lib/faithfulness/verdict';
 import type { Study } from '../../lib/influence/study';
-import { kendall, pearson, spearman } from '../../lib/statistics';
+import { pearson, spearman } from '../../lib/statistics';
 import { writeStudy } from '../influence/support/studies';
+import { kendall } from '../support/kendall';
 
 /** Five training regions of three patients; the fourth slice has none. */
 const T = [4, 1, 3, 0, -2, 2];

@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { auroc, bootstrap, kendall, mannWhitney, mean, pearson, quantile, ranks, recallAt, spearman } from '../../lib/statistics';
+import { PairsDrawn } from '../../lib/resampled-correlation';
+import { auroc, bootstrap, mannWhitney, mean, pearson, quantile, ranks, recallAt, spearman } from '../../lib/statistics';
+import { kendall } from '../support/kendall';
 
 const { correlations, mannWhitney: tests } = JSON.parse(readFileSync(join(__dirname, 'reference', 'scipy.json'), 'utf8')) as {
   correlations: { x: number[]; y: number[]; pearson: number; spearman: number; kendall: number; ranks: number[]; quantiles: number[] }[];
@@ -13,6 +15,8 @@ test.each(correlations)('correlations of $x.length pairs', ({ x, y, ...expected 
   expect(pearson(x, y)).toBeCloseTo(expected.pearson, 12);
   expect(spearman(x, y)).toBeCloseTo(expected.spearman, 12);
   expect(kendall(x, y)).toBeCloseTo(expected.kendall, 12);
+  const drawn = new PairsDrawn(Float64Array.from(x), Float64Array.from(y)).of(Int32Array.from(x.keys()));
+  expect(drawn.kendall).toBeCloseTo(expected.kendall, 12);
   expect([...ranks(x)]).toEqual(expected.ranks);
   [0, 0.025, 0.5, 0.95, 1].forEach((share, i) => expect(quantile(x, share)).toBeCloseTo(expected.quantiles[i]!, 12));
 });
