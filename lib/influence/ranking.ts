@@ -78,7 +78,11 @@ export const ZERO_GRADIENT =
  * @throws ERR_TRACIN_USAGE for an unknown case, slice, class or option, or a test region that is absent, listing what there is
  */
 export async function rank(study: Study, query: RankQuery, painted?: RegionInfluence, options: WholeStudyOptions = {}): Promise<Ranking> {
-  check('rank', { ...options, study, query, painted }, { ...CALL, study: openedStudy, query: object, painted: optional(regionInfluence) });
+  check(
+    'rank',
+    { ...options, options, study, query, painted },
+    { ...CALL, options: object, study: openedStudy, query: object, painted: optional(regionInfluence) },
+  );
   const { test, by, normalize, top, ...names } = parseQuery(query);
   const testClass = classIndex(study, names.class);
   const trainClasses = trainingClasses(study, names.trainClass ?? names.class);

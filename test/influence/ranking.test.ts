@@ -188,6 +188,14 @@ describe('rank', () => {
     expect(second).toMatchObject({ status: 'fulfilled', value: { tests: 2 } });
   });
 
+  test('options that are no object are refused before any work', async () => {
+    const refused = rank(study, { test: test10, class: 'ED' }, undefined, null as never);
+    await expect(refused).rejects.toMatchObject({
+      code: 'ERR_TRACIN_USAGE',
+      message: expect.stringContaining('options is null') as string,
+    });
+  });
+
   test('dominance: share of the test regions in whose leading tenth a patient occurs', async () => {
     // four candidates: the first one alone; slice 10: B (4, before C of the same score), slice 11: C (4)
     const { dominance } = await rank(study, { test: test10, class: 'ED' });
